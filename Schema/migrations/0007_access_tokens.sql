@@ -32,3 +32,7 @@ comment on column ledger.access_token.last_used_at is 'When it was last used, to
 
 grant select, insert on ledger.access_token to progress_ledger_service;
 grant update (revoked_at, last_used_at) on ledger.access_token to progress_ledger_service;
+
+create trigger access_token_keep_revocation before update of revoked_at on ledger.access_token
+    for each row when (old.revoked_at is not null and new.revoked_at is distinct from old.revoked_at)
+    execute function ledger.refuse_change();

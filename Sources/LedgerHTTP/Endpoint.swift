@@ -34,12 +34,18 @@ struct Endpoint: Sendable {
         do {
             access = try await self.access(request, pathID)
         } catch let problem as HTTPProblem {
-            record(problem, of: request, context)
             guard let page = route.page else { throw problem }
+            metrics.refusals.record(
+                problem, method: request.method.rawValue, route: route.path, from: context.channel.remoteAddress,
+                context.logger)
             return Page.refusal(problem, root: page, of: request).response
         }
         var content: RequestContent?
-        if let body = route.body { content = try await collector.body(of: request, allowsLines: body.takesLines) }
+        if let body = route.body {
+            content = try await collector.body(of: request, allowsLines: body.takesLines)
+            // The body may have taken its time.
+            try control.check(access, route.access)
+        }
         let wait = route.prefersWait ? min(request.headers.preferredWait, settings.preferWaitMax) : 0
         let request = RouteRequest(
             request: request, access: access, query: request.uri.query, pathID: pathID, route: route,
@@ -47,14 +53,17 @@ struct Endpoint: Sendable {
         let bound = route.bound(settings, waiting: wait)
         let route = route
         do {
-            guard route.isHeavy else {
-                return try await bound.run(on: EventLoopExecutor.shared) { try await route.handle(request) }.response
-            }
-            return try await bound.run(
-                on: ComputeExecutor.shared, for: route.isRead ? connections.connection(of: context.channel) : nil
+            let response = try await bound.run(
+                on: route.isHeavy ? ComputeExecutor.shared as any TaskExecutor : EventLoopExecutor.shared,
+                for: route.isHeavy && route.isRead ? connections.connection(of: context.channel) : nil
             ) {
                 try await route.handle(request)
-            }.response
+            }
+            guard route.isRead else { return response.response }
+            // A read may have waited, and a stream lasts.
+            try control.check(access, route.access)
+            let control = control
+            return response.checked { () throws(HTTPProblem) in try control.check(access, route.access) }.response
         } catch is TimeBound.Exceeded {
             throw HTTPProblem.timedOut(isRead: route.isRead, bound.limit)
         } catch is CancellationError {
@@ -73,20 +82,20 @@ struct Endpoint: Sendable {
         let job = pathID.flatMap { JobID($0) }
         let access = try control.access(to: route.access, method: request.method, request.headers, job: job).get()
         if case .job = route.access, !access.confinement.isNone {
-            guard let job, try await control.find(job, access.confinement) else {
-                throw HTTPProblem.noSuchJob(pathID ?? "").refusing(.confinement)
+            let (control, bound) = (control, route.bound(settings, waiting: 0))
+            do {
+                let isIncluded = try await bound.run(on: EventLoopExecutor.shared) {
+                    guard let job else { return false }
+                    return try await control.find(job, access.confinement)
+                }
+                guard isIncluded else {
+                    throw HTTPProblem.noSuchJob(pathID ?? "").refusing(.confinement, by: access.token)
+                }
+            } catch is TimeBound.Exceeded {
+                // Nothing was recorded yet, whatever the method.
+                throw HTTPProblem.timedOut(isRead: true, bound.limit)
             }
         }
         return access
-    }
-
-    /// Counts and logs a refusal, without anything secret.
-    private func record(_ problem: HTTPProblem, of request: Request, _ context: LedgerRequestContext) {
-        guard let refusal = problem.refusal, metrics.count(refusal) else { return }
-        context.logger.notice(
-            "refused a request",
-            metadata: [
-                "refusal": "\(refusal.rawValue)", "http.method": "\(request.method)", "http.route": "\(route.path)",
-            ])
     }
 }

@@ -36,7 +36,11 @@ struct ProblemMiddleware: RouterMiddleware {
         _ error: any Error, _ request: Request, _ context: LedgerRequestContext
     ) -> LedgerResponse {
         switch error {
-        case let problem as HTTPProblem: return problem.response
+        case let problem as HTTPProblem:
+            metrics.refusals.record(
+                problem, method: request.method.rawValue, route: context.endpointPath,
+                from: context.channel.remoteAddress, context.logger)
+            return problem.response
         case let error as RequestError: return HTTPProblem(error).response
         case let error as StoreError:
             return HTTPProblem.response(

@@ -58,6 +58,9 @@ public protocol LedgerService: Sendable {
     /// One query.
     func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView]
 
+    /// Returns the tags of the existing jobs among these ids. One query.
+    func tags(of ids: [JobID]) async throws(StoreError) -> [JobID: [Name: Name]]
+
     /// Returns the existing jobs among these ids, in no order. One query.
     func jobs(_ ids: [JobID]) async throws(StoreError) -> [JobView]
 

@@ -145,6 +145,10 @@ extension PostgresLedger: LedgerService {
         return try await appender.append(AppendRequest(parts: parts)).get()
     }
 
+    public func tags(of ids: [JobID]) async throws(StoreError) -> [JobID: [Name: Name]] {
+        try await attempting("reading tags") { () throws(PQError) in try await snapshots.tags(ids) }
+    }
+
     public func waitUntilFolded(
         _ job: JobID, sequence: Int64, deadline: Duration
     ) async throws(StoreError) -> Bool {

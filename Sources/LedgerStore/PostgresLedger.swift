@@ -87,7 +87,7 @@ public final class PostgresLedger: Service {
     private let lossSink: AsyncStream<[JobID]>.Continuation
     private let target: ConnectionTarget
     private let instance: String
-    private let logger: Logger
+    let logger: Logger
 
     /// Creates a ledger in this database without connecting to it.
     public init(target: ConnectionTarget, settings: Settings = Settings(), logger: Logger) {
@@ -134,7 +134,10 @@ public final class PostgresLedger: Service {
         jobCreator = JobCreator(pool: appendPool, now: settings.now)
         pointInTimeFold = PointInTimeFold(pool: pool)
         replays = ReplayStore(pool: replayPool)
-        tokenStore = TokenStore(pool: pool)
+        // Reads of other callers must not delay a revocation.
+        tokenStore = TokenStore(
+            pool: makePool(
+                1, "tokens", LedgerSession.requirements(role: settings.role, statementTimeout: .seconds(15))))
         heartbeats = WorkerHeartbeats(pool: pool, instance: instance, logger: logger)
         let status = StatusReader(pool: pool)
         let missing = missingSnapshots
@@ -217,6 +220,7 @@ public final class PostgresLedger: Service {
         await appender.close()
         await appendPool.close()
         await replayPool.close()
+        await tokenStore.pool.close()
         await pool.close()
     }
 

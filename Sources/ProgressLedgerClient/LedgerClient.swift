@@ -54,18 +54,23 @@ public final class LedgerClient: Sendable {
         /// `PROGRESS_LEDGER_TOKEN` is a token, `PROGRESS_LEDGER_TOKEN_FILE` the path of a file with one,
         /// `PROGRESS_LEDGER_CA_FILE` that of a file with authorities.
         ///
-        /// - Throws: ``LedgerClientError/Code/unauthorized`` if the file has no token.
+        /// - Throws: ``LedgerClientError/Code/invalidAddress`` if a value is not a token, or the file has none.
         public static func fromEnvironment() throws(LedgerClientError) -> Settings {
             func variable(_ name: String) -> String? {
                 ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
             }
             var settings = Settings()
-            settings.token = variable("PROGRESS_LEDGER_TOKEN")
+            settings.token = variable("PROGRESS_LEDGER_TOKEN").map { TokenFile.trimmed($0) }
+            if let token = settings.token, !TokenFile.isToken(token) {
+                throw LedgerClientError(
+                    .invalidAddress, "The value of PROGRESS_LEDGER_TOKEN is not a token.",
+                    remedy: "Copy the whole token, without quotes, spaces and line breaks.")
+            }
             settings.tokenFile = variable("PROGRESS_LEDGER_TOKEN_FILE")
             settings.caFile = variable("PROGRESS_LEDGER_CA_FILE")
             if settings.token == nil, let path = settings.tokenFile, TokenFile(path).token == nil {
                 throw LedgerClientError(
-                    .unauthorized, "The file of PROGRESS_LEDGER_TOKEN_FILE, '\(path)', contains no readable token.",
+                    .invalidAddress, "The file of PROGRESS_LEDGER_TOKEN_FILE, '\(path)', contains no readable token.",
                     remedy: "Check its path, its permissions and its first line.")
             }
             return settings

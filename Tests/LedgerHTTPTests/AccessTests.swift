@@ -294,6 +294,10 @@ struct AccessTests {
                 #expect(response.headers["set-cookie"] == nil)
             }
             #expect(try await client.post("/login", "{}").status == 422)
+            let admin = try await AccessFixtures.token("admin", [.admin], of: ledger)
+            let status = try await client.get("/v1/status", headers: AccessFixtures.bearer(admin)).json["refusals"]
+            // The first and the last login; the second one lacked a scope.
+            #expect(status?["token"]?.integer == 2 && status?["scope"]?.integer == 1)
         }
     }
 
@@ -317,13 +321,21 @@ struct AccessTests {
             let request = AccessTokenRequest(
                 name: "share", scopes: [.read], confinement: Confinement(job: job), expiresAt: .latest)
             let (_, text) = try await ledger.createToken(request, by: nil)
-            let login = try await client.post("/login", #"{"token":"\#(text)"}"#)
+            let login = try await client.post("/login", #"{"token":"\#(text)","share":true}"#)
             #expect(try login.json["job"]?.text == own)
             #expect(login.headers["set-cookie"]?.hasPrefix("progress_ledger_share_\(own)=") == true)
             let shared = ["Cookie": "progress_ledger_share_\(own)=\(text)"]
             #expect(try await client.get("/jobs/\(own)", headers: shared).status == 200)
             #expect(try await client.get("/v1/jobs/\(other)", headers: shared).status == 401)
             #expect(try await client.get("/v1/jobs", headers: shared).status == 401)
+            // A link cannot replace a viewer's login by that of its author.
+            let forced = try await client.post(
+                "/login", #"{"token":"\#(try await AccessFixtures.token("author", [.read], of: ledger))","share":true}"#
+            )
+            #expect(forced.status == 403 && forced.headers["set-cookie"] == nil)
+            // Leaving the browser leaves no shared job behind.
+            let out = try await client.request("POST", "/logout", headers: shared, body: [])
+            #expect(String(describing: out.headers).contains("progress_ledger_share_\(own)=;"))
             // The token itself: the list contains only its job.
             let headers = AccessFixtures.bearer(text)
             #expect(try await client.get("/v1/jobs/\(other)", headers: headers).status == 404)

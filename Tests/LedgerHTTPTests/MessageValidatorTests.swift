@@ -1,5 +1,6 @@
 import HTTPTypes
 import LedgerStore
+import LedgerTestSupport
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
@@ -29,7 +30,7 @@ struct MessageValidatorTests {
             MessageValidator(
                 settings: ServerSettings(), origins: OriginPolicy(host: "127.0.0.1", allowedHosts: []),
                 tokens: TokenRegistry(), metrics: HTTPMetrics(), date: HTTPDate(), upgrade: UpgradeSignal(),
-                connection: connection),
+                connection: connection, logger: TestCluster.logger),
         ])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel

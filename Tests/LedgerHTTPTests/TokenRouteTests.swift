@@ -43,13 +43,24 @@ struct TokenRouteTests {
                 #expect(response.status == 422, "\(body)")
                 #expect(try response.pointers == pointers, "\(body)")
             }
+            // A token gives nothing for longer than that of its creator.
+            let (_, short) = try await ledger.createToken(
+                AccessTokenRequest(name: "short", scopes: [.admin], expiresAt: .latest), by: nil)
+            let inherited = try await create(short, #"{"name":"inherited","scopes":["read"]}"#)
+            #expect(try inherited.json["expires_at"]?.text == "9999-12-31T23:59:59.999999Z")
+            // The tags of a confined admin need not be repeated, so a job of the team can be shared.
+            let share = try await create(
+                confined, #"{"name":"share","scopes":["read"],"job":"\#(own)","expires_at":"2101-01-01T00:00:00Z"}"#)
+            #expect(try share.status == 201 && share.json["tags"]?["team"]?.text == "a")
             // A confined admin: only within its tags, and other tokens do not exist.
-            #expect(try await create(confined, #"{"name":"wide","scopes":["read"]}"#).status == 403)
+            #expect(try await create(confined, #"{"name":"wide","scopes":["read"],"tags":{"team":"b"}}"#).status == 403)
             let narrow = try await create(confined, #"{"name":"narrow","scopes":["read"],"tags":{"team":"a","x":"y"}}"#)
             #expect(narrow.status == 201)
             let listed = try await client.get("/v1/tokens", headers: AccessFixtures.bearer(confined))
             #expect(
-                try listed.json["tokens"]?.elements?.map { $0["name"]?.text } == ["admin of a", "ci", "narrow"])
+                try listed.json["tokens"]?.elements?.map { $0["name"]?.text } == [
+                    "admin of a", "ci", "share", "narrow",
+                ])
             #expect(!String(decoding: listed.body, as: UTF8.self).contains("pl_"))
             let adminID = try #require(try await ledger.listTokens(within: .none).first { $0.name == "admin" }).id
             func revoke(_ token: String, _ id: String) async throws -> RawResponse {

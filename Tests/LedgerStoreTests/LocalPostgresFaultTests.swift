@@ -44,6 +44,18 @@ struct LocalPostgresFaultTests {
         try await body(process.processIdentifier)
     }
 
+    @Test("root takes no folder away from the PostgreSQL of another user", .enabled(if: geteuid() == 0))
+    func foreignFolder() async throws {
+        let folder = "/tmp/plf-\(UUID().uuidString)"
+        defer { TestFiles.remove(folder) }
+        try FileManager.default.createDirectory(atPath: "\(folder)/postgresql", withIntermediateDirectories: true)
+        let nobody: uid_t = 65_534
+        try #require(chown("\(folder)/postgresql", nobody, nobody) == 0)
+        #expect(try await refusal(folder).contains("belongs to user nobody"))
+        var status = stat()
+        #expect(stat("\(folder)/postgresql", &status) == 0 && status.st_uid == nobody)
+    }
+
     @Test("a process with the number of a crashed server is named")
     func otherProcess() async throws {
         try await withCluster { folder, cluster in

@@ -110,7 +110,7 @@ struct SchemaTests {
 
     private static let frozenIdempotencyKeys = "0055238ce634bca19e32b404c1d5aa74cf35054eb939640cff48180de8d73d9f"
     private static let frozenReporters = "5c0e11cd4c7cbffcc798ad67779d6bdd39a76b12ef5d845a807081cf81af477e"
-    private static let frozenTokens = "b80eb6e99ecfd90322494f1d73e2179811af5fe0464cd4c0ce47e57a8963b37c"
+    private static let frozenTokens = "b0315acfe395928ea7fccb10147572ed43ab2e3aed68feb38fb5dba9062c8dd9"
     private static let frozenStaleWrites = "0b7a1e486b0bbef9898c16014a42f1a6e29e41a9e7d7e08a7321e92305c46b36"
     private static let frozenGuarantees = "079938afd8398cfc2621d0bf4c255616ceac0932e1d6f84d51cb860c3859dbbe"
     private static let frozenReplays = "5dd92af9062ecf5601879ab646197d691ac47ff9233e3a463746edcc3aebfb8c"

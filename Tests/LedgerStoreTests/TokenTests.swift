@@ -87,7 +87,12 @@ struct TokenTests {
     @Test("the service can neither delete a token, nor give it another name, secret, scope or expiry")
     func guarded() async throws {
         try await withLedger { ledger in
-            _ = try await ledger.createToken(AccessTokenRequest(name: "t", scopes: [.read]), by: nil)
+            let (token, _) = try await ledger.createToken(AccessTokenRequest(name: "t", scopes: [.read]), by: nil)
+            _ = try await ledger.revokeToken(token.id, within: .none)
+            let restored = await #expect(throws: PQError.self) {
+                try await ledger.pool.query(Query("update ledger.access_token set revoked_at = null"))
+            }
+            #expect(restored?.sqlState?.rawValue == "LG001")
             for statement in [
                 "delete from ledger.access_token", "truncate ledger.access_token",
                 "update ledger.access_token set name = 'x'", "update ledger.access_token set digest = ''",

@@ -34,7 +34,7 @@ struct TokenTextTests {
         let token = AccessToken(
             id: text.id, name: "t", scopes: [.read], confinement: .none, createdAt: clock.now, createdBy: nil,
             expiresAt: Timestamp(microseconds: 200_000_000), revokedAt: nil, lastUsedAt: nil)
-        registry.replace([(token, text.digest)])
+        registry.replace([(token, text.digest)], TokenRegistry.Version(tokens: 1))
         #expect(registry.isRequired)
         #expect(!registry.isValid(.everything))
         #expect(try registry.access(of: text.text).get() == token.access)
@@ -51,6 +51,25 @@ struct TokenTextTests {
         #expect(!registry.isValid(token.access))
         // Another secret with the id of a known token.
         #expect(registry.access(of: TokenText.random().text) == .failure(.unknown))
+    }
+
+    @Test("tokens that were read earlier do not replace later ones")
+    func order() throws {
+        let registry = TokenRegistry()
+        let text = TokenText.random()
+        func token(revokedAt: Timestamp?) -> AccessToken {
+            AccessToken(
+                id: text.id, name: "t", scopes: [.read], confinement: .none, createdAt: .now, createdBy: nil,
+                expiresAt: nil, revokedAt: revokedAt, lastUsedAt: nil)
+        }
+        let old = [(token: token(revokedAt: nil), digest: text.digest)]
+        registry.replace(old, TokenRegistry.Version(tokens: 1))
+        registry.replace([(token(revokedAt: .now), text.digest)], TokenRegistry.Version(tokens: 1, revoked: 1))
+        registry.replace(old, TokenRegistry.Version(tokens: 1))
+        #expect(registry.access(of: text.text) == .failure(.revoked))
+        // Another token was created after the revocation: nothing is undone.
+        registry.replace(old, TokenRegistry.Version(tokens: 2))
+        #expect(registry.access(of: text.text) == .failure(.revoked))
     }
 }
 

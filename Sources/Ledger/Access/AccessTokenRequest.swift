@@ -20,8 +20,12 @@ public struct AccessTokenRequest: Hashable, Sendable {
     /// - Parameter moment: The present. A token that has already expired is refused.
     public func fieldErrors(at moment: Timestamp) -> [FieldError] {
         var errors = name.fieldErrors(pointer: "/name", lengths: Limits.tokenNameLengths)
-        if name.text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) {
-            errors.append(FieldError(pointer: "/name", detail: "must not contain control characters"))
+        // The name is shown as the reporter of events: it must not look like another one.
+        if name.text.unicodeScalars.contains(where: { [.control, .format].contains($0.properties.generalCategory) }) {
+            errors.append(FieldError(pointer: "/name", detail: "must not contain control or format characters"))
+        }
+        if name.text.first?.isWhitespace ?? false || name.text.last?.isWhitespace ?? false {
+            errors.append(FieldError(pointer: "/name", detail: "must not begin or end with white space"))
         }
         if scopes.isEmpty { errors.append(FieldError(pointer: "/scopes", detail: "must not be empty")) }
         // The limits of a job's tags.

@@ -42,6 +42,11 @@ struct TokenAccess: ParsableArguments {
         let configuration = try Configuration(environment: ProcessInfo.processInfo.environment, filePath: config)
         let choice = try DatabaseChoice.choose(
             databaseFlag: database, dataFlag: data, configuration: configuration, isRoot: geteuid() == 0)
+        // A new database would be another ledger, and its tokens would protect nothing.
+        if case .isPrivate(let folder) = choice, !DataFolder.containsDatabase(folder) {
+            throw CommandFailure(
+                .usage, "There is no database in \(folder). Give the --data or the --database of the server.")
+        }
         LogFormat.text.install(level: .warning)
         let logger = Logger(label: "progress-ledger")
         return try await DatabaseConnection.with(choice, logger: logger) { database in
@@ -49,7 +54,7 @@ struct TokenAccess: ParsableArguments {
                 database, mayMigrate: false, wait: DatabaseWait(limit: .zero, logger: logger), logger: logger)
             let ledger = PostgresLedger(target: database.target, logger: logger)
             do {
-                let result = try await body(DatabaseTokens(ledger: ledger))
+                let result = try await body(DatabaseTokens(ledger: ledger, place: "\(database.target)"))
                 await ledger.pool.close()
                 return result
             } catch {
@@ -64,6 +69,9 @@ struct TokenAccess: ParsableArguments {
 ///
 /// Each also returns the JSON of the server's route.
 protocol TokenOperations: Sendable {
+    /// The server or the database.
+    var place: String { get }
+
     func create(_ request: AccessTokenRequest) async throws -> CreatedToken
     func list() async throws -> (tokens: [AccessToken], json: String)
     func revoke(_ id: AccessToken.ID) async throws -> (token: AccessToken, json: String)
@@ -80,6 +88,8 @@ struct CreatedToken: Sendable {
 /// The tokens of a server.
 private struct ServerTokens: TokenOperations {
     let client: LedgerClient
+
+    var place: String { client.address.description }
 
     func create(_ request: AccessTokenRequest) async throws -> CreatedToken {
         let (created, json) = try await client.sendForJSON(.createToken(request), as: NewAccessToken.self)
@@ -100,6 +110,7 @@ private struct ServerTokens: TokenOperations {
 /// The tokens in a database.
 private struct DatabaseTokens: TokenOperations {
     let ledger: PostgresLedger
+    let place: String
 
     func create(_ request: AccessTokenRequest) async throws -> CreatedToken {
         let errors = request.fieldErrors(at: .now)

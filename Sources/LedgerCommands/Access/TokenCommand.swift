@@ -10,7 +10,8 @@ struct TokenCommand: AsyncParsableCommand {
         discussion: """
             A ledger requires no token until it has one; from then on every request needs one, for ever. Create the \
             first token with access to the database, on the machine of the server: \
-            'progress-ledger token create NAME --scope admin --direct'. Other tokens can also be created through the \
+            'progress-ledger token create NAME --scope admin --direct', with the --data or --database of the server if it has \
+            one. Other tokens can also be created through the \
             server, with an admin token in PROGRESS_LEDGER_TOKEN.
             """,
         subcommands: [TokenCreateCommand.self, TokenListCommand.self, TokenRevokeCommand.self])
@@ -39,8 +40,9 @@ struct TokenCreateCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "When it expires: after a time such as 12h or 90d, or at a time such as 2027-01-31T00:00:00Z. Default: never.",
-            valueName: "time"))
+            "When it expires: after a time such as 12h or 90d, or at a time such as 2027-01-31T00:00:00Z. Default: never, or "
+                + "with the token of its creator.",
+            valueName: "time"), transform: Expiry.parse)
     var expires: Expiry?
 
     @Flag(help: "Print JSON.")
@@ -61,11 +63,12 @@ struct TokenCreateCommand: AsyncParsableCommand {
             confinement: Confinement(
                 tags: try TagOption.dictionary(tag), job: try job.map { try JobOptions.parse($0) }),
             expiresAt: expires?.moment(from: .now))
-        let created = try await access.with { try await $0.create(request) }
+        let (created, place) = try await access.with { (try await $0.create(request), $0.place) }
         if json { return Console.standard.print(created.json) }
         Console.standard.print(created.text)
         Console.standard.printToError(
-            "This is the token \(VisibleText.escape(name)), id \(created.id). Keep it secret: it cannot be shown again."
+            "This is the token \(VisibleText.escape(name)), id \(created.id), of the ledger at \(VisibleText.escape(place)). Keep it "
+                + "secret: it cannot be shown again."
         )
     }
 }
@@ -125,7 +128,8 @@ struct TokenRevokeCommand: AsyncParsableCommand {
         let text = token
         let (revoked, document) = try await access.with { tokens in
             let known = try await tokens.list().tokens
-            guard let found = known.first(where: { $0.id.text == text }) ?? known.first(where: { $0.name.text == text })
+            guard
+                let found = known.first(where: { $0.id.text == text }) ?? known.first(where: { $0.name == Name(text) })
             else {
                 throw CommandFailure(.notFound, "There is no token with the id or name '\(VisibleText.escape(text))'.")
             }
@@ -137,7 +141,7 @@ struct TokenRevokeCommand: AsyncParsableCommand {
 }
 
 /// When a token expires: a time, or a duration from now.
-struct Expiry: ExpressibleByArgument, Hashable {
+struct Expiry: Hashable {
     private enum Kind: Hashable {
         case at(Timestamp)
         case after(seconds: Int64)
@@ -148,6 +152,17 @@ struct Expiry: ExpressibleByArgument, Hashable {
     private static let unitSeconds: [Character: Int64] = ["m": 60, "h": 3_600, "d": 86_400]
     /// The longest duration, in seconds: a hundred years.
     private static let secondsMax: Int64 = 36_525 * 86_400
+
+    /// Parses a value of the command line.
+    ///
+    /// - Throws: `ValidationError` with the valid forms.
+    static func parse(_ argument: String) throws -> Expiry {
+        guard let expiry = Expiry(argument: argument) else {
+            throw ValidationError(
+                "Expected minutes, hours or days, such as 30m, 12h or 90d, or a time such as 2027-01-31T00:00:00Z.")
+        }
+        return expiry
+    }
 
     init?(argument: String) {
         if let moment = RFC3339.timestamp(argument) {

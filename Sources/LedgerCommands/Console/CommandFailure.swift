@@ -56,12 +56,12 @@ extension ExitStatus {
         self =
             switch code {
             case .invalidAddress: .usage
-            case .invalid, .conflict, .tooLarge: .refused
+            case .invalid, .conflict, .tooLarge, .unauthorized: .refused
             case .notFound: .notFound
             case .superseded: .superseded
             case .unreachable, .unavailable, .deadlineExceeded: .unavailable
             case .outcomeUnknown: .outcomeUnknown
-            case .notFolded, .unauthorized, .serverFailed, .unexpectedResponse, .cancelled: .failed
+            case .notFolded, .serverFailed, .unexpectedResponse, .cancelled: .failed
             }
     }
 }

@@ -13,7 +13,8 @@ struct ListenAddress: Hashable, Sendable {
                 .usage,
                 """
                 \(host) can be reached from other machines, and the ledger has no token: every client could read and \
-                write everything. Create one first with 'progress-ledger token create NAME --scope admin --direct'. \
+                write everything. Create one first with 'progress-ledger token create NAME --scope admin --direct', with the \
+                --data or --database of this server. \
                 Or listen on 127.0.0.1, or, if only trusted clients reach the address, add \
                 --insecure-no-authentication.
                 """)

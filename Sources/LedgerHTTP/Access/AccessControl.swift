@@ -36,8 +36,8 @@ final class AccessControl: Sendable {
     ) -> Result<Access, HTTPProblem> {
         guard let scope = route.scope, tokens.isRequired else { return .success(.everything) }
         return identify(method, fields, job: job).flatMap { access in
-            guard access.permits(scope) else { return .failure(.forbidden(lacking: scope)) }
-            if case .ledger = route, !access.confinement.isNone { return .failure(.wholeLedger) }
+            guard access.permits(scope) else { return .failure(.forbidden(access, lacking: scope)) }
+            if case .ledger = route, !access.confinement.isNone { return .failure(.wholeLedger(access)) }
             return .success(access)
         }
     }
@@ -55,6 +55,11 @@ final class AccessControl: Sendable {
         let accepted = accept(first)
         guard case .failure = accepted, shared != nil, let own else { return accepted }
         return accept(own)
+    }
+
+    /// Throws if an access to a route that was granted is no longer valid.
+    func check(_ access: Access, _ route: RouteAccess) throws(HTTPProblem) {
+        guard route.scope == nil || tokens.isValid(access) else { throw .unauthenticated(.revoked) }
     }
 
     private func accept(_ text: String) -> Result<Access, HTTPProblem> {
@@ -76,9 +81,7 @@ final class AccessControl: Sendable {
     /// Returns whether a job exists and is within a caller's confinement.
     func find(_ job: JobID, _ confinement: Confinement) async throws(StoreError) -> Bool {
         if let known = includes(job, confinement) { return known }
-        guard let view = try await service.job(job) else { return false }
-        remember(view)
-        return confinement.includes(job, tags: view.description.tags)
+        return try await !missing([job], confinement).contains(job)
     }
 
     /// Callback variant of ``find(_:_:)`` for callers without a task.
@@ -90,21 +93,38 @@ final class AccessControl: Sendable {
         if let known = includes(job, confinement) { return whenDone(known) }
         service.stampedJob(job) { [self] result in
             guard case .success(let found?) = result else { return whenDone(false) }
-            remember(found.view)
+            remember(job, found.view.description.tags)
             whenDone(confinement.includes(job, tags: found.view.description.tags))
         }
     }
 
     /// Returns those jobs that do not exist or are outside of a caller's confinement.
     func missing(_ jobs: Set<JobID>, _ confinement: Confinement) async throws(StoreError) -> Set<JobID> {
-        let unknown = jobs.filter { includes($0, confinement) == nil }
-        if !unknown.isEmpty { for view in try await service.jobs(Array(unknown)) { remember(view) } }
-        return jobs.filter { includes($0, confinement) != true }
+        var missing: Set<JobID> = []
+        var unknown: [JobID] = []
+        for job in jobs {
+            switch includes(job, confinement) {
+            case true?: break
+            case false?: missing.insert(job)
+            case nil: unknown.append(job)
+            }
+        }
+        guard !unknown.isEmpty else { return missing }
+        let found = try await service.tags(of: unknown)
+        for job in unknown {
+            guard let tags = found[job] else {
+                missing.insert(job)
+                continue
+            }
+            remember(job, tags)
+            if !confinement.includes(job, tags: tags) { missing.insert(job) }
+        }
+        return missing
     }
 
-    private func remember(_ view: JobView) {
-        let tagBytes = view.description.tags.reduce(0) { $0 + 40 + $1.key.text.utf8.count + $1.value.text.utf8.count }
-        tags.withLock { $0.put(view.description.tags, view.id, cost: Self.jobBytes + tagBytes) }
+    private func remember(_ job: JobID, _ tags: [Name: Name]) {
+        let tagBytes = tags.reduce(0) { $0 + 40 + $1.key.text.utf8.count + $1.value.text.utf8.count }
+        self.tags.withLock { $0.put(tags, job, cost: Self.jobBytes + tagBytes) }
     }
 }
 
@@ -134,19 +154,21 @@ extension HTTPProblem {
     }
 
     /// A request that needs another scope.
-    fileprivate static func forbidden(lacking scope: Scope) -> HTTPProblem {
+    fileprivate static func forbidden(_ access: Access, lacking scope: Scope) -> HTTPProblem {
         HTTPProblem(
             .forbidden, "Scope missing",
             "The token lacks the scope \(scope.rawValue), which this route needs.",
             headers: challenge("insufficient_scope")
-        ).refusing(.scope)
+        ).refusing(.scope, by: access.token)
     }
 
     /// A request about the whole ledger by a confined caller.
-    fileprivate static let wholeLedger = HTTPProblem(
-        .forbidden, "Whole ledger",
-        "The token is confined to some jobs, and this route is about the whole ledger."
-    ).refusing(.confinement)
+    fileprivate static func wholeLedger(_ access: Access) -> HTTPProblem {
+        HTTPProblem(
+            .forbidden, "Whole ledger",
+            "The token is confined to some jobs, and this route is about the whole ledger."
+        ).refusing(.confinement, by: access.token)
+    }
 
     /// A change with a cookie as the only token.
     fileprivate static let cookieOnly = HTTPProblem(

@@ -9,7 +9,9 @@ struct Credentials {
     /// The cookie of a share link.
     ///
     /// Its name contains the job, so that several shared jobs can be open at the same time.
-    static func shareCookie(_ job: JobID) -> String { "progress_ledger_share_\(job)" }
+    static func shareCookie(_ job: JobID) -> String { "\(sharePrefix)\(job)" }
+
+    private static let sharePrefix = "progress_ledger_share_"
 
     private let fields: HTTPFields
 
@@ -29,14 +31,19 @@ struct Credentials {
     }
 
     /// The value of a cookie; nil if there is none.
-    func cookie(_ name: String) -> String? {
-        for field in fields[values: .cookie] {
-            for pair in field.split(separator: ";") {
-                let parts = pair.split(separator: "=", maxSplits: 1)
-                guard parts.count == 2, parts[0].drop(while: { $0 == " " }) == name else { continue }
-                return String(parts[1])
-            }
+    func cookie(_ name: String) -> String? { cookies.first { $0.name == name }.map { String($0.value) } }
+
+    /// The names of the cookies of share links.
+    var shareCookies: [String] {
+        cookies.filter { pair in
+            pair.name.hasPrefix(Self.sharePrefix) && JobID(String(pair.name.dropFirst(Self.sharePrefix.count))) != nil
+        }.map { String($0.name) }
+    }
+
+    private var cookies: some Sequence<(name: Substring, value: Substring)> {
+        fields[values: .cookie].lazy.flatMap { $0.split(separator: ";") }.compactMap { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1)
+            return parts.count == 2 ? (parts[0].drop { $0 == " " }, parts[1]) : nil
         }
-        return nil
     }
 }

@@ -38,7 +38,7 @@ struct LedgerChannel: HTTPChannelHandler {
             let encoder = HTTPResponseEncoder()
             let validator = MessageValidator(
                 settings: settings, origins: origins, tokens: tokens, metrics: metrics, date: date, upgrade: upgrade,
-                connection: connection)
+                connection: connection, logger: logger)
             if let tls { try pipeline.addHandler(tls.makeHandler()) }
             try pipeline.addHandlers([
                 encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)), validator,

@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import HummingbirdCore
 internal import LedgerStore
 internal import LedgerWire
+internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypesHTTP1
@@ -53,6 +54,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private let date: HTTPDate
     private let upgrade: UpgradeSignal
     private let connection: ConnectionRegistry.Connection
+    private let logger: Logger
     private var reading = Reading.betweenMessages
     private var openRequests = CircularBuffer<OpenRequest>(initialCapacity: 1)
     /// A refusal that waits for the responses before it.
@@ -71,7 +73,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     init(
         settings: ServerSettings, origins: OriginPolicy, tokens: TokenRegistry, metrics: HTTPMetrics, date: HTTPDate,
-        upgrade: UpgradeSignal, connection: ConnectionRegistry.Connection
+        upgrade: UpgradeSignal, connection: ConnectionRegistry.Connection, logger: Logger
     ) {
         self.settings = settings
         self.origins = origins
@@ -80,6 +82,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         self.date = date
         self.upgrade = upgrade
         self.connection = connection
+        self.logger = logger
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -275,7 +278,8 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         guard let (problem, isHead, crossOrigin) = refusal else { return }
         refusal = nil
         metrics.refused(status: problem.details.status)
-        if let refusal = problem.refusal { metrics.count(refusal) }
+        metrics.refusals.record(
+            problem, method: "other", route: nil, from: context.remoteAddress, logger)
         var head = HTTPResponseHead(problem.response.head)
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)

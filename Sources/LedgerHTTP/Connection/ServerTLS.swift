@@ -19,6 +19,8 @@ final class ServerTLS: Sendable {
         var context: NIOSSLContext
         /// When the certificate expires, in seconds since 1970-01-01T00:00:00Z.
         var expiresAt: Int
+
+        var isExpired: Bool { Double(expiresAt) < Date().timeIntervalSince1970 }
     }
 
     /// The time between two looks for changed files.
@@ -44,14 +46,23 @@ final class ServerTLS: Sendable {
     /// Open connections keep the certificate with which they began. Files that do not fit together are logged, and the
     /// last certificate stays in use: they may be half replaced.
     func reloadChanges(_ logger: Logger) async {
+        if state.withLock({ $0.isExpired }) {
+            logger.error("the certificate has expired", metadata: ["certificate": "\(files.certificate)"])
+        }
         var lastFailure: String?
         while true {
             do { try await Task.sleep(for: Self.checkInterval) } catch { return }
             do throws(TLSFilesError) {
                 let content = try Self.read(files)
-                lastFailure = nil
-                guard content != state.withLock({ $0.content }) else { continue }
+                guard content != state.withLock({ $0.content }) else {
+                    lastFailure = nil
+                    continue
+                }
                 let loaded = try Self.load(content, files)
+                guard !loaded.isExpired else {
+                    throw TLSFilesError(path: files.certificate, reason: "its certificate has expired")
+                }
+                lastFailure = nil
                 state.withLock { $0 = loaded }
                 logger.notice("loaded a new certificate", metadata: ["certificate": "\(files.certificate)"])
             } catch {

@@ -10,6 +10,8 @@ struct HTTPProblem: Error, Sendable {
     var headers: HTTPFields = [:]
     /// Why the caller may not make the request, if that is the problem.
     var refusal: Refusal?
+    /// The token of the refused caller, if it is known.
+    var token: AccessToken.ID?
     /// Writes additional members, which only this problem has.
     var more: @Sendable (inout JSONWriter) -> Void = { _ in }
 
@@ -28,8 +30,9 @@ struct HTTPProblem: Error, Sendable {
     }
 
     /// Returns the problem with the reason for which the caller is refused.
-    func refusing(_ refusal: Refusal) -> HTTPProblem {
+    func refusing(_ refusal: Refusal, by token: AccessToken.ID? = nil) -> HTTPProblem {
         var problem = self
+        problem.token = token
         problem.refusal = refusal
         return problem
     }

@@ -73,6 +73,33 @@ struct LedgerResponse: Sendable {
     /// The capacity for the head of an encoded response, in bytes.
     private static let encodedHeadBytes = 512
 
+    /// The response with a check before each part of a stream.
+    ///
+    /// A failed check breaks the stream off.
+    func checked(_ check: @escaping @Sendable () throws(HTTPProblem) -> Void) -> LedgerResponse {
+        guard case .stream(let produce) = body else { return self }
+        var response = self
+        response.body = .stream { writer in
+            var checking: any ResponseBodyWriter = CheckingWriter(base: writer, check: check)
+            try await produce(&checking)
+        }
+        return response
+    }
+
+    private struct CheckingWriter: ResponseBodyWriter {
+        var base: any ResponseBodyWriter
+        let check: @Sendable () throws(HTTPProblem) -> Void
+
+        @concurrent
+        mutating func write(_ buffer: ByteBuffer) async throws {
+            try check()
+            try await base.write(buffer)
+        }
+
+        /// Does nothing: the stream is finished by its owner.
+        consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+    }
+
     /// The response in Hummingbird's form.
     var response: Response {
         var headers = headers

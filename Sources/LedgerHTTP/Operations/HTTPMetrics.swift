@@ -27,28 +27,6 @@ final class HTTPMetrics: Sendable {
         var fast: UInt64 = 0
         var routed: UInt64 = 0
         var watchers = 0
-        var refusals: [HTTPProblem.Refusal: UInt64] = [:]
-        var refusalLog = RefusalLog()
-    }
-
-    /// Limits the number of logged refusals.
-    ///
-    /// A caller without access must not fill the log.
-    private struct RefusalLog {
-        private var second: ContinuousClock.Instant?
-        private var count = 0
-
-        /// The maximum number of logged refusals a second.
-        private static let perSecondMax = 10
-
-        mutating func admits(at now: ContinuousClock.Instant) -> Bool {
-            if second.map({ $0.duration(to: now) >= .seconds(1) }) ?? true {
-                second = now
-                count = 0
-            }
-            count += 1
-            return count <= Self.perSecondMax
-        }
     }
 
     /// The maximum number of series.
@@ -58,6 +36,7 @@ final class HTTPMetrics: Sendable {
     private static let knownMethods: Set<String> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
     private let state = Mutex(State())
+    let refusals = RefusalLog()
     private let certificateExpiry = Mutex<@Sendable () -> Int?>({ nil })
 
     /// Sets the source of the time at which the certificate of TLS expires.
@@ -75,24 +54,6 @@ final class HTTPMetrics: Sendable {
     func refused(status: Int) {
         began()
         ended(route: "none", method: "other", status: status, seconds: .zero)
-    }
-
-    /// Counts a caller's request that was refused.
-    ///
-    /// - Returns: Whether to log it.
-    @discardableResult
-    func count(_ refusal: HTTPProblem.Refusal) -> Bool {
-        let now = ContinuousClock.now
-        return state.withLock { state in
-            state.refusals[refusal, default: 0] += 1
-            return state.refusalLog.admits(at: now)
-        }
-    }
-
-    /// The number of refused requests by reason, since the process started.
-    var refusals: [(reason: HTTPProblem.Refusal, count: UInt64)] {
-        let counts = state.withLock { $0.refusals }
-        return HTTPProblem.Refusal.allCases.map { ($0, counts[$0] ?? 0) }
     }
 
     func watchersChanged(by change: Int) {
@@ -133,7 +94,7 @@ final class HTTPMetrics: Sendable {
         text += "progress_ledger_http_requests_total{path=\"routed\"} \(routed)\n"
         text += "# HELP progress_ledger_http_refusals_total Requests that the caller may not make, by reason.\n"
         text += "# TYPE progress_ledger_http_refusals_total counter\n"
-        for (reason, count) in refusals {
+        for (reason, count) in refusals.counts {
             text += "progress_ledger_http_refusals_total{reason=\"\(reason.rawValue)\"} \(count)\n"
         }
         if let expiry = certificateExpiry.withLock({ $0 })() {

@@ -86,7 +86,11 @@ extension SchemaCatalogue {
                         Field("job", .nullable(.text(max: nil)), required: false),
                         Field("expires_at", .nullable(.moment), required: false),
                     ], isClosed: true)),
-            Schema(name: "LoginRequest", content: .object([Field("token", .text(max: nil))], isClosed: true)),
+            Schema(
+                name: "LoginRequest",
+                content: .object(
+                    [Field("token", .text(max: nil)), Field("share", .nullable(.bool), required: false)], isClosed: true
+                )),
             object("Login", [Field("job", .nullable(.text(max: nil)))]),
             object("Token", token),
             object("NewToken", token + [Field("token", .text(max: nil))]),

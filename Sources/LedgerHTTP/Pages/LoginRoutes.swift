@@ -70,15 +70,23 @@ struct LoginRoutes: Sendable {
 
     private func logIn(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
-        let text = try await request.read { body, _ throws(RequestError) in try TokenRequest.login(body) }
+        let login = try await request.read { body, _ throws(RequestError) in try TokenRequest.login(body) }
         let access = try control.access(
-            to: .general(.read), method: .post, [.authorization: "Bearer \(text)"], job: nil
+            to: .general(.read), method: .post, [.authorization: "Bearer \(login.token)"], job: nil
         ).get()
         let job = access.confinement.job
+        // Otherwise a link could replace a viewer's login by that of its author.
+        guard job != nil || !login.isShare else {
+            throw HTTPProblem(
+                .forbidden, "Not a share link",
+                "The link contains a token that is not limited to one job. Log in with it.")
+        }
         let name = job.map { Credentials.shareCookie($0) } ?? Credentials.loginCookie
         return .json(
             headers: [
-                .setCookie: cookie(name, text, seconds: Self.lifeMax, request), .cacheControl: "no-store",
+                .setCookie: cookie(
+                    name, login.token, seconds: Self.life(until: control.tokens.expiry(of: access)), request),
+                .cacheControl: "no-store",
             ]
         ) { writer in
             writer.object { $0.field("job", job?.description) }
@@ -87,17 +95,27 @@ struct LoginRoutes: Sendable {
 
     private func logOut(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
-        return LedgerResponse(
-            status: .noContent, headers: [.setCookie: cookie(Credentials.loginCookie, "", seconds: 0, request)])
+        // The cookies of share links too: somebody leaves this browser.
+        var headers = HTTPFields()
+        for name in [Credentials.loginCookie] + Credentials(request.request.headers).shareCookies {
+            headers.append(HTTPField(name: .setCookie, value: cookie(name, "", seconds: 0, request)))
+        }
+        return LedgerResponse(status: .noContent, headers: headers)
+    }
+
+    /// The life of a cookie in seconds: it ends with its token.
+    private static func life(until expiry: Timestamp?) -> Int64 {
+        guard let expiry else { return lifeMax }
+        return min(lifeMax, max(0, (expiry.microseconds - Timestamp.now.microseconds) / 1_000_000))
     }
 
     /// A cookie for the server's own pages.
     ///
-    /// It is limited to HTTPS if the page that asked for it was loaded with HTTPS, which its `Origin` states. A token
-    /// has no character that a cookie must not contain.
+    /// It is limited to HTTPS if the server speaks it, or if the page was loaded with it, which its `Origin` states. A
+    /// token has no character that a cookie must not contain.
     private func cookie(_ name: String, _ value: String, seconds: Int64, _ request: RouteRequest) -> String {
         let origin = request.request.headers[.origin].flatMap { Origin($0) }
-        let secure = origin?.scheme == "https" ? "; Secure" : ""
+        let secure = settings.tls != nil || origin?.scheme == "https" ? "; Secure" : ""
         return "\(name)=\(value); Path=\(settings.basePath)/; Max-Age=\(seconds); HttpOnly; SameSite=Lax\(secure)"
     }
 }

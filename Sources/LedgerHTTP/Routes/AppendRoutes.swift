@@ -99,7 +99,9 @@ struct AppendRoutes: Sendable {
         }
         if !access.confinement.isNone {
             let missing = try await control.missing(Set(entries.map(\.job)), access.confinement)
-            guard missing.isEmpty else { throw unknown(missing) }
+            guard missing.isEmpty else {
+                throw HTTPProblem(unknown(missing)).refusing(.confinement, by: access.token)
+            }
         }
         do {
             return try await service.append(

@@ -77,7 +77,9 @@ struct JobRoutes: Sendable {
         } catch {
             let reason =
                 error.tag.map { "only with the tag \($0)=\(access.confinement.tags[$0] ?? "")" } ?? "no jobs"
-            throw HTTPProblem(.forbidden, "Confined", "Nothing was recorded: the token may create \(reason).")
+            throw HTTPProblem(
+                .forbidden, "Confined", "Nothing was recorded: the token may create \(reason)."
+            ).refusing(.confinement, by: access.token)
         }
         let errors = confined.fieldErrors()
         guard errors.isEmpty else { throw HTTPProblem(RequestError.invalid(errors)) }

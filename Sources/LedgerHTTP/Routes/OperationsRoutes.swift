@@ -112,7 +112,7 @@ struct OperationsRoutes: Sendable {
             status.write(to: &writer) { writer in
                 writer.name("refusals")
                 writer.object { writer in
-                    for (reason, count) in metrics.refusals { writer.field(reason.rawValue, count) }
+                    for (reason, count) in metrics.refusals.counts { writer.field(reason.rawValue, count) }
                 }
             }
         }

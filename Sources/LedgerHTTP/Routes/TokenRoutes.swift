@@ -47,13 +47,20 @@ struct TokenRoutes: Sendable {
                     + "first one with access to the database: progress-ledger token create NAME --scope admin --direct."
             )
         }
-        let description = try await request.read { body, _ throws(RequestError) in
+        var description = try await request.read { body, _ throws(RequestError) in
             try TokenRequest.description(body, at: .now)
         }
-        guard description.isWithin(request.access) else {
+        // As with jobs, the tags of the creator's confinement need not be repeated.
+        description.confinement.tags.merge(request.access.confinement.tags) { given, _ in given }
+        let expiry = service.tokens.expiry(of: request.access)
+        description.expiresAt = description.expiresAt ?? expiry
+        guard description.isWithin(request.access), expiry.map({ (description.expiresAt ?? .latest) <= $0 }) ?? true
+        else {
             throw HTTPProblem(
                 .forbidden, "Too much",
-                "A token can permit only what the token of its creator permits, for the same jobs or fewer.")
+                "A token can permit only what the token of its creator permits: no other scopes, no other jobs, and no "
+                    + "longer."
+            ).refusing(.scope, by: request.access.token)
         }
         if let job = description.confinement.job { try await require(job, request.access) }
         let (token, text) = try await service.createToken(description, by: request.access.reporter)

@@ -21,15 +21,16 @@ extension PostgresLedger {
                 .conflict, "a token has or had the name '\(request.name)', and names of tokens are never used again")
         }
         guard let token = created else {
-            throw StoreError(.conflict, "the ledger has \(Limits.tokensMax) tokens, which is the maximum")
+            throw StoreError(
+                .conflict, "the ledger accepts \(Limits.tokensMax) tokens, which is the maximum; revoke some")
         }
-        try await loadTokens()
+        await loadTokensIfPossible()
         return (token, text.text)
     }
 
     public func listTokens(within confinement: Confinement) async throws(StoreError) -> [AccessToken] {
-        let all = try await attempting("reading tokens") { () throws(PQError) in try await tokenStore.all() }
-        return all.map(\.token).filter { $0.confinement.isWithin(confinement) }
+        let all = try await attempting("reading tokens") { () throws(PQError) in try await tokenStore.newest() }
+        return all.filter { $0.confinement.isWithin(confinement) }
     }
 
     public func revokeToken(
@@ -38,7 +39,8 @@ extension PostgresLedger {
         let token = try await attempting("revoking a token") { () throws(PQError) in
             try await tokenStore.revoke(id, within: confinement)
         }
-        try await loadTokens()
+        if let token { tokens.revoked(token) }
+        await loadTokensIfPossible()
         return token
     }
 
@@ -46,13 +48,22 @@ extension PostgresLedger {
     ///
     /// Call it before the first request is accepted: without it every request would be.
     public func loadTokens() async throws(StoreError) {
-        tokens.replace(
-            try await attempting("reading tokens") { () throws(PQError) in try await tokenStore.all() })
+        let (version, accepted) = try await attempting("reading tokens") { () throws(PQError) in
+            (try await tokenStore.version(), try await tokenStore.accepted())
+        }
+        tokens.replace(accepted, version)
+    }
+
+    /// Reads the tokens into memory; after a failure ``refreshTokens(_:)`` does it.
+    private func loadTokensIfPossible() async {
+        do { try await loadTokens() } catch {
+            logger.warning("cannot read the tokens yet", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Reads the tokens again whenever they change, and records their uses.
     func refreshTokens(_ logger: Logger) async {
-        var known: [Int64] = []
+        var known: TokenRegistry.Version?
         while !Task.isCancelled {
             do {
                 let version = try await tokenStore.version()
@@ -60,14 +71,24 @@ extension PostgresLedger {
                     try await loadTokens()
                     known = version
                 }
-                let uses = tokens.takeUnrecordedUses()
-                if !uses.isEmpty { try await tokenStore.recordUses(uses) }
+                await recordUses(logger)
             } catch {
                 if Task.isCancelled { return }
                 logger.warning(
                     "cannot read the tokens; the last known ones apply", metadata: ["error": "\(error)"])
             }
             do { try await Task.sleep(for: Self.tokenRefreshInterval) } catch { return }
+        }
+    }
+
+    private func recordUses(_ logger: Logger) async {
+        let uses = tokens.takeUnrecordedUses()
+        guard !uses.isEmpty else { return }
+        do { try await tokenStore.recordUses(uses) } catch {
+            tokens.addUnrecordedUses(uses)
+            if !Task.isCancelled {
+                logger.warning("cannot record the uses of tokens", metadata: ["error": "\(error)"])
+            }
         }
     }
 }

@@ -4,8 +4,7 @@ internal import Synchronization
 /// The tokens of a ledger, in memory.
 ///
 /// Requests are checked without a query. ``PostgresLedger`` reads the tokens again when they change: a new or revoked
-/// token takes effect within two seconds. Without the database the last known tokens apply, and nothing can be read
-/// or recorded.
+/// token takes effect within two seconds. While the database does not answer, the last known tokens apply.
 public final class TokenRegistry: Sendable {
     /// Why a token is not accepted.
     public enum Refusal: Error, Hashable, Sendable {
@@ -21,8 +20,26 @@ public final class TokenRegistry: Sendable {
         let digest: [UInt8]
     }
 
+    /// A state of the stored tokens: both counts only grow.
+    ///
+    /// Tokens are never deleted, and a revocation is never undone.
+    package struct Version: Hashable, Sendable {
+        package var tokens: Int64 = 0
+        package var revoked: Int64 = 0
+
+        package init(tokens: Int64 = 0, revoked: Int64 = 0) {
+            self.tokens = tokens
+            self.revoked = revoked
+        }
+
+        /// Whether it is this state or a later one.
+        func includes(_ other: Version) -> Bool { tokens >= other.tokens && revoked >= other.revoked }
+    }
+
     private struct State {
         var entries: [AccessToken.ID: Entry] = [:]
+        /// The version of the stored tokens that the entries have at least.
+        var version = Version()
         /// When tokens were used that are not yet recorded as such.
         var unrecordedUses: [AccessToken.ID: Timestamp] = [:]
         /// When each token was last recorded as used, in this process.
@@ -76,14 +93,39 @@ public final class TokenRegistry: Sendable {
         return state.withLock { $0.entries[id]?.token.state(at: now) == .active }
     }
 
-    /// Replaces all tokens.
-    package func replace(_ entries: [(token: AccessToken, digest: [UInt8])]) {
+    /// Replaces all tokens, unless later ones are known.
+    ///
+    /// - Parameter version: The version of the stored tokens, read before the tokens.
+    package func replace(_ entries: [(token: AccessToken, digest: [UInt8])], _ version: Version) {
         state.withLock { state in
+            // Two loads may overlap, and the older one may end last.
+            guard version.includes(state.version) else { return }
+            state.version = version
             state.entries = Dictionary(
                 entries.map { ($0.token.id, Entry(token: $0.token, digest: $0.digest)) },
                 uniquingKeysWith: { _, last in last })
         }
-        if !entries.isEmpty { isRequiredFlag.store(true, ordering: .releasing) }
+        if version.tokens > 0 { isRequiredFlag.store(true, ordering: .releasing) }
+    }
+
+    /// Replaces one token, which has just been revoked.
+    package func revoked(_ token: AccessToken) {
+        state.withLock { state in
+            guard let entry = state.entries[token.id] else { return }
+            state.entries[token.id] = Entry(token: token, digest: entry.digest)
+        }
+    }
+
+    /// Returns when the token of an access expires; nil for never.
+    public func expiry(of access: Access) -> Timestamp? {
+        access.token.flatMap { id in state.withLock { $0.entries[id]?.token.expiresAt } }
+    }
+
+    /// Adds uses that could not be recorded.
+    package func addUnrecordedUses(_ uses: [(token: AccessToken.ID, at: Timestamp)]) {
+        state.withLock { state in
+            for use in uses where state.unrecordedUses[use.token] == nil { state.unrecordedUses[use.token] = use.at }
+        }
     }
 
     /// Removes and returns the uses that are to be recorded.

@@ -10,39 +10,62 @@ struct TokenStore: Sendable {
         revoked_at, last_used_at
         """
 
-    /// All tokens with their digests, in the order of creation.
-    func all() async throws(PQError) -> [(token: AccessToken, digest: [UInt8])] {
-        let rows = try await pool.query(
-            Query(
-                "select \(Self.columns) from ledger.access_token order by created_at, token_id limit $1",
-                [.int8(Int64(Limits.tokensMax))]))
+    /// The condition for a token that is accepted.
+    private static let isActive = "revoked_at is null and coalesce(expires_at > now(), true)"
+
+    /// The newest tokens, accepted or not, in the order of creation.
+    func newest() async throws(PQError) -> [AccessToken] {
+        try await read(
+            """
+            select * from (
+                select \(Self.columns) from ledger.access_token order by created_at desc, token_id desc limit $1
+            ) as newest order by created_at, token_id
+            """, [.int8(Int64(Limits.tokensMax))]
+        ).map(\.token)
+    }
+
+    /// The accepted tokens with their digests.
+    ///
+    /// And those that ended within a day, so that their holders learn the reason.
+    func accepted() async throws(PQError) -> [(token: AccessToken, digest: [UInt8])] {
+        try await read(
+            """
+            select \(Self.columns) from ledger.access_token
+            where \(Self.isActive) or revoked_at > now() - interval '1 day'
+                or revoked_at is null and expires_at > now() - interval '1 day'
+            """, [])
+    }
+
+    private func read(
+        _ sql: String, _ parameters: [Parameter]
+    ) async throws(PQError) -> [(token: AccessToken, digest: [UInt8])] {
         var tokens: [(token: AccessToken, digest: [UInt8])] = []
-        for row in rows { tokens.append(try Self.decode(row)) }
+        for row in try await pool.query(Query(sql, parameters)) { tokens.append(try Self.decode(row)) }
         return tokens
     }
 
-    /// A value that changes whenever a token is created or revoked.
-    ///
-    /// Both counts only grow: tokens are never deleted, and never accepted again.
-    func version() async throws(PQError) -> [Int64] {
+    /// The present version, which changes whenever a token is created or revoked.
+    func version() async throws(PQError) -> TokenRegistry.Version {
         let rows = try await pool.query(Query("select count(*), count(revoked_at) from ledger.access_token"))
-        return [try rows[0].decode(0), try rows[0].decode(1)]
+        return TokenRegistry.Version(tokens: try rows[0].decode(0), revoked: try rows[0].decode(1))
     }
 
-    /// Stores a token; nil if the ledger has as many as it can.
+    /// Stores a token; nil if the ledger accepts as many as it can.
     ///
     /// - Throws: An error with the constraint `access_token_name_unique` if a token has or had this name.
     func create(
         _ request: AccessTokenRequest, _ text: TokenText, by creator: Name?
     ) async throws(PQError) -> AccessToken? {
         let rows = try await pool.commit([
+            // The limit holds for concurrent requests too.
+            Query("select pg_advisory_xact_lock(hashtext('ledger.access_token'))"),
             Query(
                 """
                 insert into ledger.access_token (
                     token_id, name, digest, scopes, tags, job_id, created_by, expires_at
                 )
                 select $1, $2, $3, $4, jsonb_object($5, $6), $7, $8, $9
-                where (select count(*) from ledger.access_token) < $10
+                where (select count(*) from ledger.access_token where \(Self.isActive)) < $10
                 returning \(Self.columns)
                 """,
                 [
@@ -51,9 +74,9 @@ struct TokenStore: Sendable {
                 ] + TagColumns.parameters(request.confinement.tags) + [
                     .uuid(request.confinement.job?.uuid), .text(creator?.text), .timestamp(request.expiresAt),
                     .int8(Int64(Limits.tokensMax)),
-                ])
+                ]),
         ])
-        return try rows[0].first.map { (row) throws(PQError) in try Self.decode(row).token }
+        return try rows[1].first.map { (row) throws(PQError) in try Self.decode(row).token }
     }
 
     /// Revokes a token, and returns it.
@@ -64,10 +87,10 @@ struct TokenStore: Sendable {
             Query(
                 """
                 update ledger.access_token set revoked_at = coalesce(revoked_at, now())
-                where token_id = $1 and tags @> jsonb_object($2, $3)
+                where token_id = $1 and tags @> jsonb_object($2, $3) and ($4::uuid is null or job_id = $4)
                 returning \(Self.columns)
                 """,
-                [.text(id.text)] + TagColumns.parameters(confinement.tags))
+                [.text(id.text)] + TagColumns.parameters(confinement.tags) + [.uuid(confinement.job?.uuid)])
         ])
         return try rows[0].first.map { (row) throws(PQError) in try Self.decode(row).token }
     }
@@ -84,8 +107,7 @@ struct TokenStore: Sendable {
                     """
                     update ledger.access_token as token set last_used_at = used.at
                     from unnest($1::text[], $2::timestamptz[]) as used (token_id, at)
-                    where token.token_id = used.token_id and token.last_used_at is distinct from used.at
-                        and coalesce(token.last_used_at, '-infinity') < used.at
+                    where token.token_id = used.token_id and coalesce(token.last_used_at, '-infinity') < used.at
                     """, [.texts(uses.map(\.token.text)), .timestamps(uses.map(\.at))]),
             ], deadline: .seconds(5))
     }

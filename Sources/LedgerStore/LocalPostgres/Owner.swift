@@ -45,6 +45,14 @@ package struct Owner {
 
     private func give(_ path: String) throws(LocalPostgresError) {
         guard let identity else { return }
+        var status = stat()
+        // A folder of another user may be in use by that user's PostgreSQL.
+        if stat(path, &status) == 0, status.st_uid != 0, status.st_uid != identity.user {
+            let owner = getpwuid(status.st_uid).map { String(cString: $0.pointee.pw_name) } ?? "\(status.st_uid)"
+            throw LocalPostgresError(
+                .folderUnusable,
+                "\(path) belongs to user \(owner), and PostgreSQL would run as \(name). Run this as \(owner)")
+        }
         guard chown(path, identity.user, identity.group) == 0 else { throw failure(path) }
     }
 

@@ -75,6 +75,20 @@ struct SnapshotReader: Sendable {
         try await stamped(ids).values.map(\.view)
     }
 
+    /// Reads the tags of the existing jobs among these.
+    func tags(_ ids: [JobID]) async throws(PQError) -> [JobID: [Name: Name]] {
+        let rows = try await pool.query(
+            Query(
+                "select job_id, \(TagColumns.columns(of: "tags")) from ledger.job where job_id = any($1)",
+                [.uuids(ids.map(\.uuid))]))
+        var tags: [JobID: [Name: Name]] = [:]
+        for row in rows {
+            var columns = row.columns
+            tags[try columns.next(JobID.self)] = try TagColumns.decode(&columns)
+        }
+        return tags
+    }
+
     /// Reads the existing jobs among these, with their stamps.
     func stamped(_ ids: [JobID]) async throws(PQError) -> [JobID: StampedJob] {
         let rows = try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))]))

@@ -66,7 +66,8 @@ public final class InMemoryLedger: Sendable {
     ) throws(StoreError) {
         try tokenState.withLock { stored throws(StoreError) in
             try body(&stored)
-            tokens.replace(stored)
+            let revoked = stored.count { $0.token.revokedAt != nil }
+            tokens.replace(stored, TokenRegistry.Version(tokens: Int64(stored.count), revoked: Int64(revoked)))
         }
     }
 
@@ -137,6 +138,13 @@ extension InMemoryLedger: LedgerService {
                 (job: id, sequences: before + 1...(state.jobs[id]?.sequence ?? 0))
             }
             return (appended, jobs)
+        }
+    }
+
+    public func tags(of ids: [JobID]) -> [JobID: [Name: Name]] {
+        state.withLock { state in
+            Dictionary(
+                uniqueKeysWithValues: Set(ids).compactMap { id in state.jobs[id].map { (id, $0.description.tags) } })
         }
     }
 

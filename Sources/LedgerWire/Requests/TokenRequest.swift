@@ -26,16 +26,17 @@ public enum TokenRequest {
         return request
     }
 
-    /// Parses the token of a login.
-    public static func login(_ body: [UInt8]) throws(RequestError) -> String {
+    /// Parses the token of a login, and whether it is from a share link.
+    public static func login(_ body: [UInt8]) throws(RequestError) -> (token: String, isShare: Bool) {
         var errors = FieldErrorList()
         guard var fields = FieldReader(try EventRequest.value(body), prefix: "", &errors) else {
             throw .invalid(errors.list)
         }
         let token = fields.requiredName("token", &errors)
+        let isShare = fields.bool("share", &errors) ?? false
         fields.finish("a login", &errors)
         guard errors.isEmpty, let token else { throw .invalid(errors.list) }
-        return token.text
+        return (token.text, isShare)
     }
 }
 

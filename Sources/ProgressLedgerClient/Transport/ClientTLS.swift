@@ -87,9 +87,28 @@ final class ClientTLS: Sendable {
             context.fireUserInboundEventTriggered(event)
         }
 
+        /// A connection that never becomes active ends here.
+        func handlerRemoved(context: ChannelHandlerContext) {
+            completion.fail(TransportError.notConnected("the connection ended during the TLS handshake"))
+        }
+
         func errorCaught(context: ChannelHandlerContext, error: any Error) {
-            completion.fail(TransportError.notConnected("TLS failed: \(error)"))
+            completion.fail(TransportError.notConnected(Self.reason(for: error)))
             context.fireErrorCaught(error)
+        }
+
+        /// A reason for people. The errors of BoringSSL have no codes for these cases.
+        private static func reason(for error: any Error) -> String {
+            let text = String(describing: error)
+            if text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("unableToValidateCertificate") {
+                return
+                    "TLS failed: the server's certificate has expired, is for another name, or is of an authority that "
+                    + "is not trusted (PROGRESS_LEDGER_CA_FILE)"
+            }
+            if text.contains("WRONG_VERSION_NUMBER") {
+                return "TLS failed: the server does not speak TLS on this port; try http://"
+            }
+            return "TLS failed: \(text)"
         }
 
         func channelInactive(context: ChannelHandlerContext) {

@@ -104,6 +104,7 @@ final class HTTPConnection: Sendable {
 
     private static func reason(for error: any Error) -> String {
         switch error {
+        case TransportError.notConnected(let reason): return reason
         case let error as NIOConnectionError:
             if let cause = error.connectionErrors.first?.error { return reason(for: cause) }
             return "unknown host \(error.host)"

@@ -56,8 +56,18 @@ final class TokenFile: Sendable {
     /// The first line of the file; nil if the file is empty, too large or not readable.
     private func read() -> String? {
         guard let data = FileManager.default.contents(atPath: path), data.count <= Self.bytesMax else { return nil }
-        let line = data.prefix { $0 != 0x0A && $0 != 0x0D }
-        guard !line.isEmpty, line.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
-        return String(decoding: line, as: UTF8.self)
+        let line = Self.trimmed(String(decoding: data.prefix { $0 != 0x0A && $0 != 0x0D }, as: UTF8.self))
+        return Self.isToken(line) ? line : nil
+    }
+
+    /// A text without white space at its ends, which is easily copied with a token.
+    static func trimmed(_ text: String) -> String {
+        let start = text.drop { $0.isWhitespace }
+        return String(start.reversed().drop { $0.isWhitespace }.reversed())
+    }
+
+    /// Whether a text can be sent as a token: it has visible ASCII characters only.
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
     }
 }

@@ -100,7 +100,9 @@ struct TLSTests {
                     #expect(run.status == 0, "\(run.errors)")
                 }
                 try await Self.client(named, own.ca).checkReadiness()
-                for (authority, reason) in [(other.ca, "TLS failed"), ("\(folder)/none", "no readable certificate")] {
+                for (authority, reason) in [
+                    (other.ca, "not trusted (PROGRESS_LEDGER_CA_FILE)"), ("\(folder)/none", "no readable certificate"),
+                ] {
                     let error = await #expect(throws: LedgerClientError.self) {
                         try await Self.client(named, authority).checkReadiness()
                     }
@@ -109,6 +111,9 @@ struct TLSTests {
                 // Without a file the system's authorities are trusted, which do not know this one.
                 let refused = try await CommandRun.ledger("jobs", "--server", named)
                 #expect(refused.status == ExitStatus.unavailable.rawValue, "\(refused)")
+                // A port without a program, and one without TLS.
+                let closed = try await CommandRun.ledger("jobs", "--server", "https://127.0.0.1:1")
+                #expect(closed.status == ExitStatus.unavailable.rawValue, "\(closed)")
                 let plain = try await CommandRun.ledger("jobs", "--server", url.replacing("https", with: "http"))
                 #expect(plain.status != 0)
             }

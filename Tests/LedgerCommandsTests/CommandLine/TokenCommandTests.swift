@@ -56,7 +56,9 @@ struct TokenCommandTests {
                 environment: ["PROGRESS_LEDGER_TOKEN": text])
             #expect(audit.output.hasPrefix("whole through \(job.snapshot.sequence) "), "\(audit)")
             let denied = try await ledger(text, "status")
-            #expect(denied.status != 0 && denied.errors.contains("whole ledger"), "\(denied.errors)")
+            #expect(
+                denied.status == ExitStatus.refused.rawValue && denied.errors.contains("whole ledger"),
+                "\(denied.errors)")
 
             let list = try await ledger(admin, "token", "list")
             #expect(list.lines.count == 3 && list.output.contains("team=a"), "\(list.output)")
@@ -70,6 +72,20 @@ struct TokenCommandTests {
             // A ledger with tokens may be reached from other machines.
             let public1 = try ServerProcess(["serve", "--host", "0.0.0.0", "--port", "0", "--database", database])
             _ = try await public1.url()
+        }
+    }
+
+    @Test("a direct command creates no ledger, and a token that cannot be sent is named")
+    func mistakes() async throws {
+        let folder = "/tmp/token-\(UUID().uuidString)"
+        let none = try await CommandRun.ledger("token", "create", "x", "--scope", "admin", "--data", folder)
+        #expect(none.status == ExitStatus.usage.rawValue && none.errors.contains("no database in \(folder)"), "\(none)")
+        #expect(!FileManager.default.fileExists(atPath: folder))
+        for (value, isSent) in [("pl_x\n", true), (" pl_x\r\n", true), ("\"pl x\"", false), ("pl_\u{E9}", false)] {
+            let run = try await CommandRun.ledger(
+                "jobs", "--server", "http://127.0.0.1:1", environment: ["PROGRESS_LEDGER_TOKEN": value])
+            let expected = isSent ? ExitStatus.unavailable.rawValue : ExitStatus.usage.rawValue
+            #expect(run.status == expected, "\(value): \(run.errors)")
         }
     }
 

@@ -8,13 +8,17 @@ const error = document.querySelector("#login-error");
 
 /** The page to return to; the list of jobs unless the address names another page of this server. */
 function nextPage() {
-  const next = new URL(new URL(location.href).searchParams.get("next") ?? "", base);
-  return next.origin === base.origin && next.pathname.startsWith(base.pathname) ? next : base;
+  try {
+    const next = new URL(new URL(location.href).searchParams.get("next") ?? "", base);
+    return next.origin === base.origin && next.pathname.startsWith(base.pathname) ? next : base;
+  } catch {
+    return base;
+  }
 }
 
-async function enter(token) {
+async function enter(token, share) {
   try {
-    await logIn(token);
+    await logIn(token, share);
     location.replace(nextPage());
   } catch (problem) {
     error.textContent = problem.message;
@@ -24,11 +28,11 @@ async function enter(token) {
 
 form?.addEventListener("submit", (event) => {
   event.preventDefault();
-  enter(form.elements.token.value.trim());
+  enter(form.elements.token.value.trim(), false);
 });
 
 const shared = sharedToken();
 if (shared !== null) {
   withoutShare();
-  enter(shared);
+  enter(shared, true);
 }

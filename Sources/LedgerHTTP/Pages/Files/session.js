@@ -12,12 +12,16 @@ export function withoutShare() {
   history.replaceState(history.state, "", location.pathname + location.search);
 }
 
-/** Sets the cookie; throws an error for people if the token is not accepted. */
-export async function logIn(token) {
+/**
+ * Sets the cookie; throws an error for people if the token is not accepted.
+ *
+ * @param {boolean} share Whether the token is from a link; it must then be limited to one job.
+ */
+export async function logIn(token, share) {
   let response;
   try {
     response = await fetch(new URL("login", base), {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }),
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token, share }),
     });
   } catch {
     throw new Error("The server cannot be reached. Try again.");
@@ -46,7 +50,7 @@ if (token !== null) {
   withoutShare();
   if (document.querySelector("main.problem") !== null) {
     try {
-      await logIn(token);
+      await logIn(token, true);
       location.reload();
     } catch (problem) {
       document.querySelector("main.problem p").textContent = problem.message;
