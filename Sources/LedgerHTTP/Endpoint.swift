@@ -26,6 +26,7 @@ struct Endpoint: Sendable {
     let settings: ServerSettings
     let collector: BodyCollector
     let connections: ConnectionRegistry
+    let longRequests: LongRequests
     let metrics: HTTPMetrics
 
     func respond(to request: Request, _ context: LedgerRequestContext) async throws -> Response {
@@ -52,6 +53,8 @@ struct Endpoint: Sendable {
             content: content, wait: wait)
         let bound = route.bound(settings, waiting: wait)
         let route = route
+        let permit = route.isLimited ? try longRequests.enter(access) : nil
+        defer { withExtendedLifetime(permit) {} }
         do {
             let response = try await bound.run(
                 on: route.isHeavy ? ComputeExecutor.shared as any TaskExecutor : EventLoopExecutor.shared,
@@ -63,7 +66,10 @@ struct Endpoint: Sendable {
             // A read may have waited, and a stream lasts.
             try control.check(access, route.access)
             let control = control
-            return response.checked { () throws(HTTPProblem) in try control.check(access, route.access) }.response
+            return response.checked { () throws(HTTPProblem) in
+                // The stream keeps its place until it ends.
+                try withExtendedLifetime(permit) { () throws(HTTPProblem) in try control.check(access, route.access) }
+            }.response
         } catch is TimeBound.Exceeded {
             throw HTTPProblem.timedOut(isRead: route.isRead, bound.limit)
         } catch is CancellationError {

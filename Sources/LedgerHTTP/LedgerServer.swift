@@ -44,17 +44,18 @@ public struct LedgerServer: Service {
         let connections = ConnectionRegistry(connectionsMax: settings.connectionsMax)
         let broadcaster = WatchBroadcaster(service: service, settings: settings, metrics: metrics, logger: logger)
         let control = AccessControl(service: service)
+        let longRequests = LongRequests(settings: settings)
         let table = RouteTable(
             RouteTable.Dependencies(
                 service: service, settings: settings, metrics: metrics, cache: cache, broadcaster: broadcaster,
-                control: control, logger: logger))
+                control: control, longRequests: longRequests, logger: logger))
         let origins = OriginPolicy(
             host: settings.host, allowedHosts: settings.allowedHosts, corsOrigins: settings.corsOrigins)
         let tls = try settings.tls.map { try ServerTLS($0) }
         metrics.setCertificateExpiry { tls?.certificateExpiry }
         let fastPaths = FastPathTable(table.routes, settings)
         let application = Application(
-            responder: makeRouter(table, control, metrics, budget, connections).buildResponder(),
+            responder: makeRouter(table, control, longRequests, metrics, budget, connections).buildResponder(),
             server: HTTPServerBuilder { responder in
                 LedgerChannel(
                     responder: responder, settings: settings, origins: origins, tokens: service.tokens,
@@ -96,8 +97,8 @@ public struct LedgerServer: Service {
     }
 
     private func makeRouter(
-        _ table: RouteTable, _ control: AccessControl, _ metrics: HTTPMetrics, _ budget: BodyBudget,
-        _ connections: ConnectionRegistry
+        _ table: RouteTable, _ control: AccessControl, _ longRequests: LongRequests, _ metrics: HTTPMetrics,
+        _ budget: BodyBudget, _ connections: ConnectionRegistry
     ) -> Router<LedgerRequestContext> {
         let collector = BodyCollector(settings: settings, budget: budget)
         let router = Router(context: LedgerRequestContext.self, options: .autoGenerateHeadEndpoints)
@@ -105,7 +106,7 @@ public struct LedgerServer: Service {
         for route in table.routes {
             let endpoint = Endpoint(
                 route: route, control: control, settings: settings, collector: collector, connections: connections,
-                metrics: metrics)
+                longRequests: longRequests, metrics: metrics)
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 try await endpoint.respond(to: request, context)
             }

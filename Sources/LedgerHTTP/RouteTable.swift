@@ -58,6 +58,8 @@ struct Route: Sendable {
     /// Such a route runs on ``ComputeExecutor``, where it delays no other connection. A read among them is cancelled if
     /// its client disconnects.
     var isHeavy = false
+    /// Whether its requests in progress are limited in number.
+    var isLimited = false
     /// Whether its response names the path of the new resource.
     var hasLocation = false
     /// Whether it supports `Prefer: wait`.
@@ -147,6 +149,7 @@ struct RouteTable: Sendable {
         let cache: ResponseCache
         let broadcaster: WatchBroadcaster
         let control: AccessControl
+        let longRequests: LongRequests
         let logger: Logger
     }
 

@@ -69,6 +69,13 @@ public struct ServerSettings: Sendable {
     /// The maximum value of `Prefer: wait`, in seconds.
     public var preferWaitMax = 30
 
+    /// The maximum number of requests in progress that may compute or stream for long.
+    ///
+    /// Such as exports, verifications and histories.
+    public var longRequestsMax = 32
+    /// The maximum number of such requests of one token.
+    public var longRequestsPerTokenMax = 8
+
     /// The maximum number of concurrent watchers.
     ///
     /// Each needs a connection, an open file and 16 kB, so the default needs 160 MB. If all of them watch jobs that

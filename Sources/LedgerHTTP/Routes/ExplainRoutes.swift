@@ -37,7 +37,7 @@ struct ExplainRoutes: Sendable {
                     .problem(404, "No such job, or none of its events names the indicator"),
                     .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
-                ], isHeavy: true, handle: explain)
+                ], isHeavy: true, isLimited: true, handle: explain)
         ]
     }
 

@@ -29,7 +29,7 @@ struct ExportRoutes: Sendable {
                         status: 200, description: "The events up to the head, with their hashes", schema: "Text",
                         mediaType: "application/x-ndjson"),
                     .problem(404, "No such job"), .problem(410, "Events were retired"),
-                ], isHeavy: true, handle: export),
+                ], isHeavy: true, isLimited: true, handle: export),
             Route(
                 access: .ledger(.admin), method: .post, path: "/v1/imports", operation: "importEvents",
                 summary:
@@ -40,7 +40,7 @@ struct ExportRoutes: Sendable {
                     Route.ResponseSpec(status: 200, description: "All events existed already", schema: "Imported"),
                     .problem(409, "The events do not continue the job's ledger, or differ from it"),
                     .problem(422, "The events are not as they were recorded"),
-                ], handle: importEvents),
+                ], isLimited: true, handle: importEvents),
         ]
     }
 

@@ -39,7 +39,7 @@ struct HistoryRoutes: Sendable {
                         schema: "SnapshotDiff"),
                     .problem(404, "No such job"), .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
-                ], isHeavy: true, handle: difference),
+                ], isHeavy: true, isLimited: true, handle: difference),
             Route(
                 access: .job(.read), method: .get, path: "/v1/jobs/{job}/history", operation: "getHistory",
                 summary: "The numbers of an indicator over time, with the cause of every decrease",
@@ -57,7 +57,7 @@ struct HistoryRoutes: Sendable {
                     .problem(404, "No such job, or none of its events names the indicator"),
                     .problem(410, "Events that the response needs were retired"),
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
-                ], isHeavy: true, handle: history),
+                ], isHeavy: true, isLimited: true, handle: history),
         ]
     }
 

@@ -138,6 +138,8 @@ struct OperationsRoutes: Sendable {
                 writer.field("page_size", 1_000)
                 writer.field("problems_per_answer", RequestError.errorsMax)
                 writer.field("prefer_wait_seconds", settings.preferWaitMax)
+                writer.field("long_requests", settings.longRequestsMax)
+                writer.field("long_requests_per_token", settings.longRequestsPerTokenMax)
                 writer.field("watchers", settings.watchersMax)
                 writer.field("watched_lists", settings.watchedListsMax)
             }

@@ -10,11 +10,13 @@ struct ProgressRoutes: Sendable {
     private let service: any LedgerService
     private let endpoint: SnapshotEndpoint
     private let settings: ServerSettings
+    private let longRequests: LongRequests
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
         endpoint = SnapshotEndpoint(dependencies)
         settings = dependencies.settings
+        longRequests = dependencies.longRequests
     }
 
     var routes: [Route] {
@@ -72,8 +74,10 @@ struct ProgressRoutes: Sendable {
         let job = try request.job()
         let service = service
         // Folding may compute for long, and must not delay other connections.
-        let view = try await withTaskExecutorPreference(ComputeExecutor.shared) {
-            try await service.job(job, at: moment, counting: policy)
+        let view = try await longRequests.holding(request.access) {
+            try await withTaskExecutorPreference(ComputeExecutor.shared) {
+                try await service.job(job, at: moment, counting: policy)
+            }
         }
         guard let view else { throw HTTPProblem.noSuchJob(job.description) }
         return .json { view.write(to: &$0, now: .now) }

@@ -29,7 +29,7 @@ struct ReplayRoutes: Sendable {
                         schema: "Replay"),
                     .problem(404, "No such job"), .problem(409, "Another replay is in progress"),
                     .problem(422, "The request is invalid"),
-                ], hasLocation: true, handle: begin),
+                ], isLimited: true, hasLocation: true, handle: begin),
             Route(
                 access: .ledger(.read), method: .get, path: "/v1/replays", operation: "listReplays",
                 summary: "Replays, newest first, without their differences",

@@ -6,9 +6,11 @@ internal import LedgerWire
 /// The route that lists the tasks of a job.
 struct TaskRoutes: Sendable {
     private let service: any LedgerService
+    private let longRequests: LongRequests
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
+        longRequests = dependencies.longRequests
     }
 
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
@@ -50,7 +52,9 @@ struct TaskRoutes: Sendable {
         }
         let page =
             if let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters) {
-                try await service.tasks(job, at: moment, state: state, limit: limit, after: cursor)
+                try await longRequests.holding(request.access) {
+                    try await service.tasks(job, at: moment, state: state, limit: limit, after: cursor)
+                }
             } else {
                 try await service.tasks(job, state: state, limit: limit, after: cursor)
             }

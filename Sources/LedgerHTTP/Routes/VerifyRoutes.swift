@@ -42,7 +42,7 @@ struct VerifyRoutes: Sendable {
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The result of the check", schema: "Verification"),
                     .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
-                ], isHeavy: true, handle: verify),
+                ], isHeavy: true, isLimited: true, handle: verify),
             Route(
                 access: .ledger(.read), method: .get, path: "/v1/heads", operation: "listHeads",
                 summary: "The last event of every job with its hash, ordered by job: the content of an anchor",
