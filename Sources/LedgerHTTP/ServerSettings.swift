@@ -18,6 +18,10 @@ public struct ServerSettings: Sendable {
     /// The server accepts requests with and without it, because some proxies remove it. Valid values: see
     /// ``basePath(_:)``.
     public var basePath = ""
+    /// The trusted reverse proxies.
+    ///
+    /// Their `X-Forwarded-Prefix` is the base path of a request, and their `X-Forwarded-Proto` its protocol.
+    public var trustedProxies = TrustedProxies()
     /// The files of TLS; nil for plain HTTP.
     public var tls: TLSFiles?
 

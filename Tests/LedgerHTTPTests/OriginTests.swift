@@ -1,5 +1,8 @@
+import Ledger
+import LedgerStore
 import LedgerTestSupport
 import LedgerWire
+import NIOCore
 import NIOHTTP1
 import Testing
 
@@ -263,5 +266,49 @@ struct BasePathTests {
                 }
             }
         }
+    }
+
+    @Test("a trusted proxy states the base path and the protocol of a request; others do not")
+    func forwarded() async throws {
+        for (proxies, isTrusted) in [(["127.0.0.0/8"], true), (["10.0.0.0/8", "::1"], false), ([], false)] {
+            try await withServer({ $0.trustedProxies = TrustedProxies(proxies) ?? TrustedProxies() }) {
+                client, ledger in
+                let (_, text) = try await ledger.createToken(
+                    AccessTokenRequest(name: "t", scopes: [.read, .report]), by: nil)
+                var headers = ["X-Forwarded-Prefix": "/tools/ledger/", "X-Forwarded-Proto": "https"]
+                headers["Authorization"] = "Bearer \(text)"
+                headers["Content-Type"] = "application/json"
+                let base = isTrusted ? "/tools/ledger" : ""
+                let created = try await client.request(
+                    "POST", "/v1/jobs", headers: headers, body: Array(#"{"name":"j"}"#.utf8))
+                let job = try #require(try created.json["job"]?.text)
+                #expect(created.headers["location"] == "\(base)/v1/jobs/\(job)")
+                // The proxy may keep the prefix or remove it.
+                let kept = try await client.get("/tools/ledger/v1/jobs/\(job)", headers: headers)
+                #expect(kept.status == (isTrusted ? 200 : 404))
+                let login = try await client.request(
+                    "POST", "/login", headers: headers, body: Array(#"{"token":"\#(text)"}"#.utf8))
+                let cookie = try #require(login.headers["set-cookie"])
+                #expect(cookie.contains("; Path=\(base)/;") && cookie.contains("; Secure") == isTrusted, "\(cookie)")
+                headers["X-Forwarded-Prefix"] = "/a b"
+                #expect(try await client.get("/v1/jobs", headers: headers).status == (isTrusted ? 400 : 200))
+            }
+        }
+    }
+
+    @Test("proxies are addresses and networks")
+    func proxies() throws {
+        for text in ["", "localhost", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::1/129", "1.2.3.4/+8", "1.2.3.4:80"] {
+            #expect(TrustedProxies([text]) == nil, "\(text)")
+        }
+        let proxies = try #require(TrustedProxies(["10.2.0.0/15", "192.0.2.7", "2001:db8::/33"]))
+        for (address, isTrusted) in [
+            ("10.1.255.255", false), ("10.2.0.0", true), ("10.3.255.255", true), ("10.4.0.0", false),
+            ("192.0.2.7", true), ("192.0.2.8", false), ("::ffff:192.0.2.7", true), ("2001:db8:7fff::1", true),
+            ("2001:db8:8000::1", false), ("::1", false),
+        ] {
+            #expect(proxies.contains(try SocketAddress(ipAddress: address, port: 1)) == isTrusted, "\(address)")
+        }
+        #expect(!proxies.contains(nil))
     }
 }

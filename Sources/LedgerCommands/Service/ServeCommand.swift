@@ -45,6 +45,14 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "The address of a reverse proxy, or a network such as 10.0.0.0/8, whose X-Forwarded-Prefix and "
+                + "X-Forwarded-Proto are believed; may be repeated. Default: PROGRESS_LEDGER_TRUSTED_PROXIES, separated by "
+                + "commas, else none.",
+            valueName: "address"))
+    var trustedProxy: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
             "Serve https with the certificate in this PEM file, which is read again when it changes. Default: "
                 + "PROGRESS_LEDGER_TLS_CERTIFICATE, else plain http.",
             valueName: "file"))
@@ -101,6 +109,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.allowedHosts = try allowedHosts(configuration)
         settings.corsOrigins = try corsOrigins(configuration)
         settings.basePath = try basePath(configuration)
+        settings.trustedProxies = try trustedProxies(configuration)
         settings.tls = try tlsFiles(configuration)
         settings.watchersMax = try watchersMax(configuration)
         try ListenCheck.check(address)
@@ -162,6 +171,17 @@ struct ServeCommand: AsyncParsableCommand {
             return origins.allSatisfy(ServerSettings.isOrigin) ? origins : nil
         } expected: {
             "origins of web sites without a path, such as https://wiki.example.com"
+        }
+    }
+
+    private func trustedProxies(_ configuration: Configuration) throws(CommandFailure) -> TrustedProxies {
+        let flag = trustedProxy.isEmpty ? nil : trustedProxy.joined(separator: ",")
+        return try configuration.read(
+            .trustedProxies, flag: flag, named: "--trusted-proxy", else: TrustedProxies()
+        ) { text in
+            TrustedProxies(text.split(separator: ",").map { $0.filter { $0 != " " } })
+        } expected: {
+            "IP addresses or networks, such as 10.0.0.1 or 10.0.0.0/8"
         }
     }
 

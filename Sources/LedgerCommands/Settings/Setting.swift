@@ -8,6 +8,7 @@ enum Setting: String, CaseIterable, Sendable {
     case allowedHosts = "PROGRESS_LEDGER_ALLOWED_HOSTS"
     case corsOrigins = "PROGRESS_LEDGER_CORS_ORIGINS"
     case basePath = "PROGRESS_LEDGER_BASE_PATH"
+    case trustedProxies = "PROGRESS_LEDGER_TRUSTED_PROXIES"
     case tlsCertificate = "PROGRESS_LEDGER_TLS_CERTIFICATE"
     case tlsKey = "PROGRESS_LEDGER_TLS_KEY"
     case tlsClientCA = "PROGRESS_LEDGER_TLS_CLIENT_CA"
@@ -37,7 +38,8 @@ enum Setting: String, CaseIterable, Sendable {
     /// from the environment.
     var isAllowedInFile: Bool {
         switch self {
-        case .host, .port, .allowedHosts, .corsOrigins, .basePath, .tlsCertificate, .tlsKey, .tlsClientCA, .database,
+        case .host, .port, .allowedHosts, .corsOrigins, .basePath, .trustedProxies, .tlsCertificate, .tlsKey,
+            .tlsClientCA, .database,
             .data, .databaseConnections, .logLevel,
             .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true

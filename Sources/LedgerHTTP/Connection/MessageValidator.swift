@@ -34,6 +34,10 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         var isHead: Bool
         var keepsAlive: Bool
         var crossOrigin: CrossOriginAccess?
+        /// The path below which the client sees the ledger.
+        var basePath: String
+        /// Whether a proxy states that the client uses TLS.
+        var isForwardedSecure: Bool
     }
 
     /// The state of reading.
@@ -150,7 +154,17 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         // A request after the last response would be recorded without a response.
         guard !isLast else { return reading = .discarding }
         var head = head
-        let redirection = head.removeBasePath(settings.basePath)
+        var (basePath, isForwardedSecure) = (settings.basePath, false)
+        if settings.trustedProxies.contains(context.remoteAddress) {
+            do throws(HTTPProblem) {
+                let forwarded = try ForwardedRequest(head)
+                basePath = forwarded.basePath ?? basePath
+                isForwardedSecure = forwarded.isSecure
+            } catch {
+                return refuse(error, isHead: head.method == .HEAD, context)
+            }
+        }
+        let redirection = head.removeBasePath(basePath)
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
         if let problem = rules.problem ?? originProblem(head, rules) ?? redirection {
             return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
@@ -162,7 +176,8 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         openRequests.append(
             OpenRequest(
                 isHTTP10: head.version != .http1_1, isHead: head.method == .HEAD, keepsAlive: rules.keepsAlive,
-                crossOrigin: origins.crossOriginAccess(head)))
+                crossOrigin: origins.crossOriginAccess(head), basePath: basePath,
+                isForwardedSecure: isForwardedSecure))
         connection.isBusy = true
         reading = .message(isUpgrade: rules.isUpgrade)
         context.fireChannelRead(wrapInboundOut(.head(head)))
@@ -248,8 +263,15 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func adapt(_ head: inout HTTPResponseHead, to request: OpenRequest) {
         request.crossOrigin?.add(to: &head.headers)
-        if !settings.basePath.isEmpty, let location = head.headers.first(name: "location"), location.first == "/" {
-            head.headers.replaceOrAdd(name: "location", value: settings.basePath + location)
+        if !request.basePath.isEmpty, let location = head.headers.first(name: "location"), location.first == "/" {
+            head.headers.replaceOrAdd(name: "location", value: request.basePath + location)
+        }
+        let cookies = head.headers["set-cookie"]
+        if !cookies.isEmpty {
+            head.headers.remove(name: "set-cookie")
+            for cookie in cookies {
+                head.headers.add(name: "set-cookie", value: Self.adapt(cookie: cookie, to: request))
+            }
         }
         var keepsAlive = request.keepsAlive && !head.headers[canonicalForm: "connection"].contains("close")
         if request.isHTTP10 {
@@ -262,6 +284,12 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             head.headers.replaceOrAdd(name: "connection", value: "close")
             isLast = true
         }
+    }
+
+    /// Limits a cookie to the path and the protocol that the client uses.
+    private static func adapt(cookie: String, to request: OpenRequest) -> String {
+        let adapted = cookie.replacing("; Path=/;", with: "; Path=\(request.basePath)/;")
+        return request.isForwardedSecure && !adapted.contains("; Secure") ? adapted + "; Secure" : adapted
     }
 
     // MARK: Refusals

@@ -111,11 +111,11 @@ struct LoginRoutes: Sendable {
 
     /// A cookie for the server's own pages.
     ///
-    /// It is limited to HTTPS if the server speaks it, or if the page was loaded with it, which its `Origin` states. A
-    /// token has no character that a cookie must not contain.
+    /// ``MessageValidator`` adds the base path. The cookie is limited to HTTPS if the server speaks it, or if the page
+    /// was loaded with it, which its `Origin` states. A token has no character that a cookie must not contain.
     private func cookie(_ name: String, _ value: String, seconds: Int64, _ request: RouteRequest) -> String {
         let origin = request.request.headers[.origin].flatMap { Origin($0) }
         let secure = settings.tls != nil || origin?.scheme == "https" ? "; Secure" : ""
-        return "\(name)=\(value); Path=\(settings.basePath)/; Max-Age=\(seconds); HttpOnly; SameSite=Lax\(secure)"
+        return "\(name)=\(value); Path=/; Max-Age=\(seconds); HttpOnly; SameSite=Lax\(secure)"
     }
 }
