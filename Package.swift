@@ -45,6 +45,7 @@ let package = Package(
         // Layer 0
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSpawn"),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "Ledger", swiftSettings: settings),
         .executableTarget(name: "embed-files", path: "Sources/EmbedFiles/Tool", swiftSettings: settings),
         .plugin(
@@ -106,7 +107,7 @@ let package = Package(
         .target(
             name: "LedgerHTTP",
             dependencies: [
-                "Ledger", "LedgerStore", "LedgerWire",
+                "CZlib", "Ledger", "LedgerStore", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),

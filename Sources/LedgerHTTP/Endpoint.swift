@@ -44,7 +44,7 @@ struct Endpoint: Sendable {
         var content: RequestContent?
         if let body = route.body {
             content = try await collector.body(of: request, allowsLines: body.takesLines)
-            // The body may have taken its time.
+            // The token may have been revoked while the body arrived.
             try control.check(access, route.access)
         }
         let wait = route.prefersWait ? min(request.headers.preferredWait, settings.preferWaitMax) : 0
@@ -60,14 +60,18 @@ struct Endpoint: Sendable {
                 on: route.isHeavy ? ComputeExecutor.shared as any TaskExecutor : EventLoopExecutor.shared,
                 for: route.isHeavy && route.isRead ? connections.connection(of: context.channel) : nil
             ) {
-                try await route.handle(request)
+                let response = try await route.handle(request)
+                // Responses to writes may contain secrets, and are short.
+                guard route.isRead, request.request.headers.acceptGzip else { return response }
+                guard !route.isHeavy, response.isSlowToCompress else { return response.compressed() }
+                return await ComputeExecutor.run { response.compressed() }
             }
             guard route.isRead else { return response.response }
-            // A read may have waited, and a stream lasts.
+            // The token may be revoked while a read waits or a stream lasts.
             try control.check(access, route.access)
             let control = control
             return response.checked { () throws(HTTPProblem) in
-                // The stream keeps its place until it ends.
+                // The stream keeps its permit until it ends.
                 try withExtendedLifetime(permit) { () throws(HTTPProblem) in try control.check(access, route.access) }
             }.response
         } catch is TimeBound.Exceeded {
@@ -87,7 +91,7 @@ struct Endpoint: Sendable {
     private func access(_ request: Request, _ pathID: String?) async throws -> Access {
         let job = pathID.flatMap { JobID($0) }
         let access = try control.access(to: route.access, method: request.method, request.headers, job: job).get()
-        if case .job = route.access, !access.confinement.isNone {
+        if case .job = route.access, !access.confinement.isUnconfined {
             let (control, bound) = (control, route.bound(settings, waiting: 0))
             do {
                 let isIncluded = try await bound.run(on: EventLoopExecutor.shared) {

@@ -30,7 +30,7 @@ extension PostgresLedger: LedgerService {
         case .keyTaken(let id):
             throw StoreError(.keyTaken, "job \(id) already has this key, with another name or other tags", jobs: [id])
         case .idempotencyKeyReused:
-            throw StoreError(.idempotencyKeyReused, "the Idempotency-Key was sent before with other content")
+            throw StoreError(.idempotencyKeyReused, "the Idempotency-Key was already used with other content")
         case .existed(let id):
             return (try await existing(id), false)
         case .created(let new):

@@ -120,7 +120,7 @@ struct AccessTests {
         }
         let (revoked, revokedText) = try await ledger.createToken(
             AccessTokenRequest(name: "revoked", scopes: [.admin]), by: nil)
-        _ = try await ledger.revokeToken(revoked.id, within: .none)
+        _ = try await ledger.revokeToken(revoked.id, within: .unconfined)
         let (_, expired) = try await ledger.createToken(
             AccessTokenRequest(
                 name: "expired", scopes: [.admin], expiresAt: Timestamp(microseconds: 1)), by: nil)
@@ -402,7 +402,7 @@ struct AccessTests {
                 _ = try await ledger.append(
                     [EventDraft(.progress(ProgressReport(reference: .init(task: "t"))))], to: #require(JobID(own)))
                 #expect(try await source.next()?.sequence == "2")
-                _ = try await ledger.revokeToken(reader.id, within: .none)
+                _ = try await ledger.revokeToken(reader.id, within: .unconfined)
                 _ = try await ledger.append(
                     [EventDraft(.progress(ProgressReport(reference: .init(task: "u"))))], to: #require(JobID(own)))
                 #expect(try await source.next() == nil)

@@ -62,7 +62,7 @@ struct TokenRouteTests {
                     "admin of a", "ci", "share", "narrow",
                 ])
             #expect(!String(decoding: listed.body, as: UTF8.self).contains("pl_"))
-            let adminID = try #require(try await ledger.listTokens(within: .none).first { $0.name == "admin" }).id
+            let adminID = try #require(try await ledger.listTokens(within: .unconfined).first { $0.name == "admin" }).id
             func revoke(_ token: String, _ id: String) async throws -> RawResponse {
                 try await client.request("DELETE", "/v1/tokens/\(id)", headers: AccessFixtures.bearer(token))
             }

@@ -19,7 +19,7 @@ struct TokenTests {
             let (token, text) = try await ledger.createToken(request, by: "token:admin")
             #expect(token.name == "team a" && token.scopes == [.read, .report] && token.createdBy == "token:admin")
             #expect(token.confinement == Self.team && token.expiresAt == request.expiresAt && token.lastUsedAt == nil)
-            #expect(try await ledger.listTokens(within: .none) == [token])
+            #expect(try await ledger.listTokens(within: .unconfined) == [token])
             #expect(try await ledger.listTokens(within: Confinement(tags: ["team": "a"])) == [token])
             #expect(try await ledger.listTokens(within: Confinement(tags: ["team": "b"])).isEmpty)
             #expect(ledger.tokens.isRequired)
@@ -34,10 +34,11 @@ struct TokenTests {
 
             #expect(try await ledger.revokeToken(token.id, within: Confinement(tags: ["team": "b"])) == nil)
             #expect(ledger.tokens.isValid(token.access))
-            let revoked = try #require(try await ledger.revokeToken(token.id, within: .none))
+            let revoked = try #require(try await ledger.revokeToken(token.id, within: .unconfined))
             #expect(revoked.revokedAt != nil)
             #expect(ledger.tokens.access(of: text) == .failure(.revoked))
-            #expect(try await ledger.revokeToken(token.id, within: .none) == revoked, "the first revocation counts")
+            #expect(
+                try await ledger.revokeToken(token.id, within: .unconfined) == revoked, "the first revocation counts")
             #expect(ledger.tokens.isRequired, "a revoked token opened the ledger")
         }
     }
@@ -60,8 +61,8 @@ struct TokenTests {
             }
             #expect(outcomes.count { if case .success = $0 { true } else { false } } == 1)
             for case .failure(let error) in outcomes { #expect(error.code == .conflict, "\(error)") }
-            let token = try #require(try await ledger.listTokens(within: .none).first)
-            _ = try await ledger.revokeToken(token.id, within: .none)
+            let token = try #require(try await ledger.listTokens(within: .unconfined).first)
+            _ = try await ledger.revokeToken(token.id, within: .unconfined)
             await #expect(throws: StoreError.self) { try await ledger.createToken(request, by: nil) }
         }
     }
@@ -75,8 +76,8 @@ struct TokenTests {
                         AccessTokenRequest(name: "t", scopes: [.read]), by: nil)
                     try await eventually { second.tokens.isRequired }
                     #expect(try second.tokens.access(of: text).get() == token.access)
-                    try await eventually { try await first.listTokens(within: .none).first?.lastUsedAt != nil }
-                    _ = try await first.revokeToken(token.id, within: .none)
+                    try await eventually { try await first.listTokens(within: .unconfined).first?.lastUsedAt != nil }
+                    _ = try await first.revokeToken(token.id, within: .unconfined)
                     try await eventually { second.tokens.access(of: text) == .failure(.revoked) }
                     #expect(!second.tokens.isValid(token.access))
                 }
@@ -88,7 +89,7 @@ struct TokenTests {
     func guarded() async throws {
         try await withLedger { ledger in
             let (token, _) = try await ledger.createToken(AccessTokenRequest(name: "t", scopes: [.read]), by: nil)
-            _ = try await ledger.revokeToken(token.id, within: .none)
+            _ = try await ledger.revokeToken(token.id, within: .unconfined)
             let restored = await #expect(throws: PQError.self) {
                 try await ledger.pool.query(Query("update ledger.access_token set revoked_at = null"))
             }

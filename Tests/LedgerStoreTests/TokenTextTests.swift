@@ -32,7 +32,7 @@ struct TokenTextTests {
         #expect(registry.isValid(.everything))
         let text = TokenText.random()
         let token = AccessToken(
-            id: text.id, name: "t", scopes: [.read], confinement: .none, createdAt: clock.now, createdBy: nil,
+            id: text.id, name: "t", scopes: [.read], confinement: .unconfined, createdAt: clock.now, createdBy: nil,
             expiresAt: Timestamp(microseconds: 200_000_000), revokedAt: nil, lastUsedAt: nil)
         registry.replace([(token, text.digest)], TokenRegistry.Version(tokens: 1))
         #expect(registry.isRequired)
@@ -59,7 +59,7 @@ struct TokenTextTests {
         let text = TokenText.random()
         func token(revokedAt: Timestamp?) -> AccessToken {
             AccessToken(
-                id: text.id, name: "t", scopes: [.read], confinement: .none, createdAt: .now, createdBy: nil,
+                id: text.id, name: "t", scopes: [.read], confinement: .unconfined, createdAt: .now, createdBy: nil,
                 expiresAt: nil, revokedAt: revokedAt, lastUsedAt: nil)
         }
         let old = [(token: token(revokedAt: nil), digest: text.digest)]

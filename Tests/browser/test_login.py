@@ -48,7 +48,7 @@ def test_login_and_logout(browsers, guarded):
     browser.open(f"{site}/jobs/{jobs['a']}?indicator=tiles")
     assert "/login?next=" in browser.driver.current_url
     log_in(browser, "pl_wrong")
-    browser.wait(lambda: "not one of this ledger" in browser.text("#login-error"))
+    browser.wait(lambda: "no such token" in browser.text("#login-error"))
     browser.find("#login input").clear()
     log_in(browser, url.create_token("reader", "--scope", "read", "--tag", "team=a"))
     # The page of before the login, below the base path, and live.

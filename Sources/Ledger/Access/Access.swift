@@ -17,7 +17,7 @@ public struct Access: Hashable, Sendable {
     }
 
     /// The access of every caller of a ledger without authentication.
-    public static let everything = Access(token: nil, reporter: nil, scopes: [.admin], confinement: .none)
+    public static let everything = Access(token: nil, reporter: nil, scopes: [.admin], confinement: .unconfined)
 
     /// Whether the caller may request operations of this scope.
     public func permits(_ scope: Scope) -> Bool { scopes.contains(scope) || scopes.contains(.admin) }

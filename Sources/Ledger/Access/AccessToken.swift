@@ -66,7 +66,7 @@ public struct AccessToken: Hashable, Sendable {
         return .active
     }
 
-    /// The name under which events are recorded that were appended with this token.
+    /// The reporter recorded with events appended with this token.
     public var reporter: Name { Name("token:\(name.text)") }
 
     /// The access that it gives.

@@ -7,7 +7,7 @@ public struct AccessTokenRequest: Hashable, Sendable {
     public var expiresAt: Timestamp?
 
     public init(
-        name: Name, scopes: Set<Scope>, confinement: Confinement = .none, expiresAt: Timestamp? = nil
+        name: Name, scopes: Set<Scope>, confinement: Confinement = .unconfined, expiresAt: Timestamp? = nil
     ) {
         self.name = name
         self.scopes = scopes
@@ -17,7 +17,7 @@ public struct AccessTokenRequest: Hashable, Sendable {
 
     /// Returns every error of this description; empty if it is valid.
     ///
-    /// - Parameter moment: The present. A token that has already expired is refused.
+    /// - Parameter moment: The current time. A token that has already expired is refused.
     public func fieldErrors(at moment: Timestamp) -> [FieldError] {
         var errors = name.fieldErrors(pointer: "/name", lengths: Limits.tokenNameLengths)
         // The name is shown as the reporter of events: it must not look like another one.
@@ -44,9 +44,9 @@ public struct AccessTokenRequest: Hashable, Sendable {
         return errors
     }
 
-    /// Whether someone with this access may create the token: it gives nothing more.
+    /// Whether a caller with this access may create the token.
     ///
-    /// The jobs of the token must be among those of the creator.
+    /// The token's scopes and jobs must be among those of the caller.
     public func isWithin(_ access: Access) -> Bool {
         scopes.allSatisfy { access.permits($0) } && confinement.isWithin(access.confinement)
     }

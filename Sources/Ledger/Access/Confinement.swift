@@ -14,10 +14,10 @@ public struct Confinement: Hashable, Sendable {
     }
 
     /// All jobs.
-    public static let none = Confinement()
+    public static let unconfined = Confinement()
 
     /// Whether it includes all jobs.
-    public var isNone: Bool { tags.isEmpty && job == nil }
+    public var isUnconfined: Bool { tags.isEmpty && job == nil }
 
     /// Whether it includes the job with this id and these tags.
     public func includes(_ id: JobID, tags: [Name: Name]) -> Bool {

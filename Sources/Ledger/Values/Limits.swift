@@ -22,7 +22,7 @@ public enum Limits {
     public static let reporterLengths = 1...300
     /// Unicode scalars in the name of a token.
     public static let tokenNameLengths = 1...200
-    /// Tokens of one ledger, including those that have expired or were revoked.
+    /// Active tokens of one ledger; also the maximum number of listed tokens.
     public static let tokensMax = 10_000
     /// The attempts of executions: the positive range of PostgreSQL's `integer`.
     public static let attempts: ClosedRange<Int64> = 1...2_147_483_647

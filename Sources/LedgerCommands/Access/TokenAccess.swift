@@ -10,7 +10,7 @@ import ProgressLedgerClient
 
 /// The way to the tokens: through the server, or directly in its database.
 struct TokenAccess: ParsableArguments {
-    @Flag(help: "Use the database instead of the server: the one that 'serve' would use here.")
+    @Flag(help: "Use the database of 'serve' directly, instead of the server.")
     var direct = false
 
     @OptionGroup var server: ServerOptions
@@ -30,7 +30,7 @@ struct TokenAccess: ParsableArguments {
 
     func validate() throws {
         guard server.server == nil || !isDirect else {
-            throw ValidationError("Give either --server, or --direct, --database or --data.")
+            throw ValidationError("Give either --server, or any of --direct, --database, --data and --config.")
         }
     }
 
@@ -54,7 +54,7 @@ struct TokenAccess: ParsableArguments {
                 database, mayMigrate: false, wait: DatabaseWait(limit: .zero, logger: logger), logger: logger)
             let ledger = PostgresLedger(target: database.target, logger: logger)
             do {
-                let result = try await body(DatabaseTokens(ledger: ledger, place: "\(database.target)"))
+                let result = try await body(DatabaseTokens(ledger: ledger, target: "\(database.target)"))
                 await ledger.pool.close()
                 return result
             } catch {
@@ -70,7 +70,7 @@ struct TokenAccess: ParsableArguments {
 /// Each also returns the JSON of the server's route.
 protocol TokenOperations: Sendable {
     /// The server or the database.
-    var place: String { get }
+    var target: String { get }
 
     func create(_ request: AccessTokenRequest) async throws -> CreatedToken
     func list() async throws -> (tokens: [AccessToken], json: String)
@@ -89,7 +89,7 @@ struct CreatedToken: Sendable {
 private struct ServerTokens: TokenOperations {
     let client: LedgerClient
 
-    var place: String { client.address.description }
+    var target: String { client.address.description }
 
     func create(_ request: AccessTokenRequest) async throws -> CreatedToken {
         let (created, json) = try await client.sendForJSON(.createToken(request), as: NewAccessToken.self)
@@ -110,7 +110,7 @@ private struct ServerTokens: TokenOperations {
 /// The tokens in a database.
 private struct DatabaseTokens: TokenOperations {
     let ledger: PostgresLedger
-    let place: String
+    let target: String
 
     func create(_ request: AccessTokenRequest) async throws -> CreatedToken {
         let errors = request.fieldErrors(at: .now)
@@ -126,7 +126,7 @@ private struct DatabaseTokens: TokenOperations {
     }
 
     func list() async throws -> (tokens: [AccessToken], json: String) {
-        let tokens = try await ledger.listTokens(within: .none)
+        let tokens = try await ledger.listTokens(within: .unconfined)
         let json = Self.json { writer in
             writer.object { writer in
                 writer.name("tokens")
@@ -137,7 +137,7 @@ private struct DatabaseTokens: TokenOperations {
     }
 
     func revoke(_ id: AccessToken.ID) async throws -> (token: AccessToken, json: String) {
-        guard let token = try await ledger.revokeToken(id, within: .none) else {
+        guard let token = try await ledger.revokeToken(id, within: .unconfined) else {
             throw CommandFailure(.notFound, "There is no token with this id.")
         }
         return (token, Self.json { token.write(to: &$0, now: .now) })

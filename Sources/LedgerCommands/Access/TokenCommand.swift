@@ -6,7 +6,7 @@ import LedgerWire
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Create, list and revoke the tokens by which a server knows its callers.",
+        abstract: "Create, list and revoke access tokens.",
         discussion: """
             A ledger requires no token until it has one; from then on every request needs one, for ever. Create the \
             first token with access to the database, on the machine of the server: \
@@ -26,7 +26,7 @@ struct TokenCreateCommand: AsyncParsableCommand {
             token of one job is for sharing the job's page: give its page's address followed by #share=TOKEN.
             """)
 
-    @Argument(help: "The name, which is recorded with each event. It is never used again, also after a revocation.")
+    @Argument(help: "The name, which is recorded with each event. It cannot be reused, even after revocation.")
     var name: String
 
     @Option(help: "What the token permits: read, report or admin; may be repeated.")
@@ -63,11 +63,11 @@ struct TokenCreateCommand: AsyncParsableCommand {
             confinement: Confinement(
                 tags: try TagOption.dictionary(tag), job: try job.map { try JobOptions.parse($0) }),
             expiresAt: expires?.moment(from: .now))
-        let (created, place) = try await access.with { (try await $0.create(request), $0.place) }
+        let (created, target) = try await access.with { (try await $0.create(request), $0.target) }
         if json { return Console.standard.print(created.json) }
         Console.standard.print(created.text)
         Console.standard.printToError(
-            "This is the token \(VisibleText.escape(name)), id \(created.id), of the ledger at \(VisibleText.escape(place)). Keep it "
+            "This is the token \(VisibleText.escape(name)), id \(created.id), of the ledger at \(VisibleText.escape(target)). Keep it "
                 + "secret: it cannot be shown again."
         )
     }
@@ -103,7 +103,7 @@ struct TokenListCommand: AsyncParsableCommand {
     }
 
     private static func jobs(_ confinement: Confinement) -> String {
-        guard !confinement.isNone else { return "all" }
+        guard !confinement.isUnconfined else { return "all" }
         let tags = confinement.tags.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         return ((confinement.job.map { ["\($0)"] } ?? []) + tags).joined(separator: " ")
     }

@@ -6,8 +6,8 @@ internal import Synchronization
 
 /// Decides whether a caller may make a request.
 ///
-/// ``Endpoint`` asks for every routed request. The handlers that respond before the router ask the same questions, and
-/// forward a request to the router unless the answer is yes: only ``Endpoint`` refuses.
+/// ``Endpoint`` checks every routed request. The handlers before the router make the same checks, and forward every
+/// request that they do not permit: only ``Endpoint`` refuses.
 final class AccessControl: Sendable {
     /// The maximum memory of the remembered tags, in bytes.
     private static let tagBytesMax = 4 << 20
@@ -37,7 +37,7 @@ final class AccessControl: Sendable {
         guard let scope = route.scope, tokens.isRequired else { return .success(.everything) }
         return identify(method, fields, job: job).flatMap { access in
             guard access.permits(scope) else { return .failure(.forbidden(access, lacking: scope)) }
-            if case .ledger = route, !access.confinement.isNone { return .failure(.wholeLedger(access)) }
+            if case .ledger = route, !access.confinement.isUnconfined { return .failure(.wholeLedger(access)) }
             return .success(access)
         }
     }
@@ -72,7 +72,7 @@ final class AccessControl: Sendable {
     ///
     /// Nil if the tags of the job are not remembered.
     func includes(_ job: JobID, _ confinement: Confinement) -> Bool? {
-        if confinement.isNone { return true }
+        if confinement.isUnconfined { return true }
         if confinement.job.map({ $0 != job }) ?? false { return false }
         if confinement.tags.isEmpty { return true }
         return tags.withLock { $0.find(job) { _ in true } }.map { confinement.includes(job, tags: $0) }
@@ -86,7 +86,7 @@ final class AccessControl: Sendable {
 
     /// Callback variant of ``find(_:_:)`` for callers without a task.
     ///
-    /// A failure counts as no.
+    /// After a failure, the result is false.
     ///
     /// - Parameter whenDone: Called once, on any thread.
     func find(_ job: JobID, _ confinement: Confinement, whenDone: @escaping @Sendable (Bool) -> Void) {
@@ -145,7 +145,7 @@ extension HTTPProblem {
     fileprivate static func unauthenticated(_ refusal: TokenRegistry.Refusal) -> HTTPProblem {
         let detail =
             switch refusal {
-            case .unknown: "The token is not one of this ledger. Check that it is complete, and for this server."
+            case .unknown: "This ledger has no such token. Check that it is complete and for this server."
             case .expired: "The token has expired. Ask for a new one."
             case .revoked: "The token was revoked. Ask for a new one."
             }

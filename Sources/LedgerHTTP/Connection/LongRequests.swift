@@ -2,17 +2,17 @@ internal import HTTPTypes
 internal import Ledger
 internal import Synchronization
 
-/// Limits the number of requests in progress that may compute or stream for long.
+/// Limits the number of concurrent long requests.
 ///
-/// Such as exports, verifications and histories. Without a limit for each token, the requests of one caller would keep
-/// out those of all others.
+/// These compute or stream for long, such as exports, verifications and histories. Without a limit for each token, the
+/// requests of one caller would keep out those of all others.
 final class LongRequests: Sendable {
     private struct Counts {
         var all = 0
         var byToken: [AccessToken.ID: Int] = [:]
     }
 
-    /// The place of one request; it is free again when the permit is released.
+    /// A slot for one long request, freed when the permit is released.
     final class Permit: Sendable {
         private let requests: LongRequests
         private let token: AccessToken.ID?

@@ -5,7 +5,7 @@ internal import NIOCore
 internal import NIOSSL
 internal import Synchronization
 
-/// The TLS of a server: its certificate, which may be replaced while it runs.
+/// The TLS context of the server, replaced when its files change.
 final class ServerTLS: Sendable {
     /// The content of the files.
     private struct Content: Equatable {
@@ -23,7 +23,7 @@ final class ServerTLS: Sendable {
         var isExpired: Bool { Double(expiresAt) < Date().timeIntervalSince1970 }
     }
 
-    /// The time between two looks for changed files.
+    /// The interval between checks for changed files.
     private static let checkInterval: Duration = .seconds(2)
 
     private let files: ServerSettings.TLSFiles

@@ -3,9 +3,9 @@ internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTP1
 
-/// The proxies that are believed about a client's request.
+/// The reverse proxies with trusted `X-Forwarded-` headers.
 ///
-/// Any client could otherwise choose the addresses in a page and in a cookie.
+/// Without this list, any client could choose the base path of links and cookies.
 public struct TrustedProxies: Hashable, Sendable {
     /// A network: the addresses that begin with the same bits.
     private struct Network: Hashable {

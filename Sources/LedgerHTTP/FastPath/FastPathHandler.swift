@@ -164,9 +164,17 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         let number = lastNumber
         current = Current(number: number, row: collected.row, deadline: .now() + TimeAmount(collected.row.limit))
         if timer == nil { scheduleDeadlineCheck(context.eventLoop) }
-        let me = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let loop = context.eventLoop
+        let me = NIOLoopBound(self, eventLoop: loop)
         collected.row.fastPath.respond(collected.request, context.eventLoop) { response in
-            if me.value.current?.number == number { me.value.send(response) }
+            guard me.value.current?.number == number else { return }
+            guard collected.request.acceptsGzip, response.isSlowToCompress else {
+                return me.value.send(collected.request.acceptsGzip ? response.compressed() : response)
+            }
+            Task(name: "gzip") {
+                let compressed = await ComputeExecutor.run { response.compressed() }
+                loop.execute { if me.value.current?.number == number { me.value.send(compressed) } }
+            }
         }
     }
 

@@ -69,6 +69,8 @@ struct FastPathTable: Sendable {
                 guard let length = Int(field.value), length <= row.fastPath.bodyBytesMax else { return nil }
                 bodyLength = length
             case .ifNoneMatch where row.route.hasEntityTag: request.ifNoneMatch.append(field.value)
+            case .acceptEncoding where row.route.isRead:
+                request.acceptsGzip = request.acceptsGzip || HTTPFields.acceptsGzip(field.value)
             case .prefer where row.route.prefersWait: return nil
             default:
                 guard field.isPlain else { return nil }

@@ -25,7 +25,7 @@ struct HTTPProblem: Error, Sendable {
         case confinement
         /// The `Host` is not a name of the server.
         case host
-        /// A page of another site must not change anything.
+        /// The request is a write from a page of another site.
         case origin
     }
 

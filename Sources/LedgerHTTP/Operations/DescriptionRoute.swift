@@ -204,7 +204,7 @@ enum DescriptionRoute {
             headers.append(
                 Route.Parameter(
                     name: "Idempotency-Key", type: .string,
-                    description: "For a job without a key: a repeated request returns the same job for 24 hours"))
+                    description: "Repeated requests return the same job for 24 hours; ignored if the job has a key"))
         }
         if route.operation == "watchJob" {
             headers.append(

@@ -92,14 +92,14 @@ final class HTTPMetrics: Sendable {
         text += "# TYPE progress_ledger_http_requests_total counter\n"
         text += "progress_ledger_http_requests_total{path=\"fast\"} \(fast)\n"
         text += "progress_ledger_http_requests_total{path=\"routed\"} \(routed)\n"
-        text += "# HELP progress_ledger_http_refusals_total Requests that the caller may not make, by reason.\n"
+        text += "# HELP progress_ledger_http_refusals_total Refused requests by reason.\n"
         text += "# TYPE progress_ledger_http_refusals_total counter\n"
         for (reason, count) in refusals.counts {
             text += "progress_ledger_http_refusals_total{reason=\"\(reason.rawValue)\"} \(count)\n"
         }
         if let expiry = certificateExpiry.withLock({ $0 })() {
             text +=
-                "# HELP progress_ledger_tls_certificate_expiry_seconds When the certificate of TLS expires, in Unix time.\n"
+                "# HELP progress_ledger_tls_certificate_expiry_seconds When the TLS certificate expires, in Unix time.\n"
             text += "# TYPE progress_ledger_tls_certificate_expiry_seconds gauge\n"
             text += "progress_ledger_tls_certificate_expiry_seconds \(expiry)\n"
         }

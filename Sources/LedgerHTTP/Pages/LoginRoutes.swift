@@ -22,7 +22,7 @@ struct LoginRoutes: Sendable {
     }
 
     /// The longest life of a login's cookie, in seconds: 30 days.
-    private static let lifeMax: Int64 = 30 * 86_400
+    private static let cookieLifetimeMax: Int64 = 30 * 86_400
 
     var routes: [Route] {
         [
@@ -85,7 +85,7 @@ struct LoginRoutes: Sendable {
         return .json(
             headers: [
                 .setCookie: cookie(
-                    name, login.token, seconds: Self.life(until: control.tokens.expiry(of: access)), request),
+                    name, login.token, seconds: Self.cookieLifetime(until: control.tokens.expiry(of: access)), request),
                 .cacheControl: "no-store",
             ]
         ) { writer in
@@ -104,9 +104,9 @@ struct LoginRoutes: Sendable {
     }
 
     /// The life of a cookie in seconds: it ends with its token.
-    private static func life(until expiry: Timestamp?) -> Int64 {
-        guard let expiry else { return lifeMax }
-        return min(lifeMax, max(0, (expiry.microseconds - Timestamp.now.microseconds) / 1_000_000))
+    private static func cookieLifetime(until expiry: Timestamp?) -> Int64 {
+        guard let expiry else { return cookieLifetimeMax }
+        return min(cookieLifetimeMax, max(0, (expiry.microseconds - Timestamp.now.microseconds) / 1_000_000))
     }
 
     /// A cookie for the server's own pages.

@@ -97,7 +97,7 @@ struct AppendRoutes: Sendable {
                     FieldError(pointer: "\($0.location.pointer)/job", detail: "there is no job \($0.job)")
                 })
         }
-        if !access.confinement.isNone {
+        if !access.confinement.isUnconfined {
             let missing = try await control.missing(Set(entries.map(\.job)), access.confinement)
             guard missing.isEmpty else {
                 throw HTTPProblem(unknown(missing)).refusing(.confinement, by: access.token)

@@ -76,7 +76,7 @@ struct JobRoutes: Sendable {
             confined = try description.confined(to: access.confinement)
         } catch {
             let reason =
-                error.tag.map { "only with the tag \($0)=\(access.confinement.tags[$0] ?? "")" } ?? "no jobs"
+                error.tag.map { "only jobs with the tag \($0)=\(access.confinement.tags[$0] ?? "")" } ?? "no jobs"
             throw HTTPProblem(
                 .forbidden, "Confined", "Nothing was recorded: the token may create \(reason)."
             ).refusing(.confinement, by: access.token)
@@ -96,7 +96,7 @@ struct JobRoutes: Sendable {
             return try await service.createJob(
                 description, by: access.reporter, idempotencyKey: idempotencyKey)
         } catch {
-            guard error.code == .keyTaken, !access.confinement.isNone,
+            guard error.code == .keyTaken, !access.confinement.isUnconfined,
                 try await !control.missing(Set(error.jobs), access.confinement).isEmpty
             else { throw error }
             throw HTTPProblem(
@@ -153,8 +153,8 @@ extension HTTPFields {
         else {
             throw HTTPProblem(
                 .unprocessableContent, "Invalid Idempotency-Key",
-                "Nothing was recorded: an Idempotency-Key has 1 to \(Self.idempotencyKeyMax) visible ASCII characters, and "
-                    + "is given once.")
+                "Nothing was recorded: an Idempotency-Key must have 1 to \(Self.idempotencyKeyMax) visible ASCII "
+                    + "characters, and be given only once.")
         }
         return Name(value)
     }

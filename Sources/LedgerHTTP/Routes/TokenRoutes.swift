@@ -57,7 +57,7 @@ struct TokenRoutes: Sendable {
         guard description.isWithin(request.access), expiry.map({ (description.expiresAt ?? .latest) <= $0 }) ?? true
         else {
             throw HTTPProblem(
-                .forbidden, "Too much",
+                .forbidden, "Token exceeds its creator's",
                 "A token can permit only what the token of its creator permits: no other scopes, no other jobs, and no "
                     + "longer."
             ).refusing(.scope, by: request.access.token)

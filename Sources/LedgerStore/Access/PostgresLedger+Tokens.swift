@@ -3,7 +3,7 @@ internal import Logging
 internal import PQ
 
 extension PostgresLedger {
-    /// The time between two looks for changed tokens.
+    /// The interval between checks for changed tokens.
     private static let tokenRefreshInterval: Duration = .seconds(1)
 
     public func createToken(
@@ -22,7 +22,7 @@ extension PostgresLedger {
         }
         guard let token = created else {
             throw StoreError(
-                .conflict, "the ledger accepts \(Limits.tokensMax) tokens, which is the maximum; revoke some")
+                .conflict, "the ledger has the maximum of \(Limits.tokensMax) active tokens; revoke some")
         }
         await loadTokensIfPossible()
         return (token, text.text)
@@ -46,10 +46,10 @@ extension PostgresLedger {
 
     /// Reads the tokens into memory.
     ///
-    /// Call it before the first request is accepted: without it every request would be.
+    /// Call it before the server accepts requests: until then every request is permitted.
     public func loadTokens() async throws(StoreError) {
         let (version, accepted) = try await attempting("reading tokens") { () throws(PQError) in
-            (try await tokenStore.version(), try await tokenStore.accepted())
+            (try await tokenStore.version(), try await tokenStore.activeOrRecentlyEnded())
         }
         tokens.replace(accepted, version)
     }

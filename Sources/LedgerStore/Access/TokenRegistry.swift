@@ -46,7 +46,7 @@ public final class TokenRegistry: Sendable {
         var recordedUses: [AccessToken.ID: Timestamp] = [:]
     }
 
-    /// How much older a token's last use may be than recorded, in microseconds.
+    /// The minimum time between two recorded uses of a token, in microseconds.
     private static let usePrecision: Int64 = 60_000_000
 
     private let state = Mutex(State())

@@ -24,10 +24,10 @@ struct TokenStore: Sendable {
         ).map(\.token)
     }
 
-    /// The accepted tokens with their digests.
+    /// The active tokens with their digests.
     ///
-    /// And those that ended within a day, so that their holders learn the reason.
-    func accepted() async throws(PQError) -> [(token: AccessToken, digest: [UInt8])] {
+    /// Includes those expired or revoked within a day, so that a response can give the reason.
+    func activeOrRecentlyEnded() async throws(PQError) -> [(token: AccessToken, digest: [UInt8])] {
         try await read(
             """
             select \(Self.columns) from ledger.access_token
@@ -44,13 +44,13 @@ struct TokenStore: Sendable {
         return tokens
     }
 
-    /// The present version, which changes whenever a token is created or revoked.
+    /// The current version, which changes whenever a token is created or revoked.
     func version() async throws(PQError) -> TokenRegistry.Version {
         let rows = try await pool.query(Query("select count(*), count(revoked_at) from ledger.access_token"))
         return TokenRegistry.Version(tokens: try rows[0].decode(0), revoked: try rows[0].decode(1))
     }
 
-    /// Stores a token; nil if the ledger accepts as many as it can.
+    /// Stores a token; nil if the maximum number is active.
     ///
     /// - Throws: An error with the constraint `access_token_name_unique` if a token has or had this name.
     func create(

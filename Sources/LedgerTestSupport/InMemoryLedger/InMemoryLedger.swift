@@ -90,7 +90,7 @@ extension InMemoryLedger: LedgerService {
             if let scoped, let id = state.idempotencyKeys[scoped], let job = state.jobs[id] {
                 guard job.description == description else {
                     throw StoreError(
-                        .idempotencyKeyReused, "the Idempotency-Key was sent before with other content")
+                        .idempotencyKeyReused, "the Idempotency-Key was already used with other content")
                 }
                 return ((id, false), [])
             }

@@ -102,8 +102,8 @@ final class ClientTLS: Sendable {
             let text = String(describing: error)
             if text.contains("CERTIFICATE_VERIFY_FAILED") || text.contains("unableToValidateCertificate") {
                 return
-                    "TLS failed: the server's certificate has expired, is for another name, or is of an authority that "
-                    + "is not trusted (PROGRESS_LEDGER_CA_FILE)"
+                    "TLS failed: the server's certificate has expired, is for another name, or its authority is not "
+                    + "trusted; to trust it, set PROGRESS_LEDGER_CA_FILE"
             }
             if text.contains("WRONG_VERSION_NUMBER") {
                 return "TLS failed: the server does not speak TLS on this port; try http://"

@@ -20,7 +20,7 @@ final class TokenFile: Sendable {
         var token: String?
     }
 
-    /// The maximum size of a token, in bytes.
+    /// The maximum size of the file, in bytes.
     private static let bytesMax = 65_536
 
     private let path: String

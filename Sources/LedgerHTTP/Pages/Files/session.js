@@ -33,7 +33,7 @@ export async function logIn(token, share) {
   } catch {
     // A proxy may answer with something else.
   }
-  throw new Error(problem?.detail ?? `The server answered ${response.status}.`);
+  throw new Error(problem?.detail ?? `The server responded with status ${response.status}.`);
 }
 
 document.querySelector("#log-out")?.addEventListener("click", async () => {
@@ -44,7 +44,7 @@ document.querySelector("#log-out")?.addEventListener("click", async () => {
   }
 });
 
-// A job's page is opened by its share link although another login does not permit it, or no longer needs the link.
+// A share link's token is used only if the page was refused; otherwise it is just removed from the address.
 const token = document.querySelector("#login") === null ? sharedToken() : null;
 if (token !== null) {
   withoutShare();
