@@ -2,6 +2,7 @@ import Ledger
 import LedgerStore
 import LedgerTestSupport
 import LedgerWire
+import NIOCore
 import Testing
 
 @testable import LedgerHTTP
@@ -387,6 +388,38 @@ struct AccessTests {
             #expect(lines.contains { $0 == "progress_ledger_http_requests_total{path=\"fast\"} 3" })
             for line in ["token\"} 2", "scope\"} 1", "confinement\"} 3"] {
                 #expect(lines.contains { $0 == "progress_ledger_http_refusals_total{reason=\"\(line)" }, "\(line)")
+            }
+        }
+    }
+
+    @Test("a connection remembers no token that was revoked or replaced, and no scope")
+    func memory() async throws {
+        try await AccessFixtures.withTeams { client, ledger, own, _ in
+            let (both, text) = try await ledger.createToken(
+                AccessTokenRequest(name: "both", scopes: [.read, .report]), by: nil)
+            let reader = try await AccessFixtures.token("reader", [.read], of: ledger)
+            let event = #"{"type":"progress","task":"t","done":1}"#
+            func append(_ token: String) -> String {
+                "POST /v1/jobs/\(own)/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    + "Authorization: Bearer \(token)\r\nContent-Length: \(event.utf8.count)\r\n\r\n\(event)"
+            }
+            func get(_ token: String) -> String {
+                "GET /v1/jobs/\(own) HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(token)\r\n\r\n"
+            }
+            let mixed = try await client.sendPipelined([get(reader), get(reader), get(text), append(text), get(reader)])
+            #expect(mixed.map(\.status) == [200, 200, 200, 201, 200])
+            // The scope is compared for every request.
+            let scoped = try await client.sendPipelined([get(reader), append(reader)])
+            #expect(scoped.map(\.status) == [200, 403])
+            let channel = try await client.connect()
+            try await channel.executeThenClose { inbound, outbound in
+                var responses = inbound.makeAsyncIterator()
+                for (isRevoked, expected) in [(false, 201), (false, 201), (true, 401)] {
+                    if isRevoked { _ = try await ledger.revokeToken(both.id, within: .unconfined) }
+                    try await outbound.write(ByteBuffer(string: append(text)))
+                    let response = try #require(try await responses.next())
+                    #expect(try RawClient.parse(Array(response.readableBytesView)).status == expected)
+                }
             }
         }
     }

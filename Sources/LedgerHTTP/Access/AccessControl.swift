@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
+internal import NIOCore
 internal import Synchronization
 
 /// Decides whether a caller may make a request.
@@ -40,6 +41,43 @@ final class AccessControl: Sendable {
             if case .ledger = route, !access.confinement.isUnconfined { return .failure(.wholeLedger(access)) }
             return .success(access)
         }
+    }
+
+    /// The access granted to earlier requests of a connection.
+    ///
+    /// It is found by the value of their `Authorization` header. Checking a token takes two SHA-256 and an index of all
+    /// header fields: a seventh of the time of a small request.
+    struct Memory {
+        fileprivate let authorization: String
+        fileprivate let access: Access
+        fileprivate let generation: UInt64
+        fileprivate let end: NIODeadline
+    }
+
+    /// Returns the access of a fast request about a job, and remembers it.
+    ///
+    /// Nil if the request may not be permitted.
+    func access(
+        to route: RouteAccess, _ head: HTTPRequest, _ request: FastPathRequest, _ memory: inout Memory?
+    ) -> Access? {
+        guard let scope = route.scope, tokens.isRequired else { return .everything }
+        if let memory, let authorization = request.authorization, memory.authorization == authorization,
+            memory.generation == tokens.generation, NIODeadline.now() < memory.end
+        {
+            return memory.access.permits(scope) ? memory.access : nil
+        }
+        // The generation is read before the token is checked.
+        let generation = tokens.generation
+        guard
+            case .success(let access) = self.access(
+                to: route, method: head.method, head.headerFields, job: request.job)
+        else { return nil }
+        memory = request.authorization.map {
+            Memory(
+                authorization: $0, access: access, generation: generation,
+                end: .now() + TimeAmount(TokenRegistry.memoryMax))
+        }
+        return access
     }
 
     private func identify(

@@ -26,6 +26,8 @@ struct FastPathRequest: Sendable {
     let job: JobID
     /// The caller's access.
     var access = Access.everything
+    /// The value of `Authorization`.
+    var authorization: String?
     /// Whether the client accepts a compressed response.
     var acceptsGzip = false
     /// The values of `If-None-Match`.

@@ -60,6 +60,8 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     private var isReadPending = false
     private var context: ChannelHandlerContext?
     private var current: Current?
+    /// The access of the connection's earlier requests.
+    private var accessMemory: AccessControl.Memory?
     /// The number of the last request, which identifies late responses.
     private var lastNumber = 0
     /// The timer that checks the deadline of the current request.
@@ -141,9 +143,9 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
 
     /// Returns the caller's access; nil if it may not include the request.
     private func access(_ head: HTTPRequest, _ match: FastPathTable.Match) -> Access? {
-        let job = match.request.job
-        let access = control.access(to: match.row.route.access, method: head.method, head.headerFields, job: job)
-        guard case .success(let access) = access, control.includes(job, access.confinement) == true else { return nil }
+        guard let access = control.access(to: match.row.route.access, head, match.request, &accessMemory),
+            control.includes(match.request.job, access.confinement) == true
+        else { return nil }
         return access
     }
 

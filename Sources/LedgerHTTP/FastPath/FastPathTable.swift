@@ -69,6 +69,10 @@ struct FastPathTable: Sendable {
                 guard let length = Int(field.value), length <= row.fastPath.bodyBytesMax else { return nil }
                 bodyLength = length
             case .ifNoneMatch where row.route.hasEntityTag: request.ifNoneMatch.append(field.value)
+            case .authorization:
+                // The routed path refuses a request with two of them.
+                guard request.authorization == nil else { return nil }
+                request.authorization = field.value
             case .acceptEncoding where row.route.isRead:
                 request.acceptsGzip = request.acceptsGzip || HTTPFields.acceptsGzip(field.value)
             case .prefer where row.route.prefersWait: return nil

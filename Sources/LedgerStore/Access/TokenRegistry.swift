@@ -51,6 +51,7 @@ public final class TokenRegistry: Sendable {
 
     private let state = Mutex(State())
     private let isRequiredFlag = Atomic(false)
+    private let changes = Atomic<UInt64>(0)
     private let clock: @Sendable () -> Timestamp
 
     /// Creates a registry without tokens.
@@ -62,6 +63,16 @@ public final class TokenRegistry: Sendable {
     ///
     /// A revoked token counts, so that revoking the last token does not open the ledger.
     public var isRequired: Bool { isRequiredFlag.load(ordering: .acquiring) }
+
+    /// A number that changes with every change of the tokens.
+    ///
+    /// A caller may remember an access that was granted while it is the same, and for ``memoryMax`` at most.
+    public var generation: UInt64 { changes.load(ordering: .acquiring) }
+
+    /// The maximum time for which a granted access may be remembered.
+    ///
+    /// Afterwards it is noticed that the token has expired, and that it is used.
+    public static let memoryMax: Duration = .seconds(1)
 
     /// Returns the access of the holder of a token, and records its use.
     ///
@@ -101,6 +112,7 @@ public final class TokenRegistry: Sendable {
             // Two loads may overlap, and the older one may end last.
             guard version.includes(state.version) else { return }
             state.version = version
+            changes.add(1, ordering: .releasing)
             state.entries = Dictionary(
                 entries.map { ($0.token.id, Entry(token: $0.token, digest: $0.digest)) },
                 uniquingKeysWith: { _, last in last })
@@ -113,6 +125,7 @@ public final class TokenRegistry: Sendable {
         state.withLock { state in
             guard let entry = state.entries[token.id] else { return }
             state.entries[token.id] = Entry(token: token, digest: entry.digest)
+            changes.add(1, ordering: .releasing)
         }
     }
 
