@@ -8,7 +8,7 @@ struct TokenRouteTests {
     @Test("an admin creates, lists and revokes tokens within what the admin may do")
     func administration() async throws {
         try await AccessFixtures.withTeams { client, ledger, own, _ in
-            // Without a token everybody may do everything, but nobody becomes an administrator over HTTP.
+            // Without a token every caller may do everything, but no caller becomes an administrator over HTTP.
             #expect(try await client.post("/v1/tokens", #"{"name":"x","scopes":["admin"]}"#).status == 403)
             let admin = try await AccessFixtures.token("admin", [.admin], of: ledger)
             let confined = try await AccessFixtures.token("admin of a", [.admin], AccessFixtures.teamA, of: ledger)

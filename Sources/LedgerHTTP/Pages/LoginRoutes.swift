@@ -95,7 +95,7 @@ struct LoginRoutes: Sendable {
 
     private func logOut(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
-        // The cookies of share links too: somebody leaves this browser.
+        // The cookies of share links too: the viewer leaves this browser.
         var headers = HTTPFields()
         for name in [Credentials.loginCookie] + Credentials(request.request.headers).shareCookies {
             headers.append(HTTPField(name: .setCookie, value: cookie(name, "", seconds: 0, request)))

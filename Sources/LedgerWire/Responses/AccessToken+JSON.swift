@@ -5,7 +5,7 @@ extension AccessToken {
     ///
     /// - Parameters:
     ///   - now: The present, which determines the state.
-    ///   - text: The text of a token that was just created; nil for others, whose text nobody knows.
+    ///   - text: The text of a token that was just created; nil for others, whose text is not stored.
     public func write(to writer: inout JSONWriter, now: Timestamp, text: String? = nil) {
         writer.object { writer in
             writer.field("id", id.text)
