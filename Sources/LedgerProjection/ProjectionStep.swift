@@ -197,7 +197,7 @@ struct ProjectionStep {
                         where event.job_id = head.job_id and event.sequence = snapshot.sequence + 1
                     )
                 from ledger.job_head as head
-                left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+                \(LiveSnapshot.join(of: "head.job_id"))
                 where head.job_id = any ($1) and head.sequence > coalesce(snapshot.sequence, 0)
                 """, [.uuids(jobs.map(\.uuid))]))
         var lag = Lag()
@@ -233,12 +233,7 @@ struct ProjectionStep {
                 select job_id, sequence from ledger.job_head
                 where job_id < $1 order by job_id desc limit $2
             ) as head
-            left join lateral (
-                select sequence from ledger.snapshot as found
-                where found.job_id = head.job_id and found.is_live
-                order by found.projection
-                limit 1
-            ) as snapshot on true
+            \(LiveSnapshot.join(of: "head.job_id"))
             order by head.job_id desc
             """,
             [

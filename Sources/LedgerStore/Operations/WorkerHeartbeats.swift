@@ -40,7 +40,7 @@ struct WorkerHeartbeats: Sendable {
         coalesce((
             select head.sequence > coalesce(snapshot.sequence, 0)
             from ledger.job_head as head
-            left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+            \(LiveSnapshot.join(of: "head.job_id"))
             where head.job_id = stuck.job_id
         ), false)
         """

@@ -12,7 +12,12 @@ struct SnapshotReader: Sendable {
     let missing: MissingSnapshots
 
     /// The columns of a row. The indicators of a job are arrays, in order.
-    private static func columns(showing indicators: String = "shown.counted_events > 0") -> String {
+    ///
+    /// - Parameter byState: Whether the jobs are found by the states of their snapshots, and not the snapshots by the
+    ///   jobs.
+    private static func columns(
+        showing indicators: String = "shown.counted_events > 0", byState: Bool = false
+    ) -> String {
         """
         select
             job.job_id, job.created_at, job.name, job.key, \(TagColumns.joinedColumns),
@@ -24,7 +29,7 @@ struct SnapshotReader: Sendable {
             indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer)
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
-        left join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live
+        \(byState ? "join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live" : liveSnapshot)
         \(TagColumns.join(of: "job.tags"))
         cross join lateral (
             select
@@ -42,6 +47,7 @@ struct SnapshotReader: Sendable {
         """
     }
 
+    private static let liveSnapshot = LiveSnapshot.join(of: "head.job_id")
     // The values of a snapshot, and those of a missing one.
     private static let sequence = "coalesce(snapshot.sequence, 0)"
     private static let state = "coalesce(snapshot.state, '\(JobState.running.rawValue)')"
@@ -143,7 +149,7 @@ struct SnapshotReader: Sendable {
     static let stamps = """
         select head.job_id, head.sequence, head.hash, \(sequence), \(projection), \(writer)
         from ledger.job_head as head
-        left join ledger.snapshot on snapshot.job_id = head.job_id and snapshot.is_live
+        \(liveSnapshot)
         where head.job_id = any($1)
         """
 
@@ -235,7 +241,7 @@ struct SnapshotReader: Sendable {
         let newestFirst =
             byState ? "order by snapshot.state, snapshot.job_id desc" : "order by job.job_id desc"
         let sql = """
-            \(columns())
+            \(columns(byState: byState))
             \(condition)
             \(filter.key == nil ? newestFirst : "")
             limit $\(parameters.count)
