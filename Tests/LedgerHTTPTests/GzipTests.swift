@@ -33,9 +33,10 @@ struct GzipTests {
                     #expect(response.headers["vary"] == "Accept-Encoding", "\(path)")
                     #expect(response.body.count < plain.body.count / 2, "\(path)")
                     let text = String(decoding: try await decompressed(response.body), as: UTF8.self)
-                    // The server's time differs.
-                    #expect(text.utf8.count == plain.body.count, "\(path)")
-                    #expect(text.suffix(200) == String(decoding: plain.body, as: UTF8.self).suffix(200), "\(path)")
+                    // Times and durations differ.
+                    let digits = /[0-9.]+/
+                    let expected = String(decoding: plain.body, as: UTF8.self).replacing(digits, with: "")
+                    #expect(text.replacing(digits, with: "") == expected, "\(path)")
                 }
                 for encodings in ["identity", "br", "gzip;q=0", "gzip; q=0.0", "gzip;q=0, *"] {
                     let response = try await client.get(path, headers: ["Accept-Encoding": encodings])

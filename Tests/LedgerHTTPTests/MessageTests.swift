@@ -34,6 +34,23 @@ struct MessageTests {
         }
     }
 
+    @Test("each request of a connection has its own header fields, however similar the last one's are")
+    func fieldsOfOneConnection() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let tag = try #require(try await client.get("/v1/jobs/\(job)").headers["etag"])
+            func get(_ fields: String) -> String {
+                "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\n\(fields)\r\n"
+            }
+            let (match, other) = ("If-None-Match: \(tag)\r\n", "If-None-Match: \"x\"\r\n")
+            let responses = try await client.sendPipelined([
+                get(match), get(match), get(other), get(""), get("X-None-Match: \(tag)\r\n"), get("A: b\r\n" + match),
+                get("if-none-match: \(tag)\r\n"), get(other + match), get("Accept: */*\r\n"), get(match + "A: b\r\n"),
+            ])
+            #expect(responses.map(\.status) == [304, 304, 200, 200, 200, 304, 304, 304, 200, 304])
+        }
+    }
+
     @Test("an incomplete or unreadable body is the client's error: 400, and no 5xx is counted")
     func brokenBodies() async throws {
         try await withServer { client, _ in

@@ -18,6 +18,7 @@ struct OriginTests {
         var head = HTTPRequestHead(version: .http1_1, method: method, uri: uri)
         if let host { head.headers.add(name: "Host", value: host) }
         if let origin { head.headers.add(name: "Origin", value: origin) }
+        head.takeOriginForm()
         return policy.problem(head)?.details.status
     }
 
@@ -244,6 +245,17 @@ struct BasePathTests {
                 Array("GET /ledger HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".utf8))
             #expect(foreign.status == 421)
             #expect(try await client.get("/ledger/ledger/v1/jobs").status == 404)
+            // A proxy may send the whole address.
+            for (target, status) in [
+                ("http://localhost/ledger/v1/jobs/\(job)", 200), ("HTTPS://localhost:8080/v1/jobs/\(job)", 200),
+                ("http://localhost/ledger?state=running#x", 308), ("http://localhost", 200),
+                ("http://localhost?state=running", 200), ("http://evil.example/ledger/v1/jobs/\(job)", 421),
+                ("ftp://localhost/ledger/v1/jobs/\(job)", 404),
+            ] {
+                let absolute = try await client.send(
+                    Array("GET \(target) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".utf8))
+                #expect(absolute.status == status, "\(target)")
+            }
         }
     }
 

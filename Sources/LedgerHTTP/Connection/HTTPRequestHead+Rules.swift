@@ -54,6 +54,23 @@ extension HTTPRequestHead {
             isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed), host: hosts.first, hasOrigin: hasOrigin)
     }
 
+    /// Reduces an absolute target to its path and query, and moves its host to `Host`.
+    ///
+    /// The host of the target counts and `Host` is ignored: RFC 9112, section 3.2.2. A request without exactly one
+    /// `Host` stays as it is, because the rules refuse it; HTTP/1.0 needs none.
+    mutating func takeOriginForm() {
+        guard uri.utf8.first != UInt8(ascii: "/"), let scheme = uri.firstRange(of: "://"),
+            ["http", "https"].contains(uri[..<scheme.lowerBound].lowercased())
+        else { return }
+        let hostCount = headers["host"].count
+        guard hostCount == 1 || hostCount == 0 && version == .http1_0 else { return }
+        let rest = uri[scheme.upperBound...]
+        let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+        let target = rest[authority.endIndex...].prefix { $0 != "#" }
+        headers.replaceOrAdd(name: "host", value: String(authority))
+        uri = target.first == "/" ? String(target) : "/" + target
+    }
+
     /// Removes the base path from the target.
     ///
     /// - Returns: A redirection to the pages if the target is the base path without its final slash, with which the

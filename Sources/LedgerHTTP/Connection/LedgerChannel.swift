@@ -42,7 +42,7 @@ struct LedgerChannel: HTTPChannelHandler {
             if let tls { try pipeline.addHandler(tls.makeHandler()) }
             try pipeline.addHandlers([
                 encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade)), validator,
-                HTTP1ToHTTPServerCodec(secure: tls != nil),
+                HTTPTypesCodec(isSecure: tls != nil),
                 ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
                 WriteTimeoutHandler(deadline: settings.writeTimeout),
                 HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger),

@@ -154,6 +154,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         // A request after the last response would be recorded without a response.
         guard !isLast else { return reading = .discarding }
         var head = head
+        head.takeOriginForm()
         var (basePath, isForwardedSecure) = (settings.basePath, false)
         if settings.trustedProxies.contains(context.remoteAddress) {
             do throws(HTTPProblem) {

@@ -30,14 +30,14 @@ struct OriginPolicy: Sendable {
         hosts = originHosts.union([Self.normalized(host), "localhost"])
     }
 
-    /// Returns the refusal of a request; nil if it is allowed.
+    /// Returns the refusal of a request with a target in origin form; nil if it is allowed.
     ///
     /// - Parameter isAuthenticated: Whether requests need a token. Then another host is refused only if the server's
     ///   names were configured: a foreign page has no token, and no cookie of this host.
     func problem(_ head: HTTPRequestHead, isAuthenticated: Bool = false) -> HTTPProblem? {
-        let authority = Self.authority(of: head)
+        let authority = head.headers.first(name: "host")
         if let authority, !serves(authority), !isAuthenticated || !originHosts.isEmpty,
-            !Self.openPaths.contains(Self.path(of: head))
+            !Self.openPaths.contains(String(head.uri.prefix { $0 != "?" }))
         {
             let name = Self.name(of: authority) ?? authority
             return HTTPProblem(
@@ -79,25 +79,6 @@ struct OriginPolicy: Sendable {
     private func isOwn(origin: String, _ authority: String?) -> Bool {
         guard let origin = Origin(origin), let name = Self.name(of: origin.authority) else { return false }
         return corsOrigins.contains(origin) || originHosts.contains(name) || authority.map(origin.hasAuthority) == true
-    }
-
-    /// The authority of the target if it has one, otherwise the `Host`.
-    ///
-    /// This is the rule of RFC 9112, section 3.2.2.
-    private static func authority(of head: HTTPRequestHead) -> String? {
-        if head.uri.utf8.first != UInt8(ascii: "/"), let scheme = head.uri.firstRange(of: "://") {
-            return String(head.uri[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" })
-        }
-        return head.headers.first(name: "host")
-    }
-
-    /// The path of the target, without the query.
-    private static func path(of head: HTTPRequestHead) -> String {
-        var target = head.uri[...]
-        if target.utf8.first != UInt8(ascii: "/"), let scheme = target.firstRange(of: "://") {
-            target = target[scheme.upperBound...].drop { $0 != "/" && $0 != "?" }
-        }
-        return String(target.prefix { $0 != "?" })
     }
 
     /// The name in an authority, in lower case and without its port.
