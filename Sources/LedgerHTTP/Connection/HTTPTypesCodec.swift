@@ -6,9 +6,9 @@ internal import NIOHTTPTypesHTTP1
 
 /// A handler that converts messages between NIO's types and those of swift-http-types.
 ///
-/// It differs from `HTTP1ToHTTPServerCodec` in two ways. That one parses each target as a URL; here ``MessageValidator``
+/// It differs from `HTTP1ToHTTPServerCodec` in two ways. That one parses each target as a URL, but ``MessageValidator``
 /// has already reduced the target to a path and a query. And most requests of a connection have the same header fields,
-/// so those that are equal to the previous request's are not parsed again.
+/// so a field that is equal to the previous request's is not parsed again.
 final class HTTPTypesCodec: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPRequestPart

@@ -30,7 +30,9 @@ struct OriginPolicy: Sendable {
         hosts = originHosts.union([Self.normalized(host), "localhost"])
     }
 
-    /// Returns the refusal of a request with a target in origin form; nil if it is allowed.
+    /// Returns the refusal of a request; nil if it is allowed.
+    ///
+    /// The target must be in origin form.
     ///
     /// - Parameter isAuthenticated: Whether requests need a token. Then another host is refused only if the server's
     ///   names were configured: a foreign page has no token, and no cookie of this host.
