@@ -4,7 +4,7 @@ internal import NIOHTTP1
 internal import NIOHTTPTypes
 internal import NIOHTTPTypesHTTP1
 
-/// A handler that converts messages between NIO's types and those of swift-http-types.
+/// A handler that converts messages between NIO's types and swift-http-types.
 ///
 /// It differs from `HTTP1ToHTTPServerCodec` in two ways. That one parses each target as a URL, but ``MessageValidator``
 /// has already reduced the target to a path and a query. And most requests of a connection have the same header fields,
