@@ -96,6 +96,16 @@ let package = Package(
 
         // Layer 3
         .target(
+            name: "LedgerJWT",
+            dependencies: [
+                "Ledger", "LedgerWire", "ProgressLedgerClient",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "LedgerProjection",
             dependencies: [
                 "Ledger", "LedgerStore", "PQ",
@@ -107,7 +117,7 @@ let package = Package(
         .target(
             name: "LedgerHTTP",
             dependencies: [
-                "CZlib", "Ledger", "LedgerStore", "LedgerWire",
+                "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -138,8 +148,8 @@ let package = Package(
         .target(
             name: "LedgerCommands",
             dependencies: [
-                "Ledger", "LedgerBenchmark", "LedgerChain", "LedgerHTTP", "LedgerProjection", "LedgerStore",
-                "LedgerWire", "PQ", "ProgressLedgerClient",
+                "Ledger", "LedgerBenchmark", "LedgerChain", "LedgerHTTP", "LedgerJWT", "LedgerProjection",
+                "LedgerStore", "LedgerWire", "PQ", "ProgressLedgerClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -159,7 +169,8 @@ let package = Package(
         .target(
             name: "LedgerTestSupport",
             dependencies: [
-                "Ledger", "LedgerChain", "LedgerProjection", "LedgerStore", "PQ",
+                "Ledger", "LedgerChain", "LedgerJWT", "LedgerProjection", "LedgerStore", "PQ",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -183,6 +194,15 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "LedgerJWTTests",
+            dependencies: [
+                "Ledger", "LedgerJWT", "LedgerTestSupport", "LedgerWire",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
             ],
             swiftSettings: settings
         ),

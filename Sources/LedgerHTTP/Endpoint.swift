@@ -90,7 +90,11 @@ struct Endpoint: Sendable {
     /// - Throws: ``HTTPProblem`` if it does not.
     private func access(_ request: Request, _ pathID: String?) async throws -> Access {
         let job = pathID.flatMap { JobID($0) }
-        let access = try control.access(to: route.access, method: request.method, request.headers, job: job).get()
+        var result = control.access(to: route.access, method: request.method, request.headers, job: job)
+        if case .failure(let problem) = result, await control.reloadKeys(after: problem) {
+            result = control.access(to: route.access, method: request.method, request.headers, job: job)
+        }
+        let access = try result.get()
         if case .job = route.access, !access.confinement.isUnconfined {
             let (control, bound) = (control, route.bound(settings, waiting: 0))
             do {
@@ -99,7 +103,7 @@ struct Endpoint: Sendable {
                     return try await control.find(job, access.confinement)
                 }
                 guard isIncluded else {
-                    throw HTTPProblem.noSuchJob(pathID ?? "").refusing(.confinement, by: access.token)
+                    throw HTTPProblem.noSuchJob(pathID ?? "").refusing(.confinement, by: access)
                 }
             } catch is TimeBound.Exceeded {
                 // Nothing was recorded yet, whatever the method.

@@ -2,6 +2,7 @@ internal import Glibc
 internal import HTTPTypes
 internal import Hummingbird
 internal import HummingbirdCore
+internal import LedgerJWT
 public import LedgerStore
 internal import LedgerWire
 public import Logging
@@ -43,7 +44,8 @@ public struct LedgerServer: Service {
         let cache = ResponseCache()
         let connections = ConnectionRegistry(connectionsMax: settings.connectionsMax)
         let broadcaster = WatchBroadcaster(service: service, settings: settings, metrics: metrics, logger: logger)
-        let control = AccessControl(service: service)
+        let jwt = try settings.jwt.map { try JWTVerifier($0) }
+        let control = AccessControl(service: service, jwt: jwt)
         let longRequests = LongRequests(settings: settings)
         let table = RouteTable(
             RouteTable.Dependencies(
@@ -58,9 +60,8 @@ public struct LedgerServer: Service {
             responder: makeRouter(table, control, longRequests, metrics, budget, connections).buildResponder(),
             server: HTTPServerBuilder { responder in
                 LedgerChannel(
-                    responder: responder, settings: settings, origins: origins, tokens: service.tokens,
-                    metrics: metrics,
-                    date: date, connections: connections, tls: tls
+                    responder: responder, settings: settings, origins: origins, control: control,
+                    metrics: metrics, date: date, connections: connections, tls: tls
                 ) { validator in
                     [
                         FastPathHandler(
@@ -84,6 +85,7 @@ public struct LedgerServer: Service {
             try await withThrowingTaskGroup { group in
                 group.addTask { await broadcaster.run() }
                 if let tls { group.addTask { await tls.reloadChanges(logger) } }
+                if let jwt { group.addTask { await jwt.reloadChanges(logger) } }
                 do {
                     try await withTaskExecutorPreference(EventLoopExecutor.shared) { try await application.run() }
                 } catch let error as IOError where [EADDRINUSE, EADDRNOTAVAIL, EACCES].contains(error.errnoCode) {

@@ -1,3 +1,5 @@
+public import LedgerJWT
+
 /// The settings of the HTTP server: its address and all limits, with their reasons.
 public struct ServerSettings: Sendable {
     /// The address to listen on.
@@ -24,6 +26,8 @@ public struct ServerSettings: Sendable {
     public var trustedProxies = TrustedProxies()
     /// The files of TLS; nil for plain HTTP.
     public var tls: TLSFiles?
+    /// The settings for JSON Web Tokens; nil if none are accepted.
+    public var jwt: JWTSettings?
 
     /// The paths of the files of TLS, all in PEM.
     public struct TLSFiles: Hashable, Sendable {

@@ -52,9 +52,12 @@ struct AccessTests {
 
     @Test("every route refuses every caller whom it does not serve, and no other")
     func matrix() async throws {
-        try await withServer { client, ledger in
-            let job = try await client.post("/v1/jobs", #"{"name":"j","tags":{"team":"a"}}"#).json["job"]?.text ?? ""
-            let callers = try await callers(of: ledger)
+        let issuer = try TestIssuer()
+        try await withServer {
+            $0.jwt = issuer.settings
+        } _: { client, ledger in
+            let job = try await ledger.createJob(JobDescription(name: "j", tags: ["team": "a"])).view.id.description
+            let callers = try await callers(of: ledger) + signedCallers(issuer)
             let admin = try #require(callers.first { $0.name == "admin" }?.text)
             let paths = try await client.get("/openapi.json", headers: AccessFixtures.bearer(admin)).json["paths"]
             guard case .object(let entries) = paths else { throw Unexpected() }
@@ -132,6 +135,22 @@ struct AccessTests {
             callers.append(Caller(name: name, text: text, isAccepted: false))
         }
         return callers
+    }
+
+    /// Callers with JSON Web Tokens.
+    private func signedCallers(_ issuer: TestIssuer) -> [Caller] {
+        let stranger = TestIssuer.Key("k1")
+        return [
+            Caller(name: "signed reader", text: issuer.token("reader"), scopes: [.read]),
+            Caller(name: "signed admin", text: issuer.token("admin"), scopes: [.admin]),
+            Caller(
+                name: "signed team", text: issuer.token("team-a", #","team":"a""#), scopes: [.read, .report],
+                isConfined: true),
+            Caller(name: "signed without a rule", text: issuer.token("other")),
+            Caller(name: "signed without the team", text: issuer.token("team-a")),
+            Caller(name: "signed, expired", text: issuer.token("admin", lifetime: -61), isAccepted: false),
+            Caller(name: "signed by a stranger", text: issuer.token("admin", key: stranger), isAccepted: false),
+        ]
     }
 
     // MARK: Confinement

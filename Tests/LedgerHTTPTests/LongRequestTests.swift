@@ -8,7 +8,7 @@ import Testing
 @Suite("Long requests")
 struct LongRequestTests {
     private static func access(_ id: String) -> Access {
-        Access(token: AccessToken.ID(id), reporter: nil, scopes: [.read], confinement: .unconfined)
+        Access(credential: .none, reporter: Name("token:\(id)"), scopes: [.read], confinement: .unconfined)
     }
 
     private func status(_ requests: LongRequests, _ access: Access) -> Int? {

@@ -29,7 +29,8 @@ struct MessageValidatorTests {
             HalfClosure(),
             MessageValidator(
                 settings: ServerSettings(), origins: OriginPolicy(host: "127.0.0.1", allowedHosts: []),
-                tokens: TokenRegistry(), metrics: HTTPMetrics(), date: HTTPDate(), upgrade: UpgradeSignal(),
+                control: AccessControl(service: InMemoryLedger()), metrics: HTTPMetrics(), date: HTTPDate(),
+                upgrade: UpgradeSignal(),
                 connection: connection, logger: TestCluster.logger),
         ])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()

@@ -33,7 +33,7 @@ struct TokenTests {
             #expect(try rows[0].decode(0, as: Int.self) == 0)
 
             #expect(try await ledger.revokeToken(token.id, within: Confinement(tags: ["team": "b"])) == nil)
-            #expect(ledger.tokens.isValid(token.access))
+            #expect(ledger.tokens.isValid(token.id))
             let revoked = try #require(try await ledger.revokeToken(token.id, within: .unconfined))
             #expect(revoked.revokedAt != nil)
             #expect(ledger.tokens.access(of: text) == .failure(.revoked))
@@ -79,7 +79,7 @@ struct TokenTests {
                     try await eventually { try await first.listTokens(within: .unconfined).first?.lastUsedAt != nil }
                     _ = try await first.revokeToken(token.id, within: .unconfined)
                     try await eventually { second.tokens.access(of: text) == .failure(.revoked) }
-                    #expect(!second.tokens.isValid(token.access))
+                    #expect(!second.tokens.isValid(token.id))
                 }
             }
         }

@@ -71,6 +71,6 @@ public struct AccessToken: Hashable, Sendable {
 
     /// The access that it gives.
     public var access: Access {
-        Access(token: id, reporter: reporter, scopes: scopes, confinement: confinement)
+        Access(credential: .token(id), reporter: reporter, scopes: scopes, confinement: confinement)
     }
 }

@@ -71,6 +71,8 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "file"))
     var tlsClientCA: String?
 
+    @OptionGroup var jwt: JWTOptions
+
     @Flag(help: "Run no projection worker; use 'progress-ledger project' for that.")
     var noProjection = false
 
@@ -111,12 +113,13 @@ struct ServeCommand: AsyncParsableCommand {
         settings.basePath = try basePath(configuration)
         settings.trustedProxies = try trustedProxies(configuration)
         settings.tls = try tlsFiles(configuration)
+        settings.jwt = try jwt.settings(configuration)
         settings.watchersMax = try watchersMax(configuration)
         try ListenCheck.check(address)
-        let isOpenToAll = insecureNoAuthentication
+        let (isOpenToAll, acceptsJWT) = (insecureNoAuthentication, settings.jwt != nil)
         // A new database has no token, so it need not be created to know that.
         if case .isPrivate(let folder) = choice, !DataFolder.containsDatabase(folder) {
-            try address.check(isProtected: isOpenToAll)
+            try address.check(isProtected: isOpenToAll || acceptsJWT)
         }
         let logger = try service.makeLogger(configuration)
         try settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
@@ -128,7 +131,7 @@ struct ServeCommand: AsyncParsableCommand {
                     database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(target: database.target, settings: store, logger: logger.labeled("store"))
                 try await ledger.loadTokens()
-                try address.check(isProtected: isOpenToAll || ledger.tokens.isRequired)
+                try address.check(isProtected: isOpenToAll || acceptsJWT || ledger.tokens.isRequired)
                 try await runner.run(
                     Self.services(of: ledger, projects: projects, settings: ready, logger: logger))
             }

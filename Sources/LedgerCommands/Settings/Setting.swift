@@ -12,6 +12,10 @@ enum Setting: String, CaseIterable, Sendable {
     case tlsCertificate = "PROGRESS_LEDGER_TLS_CERTIFICATE"
     case tlsKey = "PROGRESS_LEDGER_TLS_KEY"
     case tlsClientCA = "PROGRESS_LEDGER_TLS_CLIENT_CA"
+    case jwks = "PROGRESS_LEDGER_JWKS"
+    case jwtIssuer = "PROGRESS_LEDGER_JWT_ISSUER"
+    case jwtAudience = "PROGRESS_LEDGER_JWT_AUDIENCE"
+    case jwtMap = "PROGRESS_LEDGER_JWT_MAP"
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
@@ -39,8 +43,7 @@ enum Setting: String, CaseIterable, Sendable {
     var isAllowedInFile: Bool {
         switch self {
         case .host, .port, .allowedHosts, .corsOrigins, .basePath, .trustedProxies, .tlsCertificate, .tlsKey,
-            .tlsClientCA, .database,
-            .data, .databaseConnections, .logLevel,
+            .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .database, .data, .databaseConnections, .logLevel,
             .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true
         case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false

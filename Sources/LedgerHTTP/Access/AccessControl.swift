@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import Ledger
+internal import LedgerJWT
 internal import LedgerStore
 internal import LedgerWire
 internal import NIOCore
@@ -15,15 +16,24 @@ final class AccessControl: Sendable {
     /// The approximate memory of a remembered job without its tags, in bytes.
     private static let jobBytes = 120
 
-    let tokens: TokenRegistry
+    private let tokens: TokenRegistry
+    /// The verifier of JSON Web Tokens; nil if none are accepted.
+    private let jwt: JWTVerifier?
     private let service: any LedgerService
     /// The tags of jobs, which never change.
     private let tags = Mutex(ClockCache<JobID, [Name: Name]>(costMax: tagBytesMax))
 
-    init(service: any LedgerService) {
+    init(service: any LedgerService, jwt: JWTVerifier? = nil) {
         self.service = service
+        self.jwt = jwt
         tokens = service.tokens
     }
+
+    /// Whether a request needs a token.
+    var isRequired: Bool { tokens.isRequired || jwt != nil }
+
+    /// A number that changes with every change of the tokens' permissions.
+    private var generation: UInt64 { tokens.generation &+ (jwt?.generation ?? 0) }
 
     // MARK: Scopes
 
@@ -35,7 +45,7 @@ final class AccessControl: Sendable {
     func access(
         to route: RouteAccess, method: HTTPRequest.Method, _ fields: HTTPFields, job: JobID?
     ) -> Result<Access, HTTPProblem> {
-        guard let scope = route.scope, tokens.isRequired else { return .success(.everything) }
+        guard let scope = route.scope, isRequired else { return .success(.everything) }
         return identify(method, fields, job: job).flatMap { access in
             guard access.permits(scope) else { return .failure(.forbidden(access, lacking: scope)) }
             if case .ledger = route, !access.confinement.isUnconfined { return .failure(.wholeLedger(access)) }
@@ -60,14 +70,14 @@ final class AccessControl: Sendable {
     func access(
         to route: RouteAccess, _ head: HTTPRequest, _ request: FastPathRequest, _ memory: inout Memory?
     ) -> Access? {
-        guard let scope = route.scope, tokens.isRequired else { return .everything }
+        guard let scope = route.scope, isRequired else { return .everything }
         if let memory, let authorization = request.authorization, memory.authorization == authorization,
-            memory.generation == tokens.generation, NIODeadline.now() < memory.end
+            memory.generation == generation, NIODeadline.now() < memory.end
         {
             return memory.access.permits(scope) ? memory.access : nil
         }
         // The generation is read before the token is checked.
-        let generation = tokens.generation
+        let generation = generation
         guard
             case .success(let access) = self.access(
                 to: route, method: head.method, head.headerFields, job: request.job)
@@ -95,13 +105,42 @@ final class AccessControl: Sendable {
         return accept(own)
     }
 
+    /// Whether an access that was granted earlier is still valid.
+    func isValid(_ access: Access) -> Bool {
+        switch access.credential {
+        case .none: !isRequired
+        case .token(let id): tokens.isValid(id)
+        case .signed(let token): jwt?.isValid(token) ?? false
+        }
+    }
+
+    /// Returns when the token of an access expires; nil for never.
+    func expiry(of access: Access) -> Timestamp? {
+        switch access.credential {
+        case .none: nil
+        case .token(let id): tokens.expiry(of: id)
+        case .signed(let token): token.expiresAt
+        }
+    }
+
     /// Throws if an access to a route that was granted is no longer valid.
     func check(_ access: Access, _ route: RouteAccess) throws(HTTPProblem) {
-        guard route.scope == nil || tokens.isValid(access) else { throw .unauthenticated(.revoked) }
+        guard route.scope == nil || isValid(access) else { throw .unauthenticated(.revoked) }
     }
 
     private func accept(_ text: String) -> Result<Access, HTTPProblem> {
-        tokens.access(of: text).mapError { .unauthenticated($0) }
+        guard let jwt, text.utf8.contains(UInt8(ascii: ".")) else {
+            return tokens.access(of: text).mapError { .unauthenticated($0) }
+        }
+        return jwt.access(of: text).mapError { HTTPProblem($0) }
+    }
+
+    /// Reads the keys of JSON Web Tokens again, if that may let a refused request pass.
+    ///
+    /// - Returns: Whether to check the request again.
+    func reloadKeys(after problem: HTTPProblem) async -> Bool {
+        guard problem.isUnknownKey, let jwt else { return false }
+        return await jwt.reloadForUnknownKey()
     }
 
     // MARK: Confinement
@@ -191,13 +230,30 @@ extension HTTPProblem {
             .refusing(.token)
     }
 
+    /// A request with a JSON Web Token that is not accepted.
+    fileprivate init(_ refusal: JWTRefusal) {
+        switch refusal {
+        case .keysUnavailable:
+            self.init(
+                .serviceUnavailable, "Keys unavailable", refusal.detail, headers: HTTPFields(retryAfter: .seconds(1)))
+        case .noRule(let reporter):
+            self.init(.forbidden, "No permission", refusal.detail, headers: Self.challenge("insufficient_scope"))
+            self.refusal = .scope
+            caller = reporter
+        default:
+            self.init(.unauthorized, "Token not accepted", refusal.detail, headers: Self.challenge("invalid_token"))
+            self.refusal = .token
+            isUnknownKey = refusal == .unknownKey
+        }
+    }
+
     /// A request that needs another scope.
     fileprivate static func forbidden(_ access: Access, lacking scope: Scope) -> HTTPProblem {
         HTTPProblem(
             .forbidden, "Scope missing",
             "The token lacks the scope \(scope.rawValue), which this route needs.",
             headers: challenge("insufficient_scope")
-        ).refusing(.scope, by: access.token)
+        ).refusing(.scope, by: access)
     }
 
     /// A request about the whole ledger by a confined caller.
@@ -205,7 +261,7 @@ extension HTTPProblem {
         HTTPProblem(
             .forbidden, "Whole ledger",
             "The token is confined to some jobs, and this route is about the whole ledger."
-        ).refusing(.confinement, by: access.token)
+        ).refusing(.confinement, by: access)
     }
 
     /// A change with a cookie as the only token.

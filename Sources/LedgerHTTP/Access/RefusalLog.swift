@@ -55,7 +55,7 @@ final class RefusalLog: Sendable {
         var metadata: Logger.Metadata = ["refusal": "\(refusal.rawValue)", "http.method": "\(method)"]
         if let route { metadata["http.route"] = "\(route)" }
         if let client = address?.ipAddress { metadata["client.address"] = "\(client)" }
-        if let token = problem.token { metadata["token"] = "\(token)" }
+        if let caller = problem.caller { metadata["caller"] = "\(caller)" }
         if suppressed > 0 { metadata["refusals.suppressed"] = "\(suppressed)" }
         logger.notice("refused a request", metadata: metadata)
     }

@@ -16,7 +16,7 @@ struct LedgerChannel: HTTPChannelHandler {
     let responder: HTTPChannelHandler.Responder
     let settings: ServerSettings
     let origins: OriginPolicy
-    let tokens: TokenRegistry
+    let control: AccessControl
     let metrics: HTTPMetrics
     let date: HTTPDate
     let connections: ConnectionRegistry
@@ -37,7 +37,7 @@ struct LedgerChannel: HTTPChannelHandler {
             let connection = connections.open(channel)
             let encoder = HTTPResponseEncoder()
             let validator = MessageValidator(
-                settings: settings, origins: origins, tokens: tokens, metrics: metrics, date: date, upgrade: upgrade,
+                settings: settings, origins: origins, control: control, metrics: metrics, date: date, upgrade: upgrade,
                 connection: connection, logger: logger)
             if let tls { try pipeline.addHandler(tls.makeHandler()) }
             try pipeline.addHandlers([

@@ -9,20 +9,20 @@ internal import Synchronization
 final class LongRequests: Sendable {
     private struct Counts {
         var all = 0
-        var byToken: [AccessToken.ID: Int] = [:]
+        var byCaller: [Name: Int] = [:]
     }
 
     /// A slot for one long request, freed when the permit is released.
     final class Permit: Sendable {
         private let requests: LongRequests
-        private let token: AccessToken.ID?
+        private let caller: Name?
 
-        fileprivate init(_ requests: LongRequests, _ token: AccessToken.ID?) {
+        fileprivate init(_ requests: LongRequests, _ caller: Name?) {
             self.requests = requests
-            self.token = token
+            self.caller = caller
         }
 
-        deinit { requests.leave(token) }
+        deinit { requests.leave(caller) }
     }
 
     private let settings: ServerSettings
@@ -38,18 +38,18 @@ final class LongRequests: Sendable {
     func enter(_ access: Access) throws(HTTPProblem) -> Permit {
         let (allMax, tokenMax) = (settings.longRequestsMax, settings.longRequestsPerTokenMax)
         let refusal: HTTPProblem? = counts.withLock { counts in
-            if let token = access.token, counts.byToken[token, default: 0] >= tokenMax {
+            if let caller = access.reporter, counts.byCaller[caller, default: 0] >= tokenMax {
                 return Self.refusal(.tooManyRequests, "This token has \(tokenMax) long requests in progress.")
             }
             guard counts.all < allMax else {
                 return Self.refusal(.serviceUnavailable, "The server has \(allMax) long requests in progress.")
             }
             counts.all += 1
-            if let token = access.token { counts.byToken[token, default: 0] += 1 }
+            if let caller = access.reporter { counts.byCaller[caller, default: 0] += 1 }
             return nil
         }
         if let refusal { throw refusal }
-        return Permit(self, access.token)
+        return Permit(self, access.reporter)
     }
 
     /// Runs the body with a permit.
@@ -59,12 +59,12 @@ final class LongRequests: Sendable {
         return try await body()
     }
 
-    private func leave(_ token: AccessToken.ID?) {
+    private func leave(_ caller: Name?) {
         counts.withLock { counts in
             counts.all -= 1
-            guard let token else { return }
-            let rest = (counts.byToken[token] ?? 1) - 1
-            counts.byToken[token] = rest > 0 ? rest : nil
+            guard let caller else { return }
+            let rest = (counts.byCaller[caller] ?? 1) - 1
+            counts.byCaller[caller] = rest > 0 ? rest : nil
         }
     }
 

@@ -53,7 +53,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let settings: ServerSettings
     private let origins: OriginPolicy
-    private let tokens: TokenRegistry
+    private let control: AccessControl
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let upgrade: UpgradeSignal
@@ -76,12 +76,12 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasReceivedData = false
 
     init(
-        settings: ServerSettings, origins: OriginPolicy, tokens: TokenRegistry, metrics: HTTPMetrics, date: HTTPDate,
+        settings: ServerSettings, origins: OriginPolicy, control: AccessControl, metrics: HTTPMetrics, date: HTTPDate,
         upgrade: UpgradeSignal, connection: ConnectionRegistry.Connection, logger: Logger
     ) {
         self.settings = settings
         self.origins = origins
-        self.tokens = tokens
+        self.control = control
         self.metrics = metrics
         self.date = date
         self.upgrade = upgrade
@@ -192,7 +192,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             return nil
         }
         servedHost = rules.host.flatMap { origins.serves($0) ? $0 : nil }
-        return origins.problem(head, isAuthenticated: tokens.isRequired)
+        return origins.problem(head, isAuthenticated: control.isRequired)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -10,8 +10,10 @@ struct HTTPProblem: Error, Sendable {
     var headers: HTTPFields = [:]
     /// Why the caller may not make the request, if that is the problem.
     var refusal: Refusal?
-    /// The token of the refused caller, if it is known.
-    var token: AccessToken.ID?
+    /// The reporter name of the refused caller, if it is known.
+    var caller: Name?
+    /// Whether the request has a JSON Web Token with an unknown key.
+    var isUnknownKey = false
     /// Writes additional members, which only this problem has.
     var more: @Sendable (inout JSONWriter) -> Void = { _ in }
 
@@ -30,9 +32,9 @@ struct HTTPProblem: Error, Sendable {
     }
 
     /// Returns the problem with the reason for which the caller is refused.
-    func refusing(_ refusal: Refusal, by token: AccessToken.ID? = nil) -> HTTPProblem {
+    func refusing(_ refusal: Refusal, by caller: Access? = nil) -> HTTPProblem {
         var problem = self
-        problem.token = token
+        problem.caller = caller?.reporter
         problem.refusal = refusal
         return problem
     }

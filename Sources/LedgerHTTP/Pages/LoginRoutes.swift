@@ -6,7 +6,9 @@ internal import LedgerWire
 
 extension RouteRequest {
     /// Whether the request comes from a browser with the cookie of the login.
-    var hasLogin: Bool { access.token != nil && Credentials(request.headers).cookie(Credentials.loginCookie) != nil }
+    var hasLogin: Bool {
+        access.credential != .none && Credentials(request.headers).cookie(Credentials.loginCookie) != nil
+    }
 }
 
 /// The login of the pages, which exchanges a token for a cookie.
@@ -53,7 +55,7 @@ struct LoginRoutes: Sendable {
     private func page(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
         let form: HTML =
-            control.tokens.isRequired
+            control.isRequired
             ? """
             <form id="login"><label>Token <input name="token" type="password" autocomplete="current-password" required \
             spellcheck="false" placeholder="pl_…"></label> <button>Log in</button></form>
@@ -85,7 +87,7 @@ struct LoginRoutes: Sendable {
         return .json(
             headers: [
                 .setCookie: cookie(
-                    name, login.token, seconds: Self.cookieLifetime(until: control.tokens.expiry(of: access)), request),
+                    name, login.token, seconds: Self.cookieLifetime(until: control.expiry(of: access)), request),
                 .cacheControl: "no-store",
             ]
         ) { writer in

@@ -100,7 +100,7 @@ struct AppendRoutes: Sendable {
         if !access.confinement.isUnconfined {
             let missing = try await control.missing(Set(entries.map(\.job)), access.confinement)
             guard missing.isEmpty else {
-                throw HTTPProblem(unknown(missing)).refusing(.confinement, by: access.token)
+                throw HTTPProblem(unknown(missing)).refusing(.confinement, by: access)
             }
         }
         do {

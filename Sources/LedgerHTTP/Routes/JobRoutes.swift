@@ -79,7 +79,7 @@ struct JobRoutes: Sendable {
                 error.tag.map { "only jobs with the tag \($0)=\(access.confinement.tags[$0] ?? "")" } ?? "no jobs"
             throw HTTPProblem(
                 .forbidden, "Confined", "Nothing was recorded: the token may create \(reason)."
-            ).refusing(.confinement, by: access.token)
+            ).refusing(.confinement, by: access)
         }
         let errors = confined.fieldErrors()
         guard errors.isEmpty else { throw HTTPProblem(RequestError.invalid(errors)) }

@@ -6,9 +6,11 @@ internal import LedgerWire
 /// The routes that create, list and revoke tokens.
 struct TokenRoutes: Sendable {
     private let service: any LedgerService
+    private let control: AccessControl
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
+        control = dependencies.control
     }
 
     var routes: [Route] {
@@ -40,7 +42,7 @@ struct TokenRoutes: Sendable {
 
     private func create(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
-        guard service.tokens.isRequired else {
+        guard control.isRequired else {
             throw HTTPProblem(
                 .forbidden, "No token yet",
                 "The ledger has no token, so everybody who reaches this server would be its administrator. Create the "
@@ -52,7 +54,7 @@ struct TokenRoutes: Sendable {
         }
         // As with jobs, the tags of the creator's confinement need not be repeated.
         description.confinement.tags.merge(request.access.confinement.tags) { given, _ in given }
-        let expiry = service.tokens.expiry(of: request.access)
+        let expiry = control.expiry(of: request.access)
         description.expiresAt = description.expiresAt ?? expiry
         guard description.isWithin(request.access), expiry.map({ (description.expiresAt ?? .latest) <= $0 }) ?? true
         else {
@@ -60,7 +62,7 @@ struct TokenRoutes: Sendable {
                 .forbidden, "Token exceeds its creator's",
                 "A token can permit only what the token of its creator permits: no other scopes, no other jobs, and no "
                     + "longer."
-            ).refusing(.scope, by: request.access.token)
+            ).refusing(.scope, by: request.access)
         }
         if let job = description.confinement.job { try await require(job, request.access) }
         let (token, text) = try await service.createToken(description, by: request.access.reporter)

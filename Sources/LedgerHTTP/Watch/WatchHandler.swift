@@ -186,7 +186,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
             case .nothing: return
             case .closed: return finish(context)
             // The token may have been revoked, or have expired, since the stream began.
-            case .contents where !control.tokens.isValid(caller): return finish(context)
+            case .contents where !control.isValid(caller): return finish(context)
             case .contents(let contents):
                 let (parts, isEnd) = events.parts(of: contents)
                 state = .streaming(subscription, events)

@@ -95,11 +95,10 @@ public final class TokenRegistry: Sendable {
         }
     }
 
-    /// Whether an access that was granted earlier is still valid.
+    /// Whether a token that was accepted earlier still is.
     ///
     /// For streams, which last longer than a request.
-    public func isValid(_ access: Access) -> Bool {
-        guard let id = access.token else { return !isRequired }
+    public func isValid(_ id: AccessToken.ID) -> Bool {
         let now = clock()
         return state.withLock { $0.entries[id]?.token.state(at: now) == .active }
     }
@@ -129,9 +128,9 @@ public final class TokenRegistry: Sendable {
         }
     }
 
-    /// Returns when the token of an access expires; nil for never.
-    public func expiry(of access: Access) -> Timestamp? {
-        access.token.flatMap { id in state.withLock { $0.entries[id]?.token.expiresAt } }
+    /// Returns when a token expires; nil for never.
+    public func expiry(of id: AccessToken.ID) -> Timestamp? {
+        state.withLock { $0.entries[id]?.token.expiresAt }
     }
 
     /// Adds uses that could not be recorded.

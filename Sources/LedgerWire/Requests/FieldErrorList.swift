@@ -1,22 +1,24 @@
-internal import Ledger
+package import Ledger
 
 /// A list of errors, limited to ``RequestError/errorsMax``.
 ///
 /// Further errors are only counted, at no other cost.
-struct FieldErrorList {
-    private(set) var list: [FieldError] = []
+package struct FieldErrorList {
+    package private(set) var list: [FieldError] = []
     /// The number of errors found, including those that are not kept.
-    private(set) var count = 0
+    package private(set) var count = 0
 
-    var isEmpty: Bool { count == 0 }
-    var isFull: Bool { list.count >= RequestError.errorsMax }
+    package init() {}
+
+    package var isEmpty: Bool { count == 0 }
+    package var isFull: Bool { list.count >= RequestError.errorsMax }
 
     mutating func add(_ error: @autoclosure () -> FieldError) {
         count += 1
         if !isFull { list.append(error()) }
     }
 
-    mutating func add(_ pointer: @autoclosure () -> String, _ detail: @autoclosure () -> String) {
+    package mutating func add(_ pointer: @autoclosure () -> String, _ detail: @autoclosure () -> String) {
         add(FieldError(pointer: pointer(), detail: detail()))
     }
 
@@ -25,7 +27,7 @@ struct FieldErrorList {
     /// - Parameters:
     ///   - prefix: The pointer of the object.
     ///   - index: The number of errors before the first one of this object.
-    mutating func add(_ errors: [FieldError], in prefix: String, since index: Int) {
+    package mutating func add(_ errors: [FieldError], in prefix: String, since index: Int) {
         guard !isFull else {
             count += errors.count
             return

@@ -1,7 +1,7 @@
-internal import Ledger
+package import Ledger
 
 /// Reads the fields of one object and records all errors.
-struct FieldReader {
+package struct FieldReader {
     private let fields: [JSONField]
     private let prefix: String
     private var isUsed: [Bool]
@@ -9,7 +9,7 @@ struct FieldReader {
     /// Creates a reader; nil, with a problem recorded, if the value is not an object.
     ///
     /// - Parameter prefix: The pointer of the object: empty at the top, `/2` for the third element of an array.
-    init?(_ value: JSONValue, prefix: String, _ errors: inout FieldErrorList) {
+    package init?(_ value: JSONValue, prefix: String, _ errors: inout FieldErrorList) {
         guard case .object(let fields) = value else {
             errors.add(prefix, "must be an object, not \(value.kind)")
             return nil
@@ -47,7 +47,7 @@ struct FieldReader {
         return nil
     }
 
-    mutating func requiredName(_ field: String, _ errors: inout FieldErrorList) -> Name? {
+    package mutating func requiredName(_ field: String, _ errors: inout FieldErrorList) -> Name? {
         let before = errors.count
         let name = name(field, &errors)
         if name == nil, errors.count == before { errors.add(pointer(field), "is missing") }
@@ -92,19 +92,11 @@ struct FieldReader {
     /// Returns the values of an array of choices.
     ///
     /// Records a problem if it is missing or invalid.
-    mutating func choices<Choice>(
+    package mutating func choices<Choice>(
         _ field: String, _ choices: [(name: String, value: Choice)], _ errors: inout FieldErrorList
     ) -> [Choice] {
-        guard let value = value(field) else {
-            errors.add(pointer(field), "is missing")
-            return []
-        }
-        guard case .array(let elements) = value else {
-            errors.add(pointer(field), "must be an array, not \(value.kind)")
-            return []
-        }
         var found: [Choice] = []
-        for (index, element) in elements.enumerated() {
+        for (index, element) in array(field, &errors).enumerated() {
             guard let text = element.text else {
                 errors.add("\(pointer(field))/\(index)", "must be a string, not \(element.kind)")
                 continue
@@ -122,6 +114,19 @@ struct FieldReader {
         if let choice = choices.first(where: { $0.name.utf8.elementsEqual(name.text.utf8) }) { return choice.value }
         errors.add(pointer, "must be one of \(choices.map(\.name).joined(separator: ", "))")
         return nil
+    }
+
+    /// Returns the elements of an array; empty if it is missing.
+    package mutating func array(_ field: String, _ errors: inout FieldErrorList) -> [JSONValue] {
+        guard let value = value(field) else {
+            errors.add(pointer(field), "is missing")
+            return []
+        }
+        guard case .array(let elements) = value else {
+            errors.add(pointer(field), "must be an array, not \(value.kind)")
+            return []
+        }
+        return elements
     }
 
     mutating func bool(_ field: String, _ errors: inout FieldErrorList) -> Bool? {
@@ -143,7 +148,7 @@ struct FieldReader {
         return job
     }
 
-    mutating func tags(_ field: String, _ errors: inout FieldErrorList) -> [Name: Name] {
+    package mutating func tags(_ field: String, _ errors: inout FieldErrorList) -> [Name: Name] {
         guard let value = value(field) else { return [:] }
         guard case .object(let fields) = value else {
             errors.add(pointer(field), "must be an object of strings, not \(value.kind)")
@@ -167,7 +172,7 @@ struct FieldReader {
     }
 
     /// Records a problem for each field that was not read.
-    func finish(_ subject: String, _ errors: inout FieldErrorList) {
+    package func finish(_ subject: String, _ errors: inout FieldErrorList) {
         for (index, field) in fields.enumerated() where !isUsed[index] {
             guard !errors.isFull else { return }
             errors.add(pointer(field.name), "\(subject) has no such field")

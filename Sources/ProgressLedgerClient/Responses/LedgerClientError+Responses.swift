@@ -39,26 +39,17 @@ extension LedgerClientError {
 
     /// Creates the error of a request without a response.
     init(_ error: TransportError, of request: LedgerRequest, at address: ServerAddress) {
-        let attempt = "Cannot \(request.purpose) at \(address)"
+        let message = "Cannot \(request.purpose) at \(address): \(error.reason)."
         switch error {
-        case .notConnected(let reason):
+        case .notConnected:
             self.init(
-                .unreachable, "\(attempt): \(reason).",
+                .unreachable, message,
                 remedy: "Nothing was sent. Check that the server is running and that this is its address.")
-        case .tooManyWaiting(let most):
-            self.init(.unavailable, "\(attempt): \(most) requests already wait for a connection. Nothing was sent.")
-        case .responseTooLarge(let bytesMax):
-            self.init(
-                .tooLarge, "\(attempt): the response is larger than \(bytesMax) bytes.", remedy: "Request less.")
-        case .cancelled(let mayHaveBeenSent):
-            self.init(
-                .cancelled, "\(attempt): the request was cancelled\(mayHaveBeenSent ? " after it was sent" : "").")
-        case .deadlineExceeded(false):
-            self.init(.deadlineExceeded, "\(attempt): no connection in time. Nothing was sent.")
-        case .deadlineExceeded(true):
-            self.init(noResponse: "\(attempt): no response in time.", request)
-        case .lost(let reason):
-            self.init(noResponse: "\(attempt): the connection was lost (\(reason)).", request)
+        case .tooManyWaiting: self.init(.unavailable, "\(message) Nothing was sent.")
+        case .responseTooLarge: self.init(.tooLarge, message, remedy: "Request less.")
+        case .cancelled: self.init(.cancelled, message)
+        case .deadlineExceeded(false): self.init(.deadlineExceeded, "\(message) Nothing was sent.")
+        case .deadlineExceeded(true), .lost: self.init(noResponse: message, request)
         }
     }
 

@@ -15,3 +15,18 @@ enum TransportError: Error, Sendable {
     /// The body of the response is larger than the client's limit.
     case responseTooLarge(bytesMax: Int)
 }
+
+extension TransportError {
+    /// The reason in words.
+    var reason: String {
+        switch self {
+        case .notConnected(let reason): reason
+        case .lost(let reason): "the connection was lost (\(reason))"
+        case .deadlineExceeded(false): "no connection in time"
+        case .deadlineExceeded(true): "no response in time"
+        case .tooManyWaiting(let most): "\(most) requests already wait for a connection"
+        case .cancelled(let mayHaveBeenSent): "the request was cancelled\(mayHaveBeenSent ? " after it was sent" : "")"
+        case .responseTooLarge(let bytesMax): "the response is larger than \(bytesMax) bytes"
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import Testing
+
+@testable import LedgerJWT
+
+@Suite("Rules for claims")
+struct ClaimRulesTests {
+    private static func rules(_ rules: String) throws -> ClaimRules {
+        try ClaimRules(Array(#"{"issuer_name":"ci","rules":[\#(rules)]}"#.utf8))
+    }
+
+    private static func matches(_ conditions: String, _ claims: String) throws -> Bool {
+        try rules(#"{"claims":{\#(conditions)},"scopes":["read"]}"#)
+            .permissions(of: try JSONReader.read(Array(claims.utf8))) != nil
+    }
+
+    @Test("a pattern matches the whole value of a claim, and * any text")
+    func patterns() throws {
+        for (pattern, value, matches) in [
+            ("abc", "abc", true), ("abc", "abcd", false), ("abc", "xabc", false), ("abc", "ABC", false),
+            ("*", "", true),
+            ("*", "x", true), ("", "", true), ("", "x", false), ("a*", "a", true), ("a*", "abc", true),
+            ("a*", "ba", false), ("*c", "abc", true), ("*c", "abcd", false), ("a*c", "ac", true), ("a*c", "abbc", true),
+            ("a*b*c", "a-b-b-c", true), ("a*b*c", "a-c-b", false), ("**", "x", true), ("a?", "ab", false),
+            ("repo:acme/*:ref:refs/heads/main", "repo:acme/etl:ref:refs/heads/main", true),
+            ("repo:acme/*:ref:refs/heads/main", "repo:acme/etl:ref:refs/heads/mainline", false),
+            ("repo:acme/*", "repo:acme-evil/x", false), ("ä*", "äö", true),
+        ] {
+            let result = try Self.matches(#""/sub":"\#(pattern)""#, #"{"sub":"\#(value)"}"#)
+            #expect(result == matches, "\(pattern) \(value)")
+        }
+        // A pattern with many stars costs no more than the product of the lengths.
+        let stars = String(repeating: "a*", count: 500) + "b"
+        #expect(!(try Self.matches(#""/sub":"\#(stars)""#, #"{"sub":"\#(String(repeating: "a", count: 5_000))"}"#)))
+    }
+
+    @Test("claims are found by JSON pointers, and one of several values suffices")
+    func claims() throws {
+        let claims =
+            #"{"a/b":{"c~d":"x"},"kubernetes.io":{"namespace":"etl"},"groups":["a","b"],"n":5,"t":true,"o":{}}"#
+        for (conditions, matches) in [
+            (#""/a~1b/c~0d":"x""#, true), (#""/kubernetes.io/namespace":"etl""#, true), (#""/groups":"b""#, true),
+            (#""/groups":"c""#, false), (#""/n":"5""#, true), (#""/t":"true""#, true), (#""/o":"*""#, false),
+            (#""/missing":"*""#, false), (#""/groups/0":"a""#, false), (#""/n":"5","/t":"false""#, false),
+        ] { #expect(try Self.matches(conditions, claims) == matches, "\(conditions)") }
+    }
+
+    @Test("the first rule that applies counts, and one without its tag's claim does not apply")
+    func order() throws {
+        let rules = try Self.rules(
+            #"""
+            {"claims":{"/sub":"a"},"scopes":["report"],"tags":{"x":"1"},"tag_claims":{"team":"/team"}},
+            {"claims":{"/sub":"*"},"scopes":["read"]}
+            """#)
+        let full = try #require(rules.permissions(of: try JSONReader.read(Array(#"{"sub":"a","team":"t"}"#.utf8))))
+        #expect(full.scopes == [.report] && full.confinement.tags == ["x": "1", "team": "t"])
+        let partial = try #require(rules.permissions(of: try JSONReader.read(Array(#"{"sub":"a"}"#.utf8))))
+        #expect(partial.scopes == [.read])
+    }
+
+    @Test("every fault of the file is named with its place")
+    func faults() throws {
+        for (text, pointer) in [
+            ("[]", ""), ("{}", "/issuer_name"), (#"{"issuer_name":"a:b","rules":[]}"#, "/issuer_name"),
+            (#"{"issuer_name":"","rules":[]}"#, "/issuer_name"), (#"{"issuer_name":"a"}"#, "/rules"),
+            (#"{"issuer_name":"a","rules":[]}"#, "/rules"), (#"{"issuer_name":"a","rules":[1]}"#, "/rules/0"),
+            (#"{"issuer_name":"a","rules":[{"scopes":["read"]}]}"#, "/rules/0/claims"),
+            (#"{"issuer_name":"a","rules":[{"claims":{},"scopes":["read"]}]}"#, "/rules/0/claims"),
+            (#"{"issuer_name":"a","rules":[{"claims":{"sub":"x"},"scopes":["read"]}]}"#, "/rules/0/claims/sub"),
+            (#"{"issuer_name":"a","rules":[{"claims":{"/a~2":"x"},"scopes":["read"]}]}"#, "/rules/0/claims/~1a~02"),
+            (#"{"issuer_name":"a","rules":[{"claims":{"/s":"x"},"scopes":[]}]}"#, "/rules/0/scopes"),
+            (#"{"issuer_name":"a","rules":[{"claims":{"/s":"x"},"scopes":["write"]}]}"#, "/rules/0/scopes/0"),
+            (#"{"issuer_name":"a","rules":[{"claims":{"/s":"x"},"scopes":["read"],"tag":{}}]}"#, "/rules/0/tag"),
+            (
+                #"{"issuer_name":"a","rules":[{"claims":{"/s":"x"},"scopes":["read"],"tags":{"":"x"}}]}"#,
+                "/rules/0/tags/"
+            ),
+            (
+                #"{"issuer_name":"a","rules":[{"claims":{"/s":"x"},"scopes":["read"],"tag_claims":{"t":"x"}}]}"#,
+                "/rules/0/tag_claims/t"
+            ),
+            (
+                #"{"issuer_name":"a","rules":[{"claims":{"/s":"x"},"scopes":["read"],"tags":{"t":"y"},"tag_claims":{"t":"/x"}}]}"#,
+                "/rules/0/tag_claims/t"
+            ),
+            (#"{"issuer_name":"a","issuer_name":"a","rules":[]}"#, "/issuer_name"),
+        ] {
+            let error = #expect(throws: RequestError.self, "\(text)") { try ClaimRules(Array(text.utf8)) }
+            guard case .invalid(let errors)? = error else { Issue.record("\(text)"); continue }
+            #expect(errors.contains { $0.location == pointer }, "\(text): \(errors)")
+        }
+        #expect(throws: RequestError.self) { try ClaimRules(Array("{".utf8)) }
+    }
+}
