@@ -50,8 +50,8 @@ struct AccessTests {
         var isElsewhere = false
     }
 
-    @Test("every route refuses every caller whom it does not serve, and no other")
-    func matrix() async throws {
+    @Test("every route refuses every caller whom it does not serve, and no other", arguments: [false, true])
+    func matrix(isHTTP2: Bool) async throws {
         let issuer = try TestIssuer()
         try await withServer {
             $0.jwt = issuer.settings
@@ -75,9 +75,12 @@ struct AccessTests {
                         for name in method.name == "get" ? ["GET", "HEAD"] : [method.name.uppercased()] {
                             // An unbounded stream would not end.
                             if operation.hasPrefix("watchJob"), expected == nil, name == "GET" { continue }
-                            let response = try await client.request(
-                                name, path,
-                                headers: caller.text.map(AccessFixtures.bearer) ?? [:], body: name == "POST" ? [] : nil)
+                            let headers = caller.text.map(AccessFixtures.bearer) ?? [:]
+                            let body: [UInt8]? = name == "POST" ? [] : nil
+                            let response =
+                                try await isHTTP2
+                                ? client.requestOverHTTP2(name, path, headers: headers, body: body)
+                                : client.request(name, path, headers: headers, body: body)
                             let actual = Self.refusals.contains(response.status) ? response.status : nil
                             #expect(
                                 actual == expected,

@@ -91,7 +91,7 @@ struct MessageTests {
                 ),
                 (start + "X-Control: a\u{1}b\r\n\r\n", 400), (start + "X Space: a\r\n\r\n", 400),
                 ("GET /a\u{1}b HTTP/1.1\r\nHost: localhost\r\n\r\n", 400), ("nonsense\r\n\r\n", 400),
-                ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400), (start + "Content-Length: x\r\n\r\n", 400),
+                ("PRI * HTTP/2.0\r\n\r\nSM\r\n\rx", 400), (start + "Content-Length: x\r\n\r\n", 400),
                 ("GET /healthz HTTP/1.1\r\n\r\n", 400), (start + "Host: other\r\n\r\n", 400),
                 ("GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
                 ("GET /healthz HTTP/1.1\r\nHost: user@host\r\n\r\n", 400),

@@ -1,13 +1,14 @@
 import LedgerHTTP
 import LedgerTestSupport
+import NIOCore
 import ServiceLifecycle
 import Testing
 
 /// The behaviour of a stopping server for requests that it has begun.
 @Suite("Stopping the server")
 struct StopTests {
-    @Test("a stopping server ends Prefer: wait at once with the current state")
-    func preferWait() async throws {
+    /// Runs the closure with a server, and another closure that stops it gracefully.
+    private func withStoppingServer(_ body: (RawClient, _ stop: () async -> Void) async throws -> Void) async throws {
         var settings = ServerSettings()
         settings.port = 0
         let (ports, sink) = AsyncStream.makeStream(of: Int.self)
@@ -22,20 +23,53 @@ struct StopTests {
             try await group.run()
         }()
         let port = try #require(await ports.first { _ in true })
-        let client = RawClient(port: port)
-        let path = "/v1/jobs/\(try await client.createJob())"
-        let tag = try #require(try await client.get(path).headers["etag"])
-        let start = ContinuousClock.now
-        async let waiting = client.get(path, headers: ["If-None-Match": tag, "Prefer": "wait=30"])
-        // The request for the metrics is the other one.
-        try await eventually({ $0.contains("\nprogress_ledger_http_requests_in_flight 2\n") }) {
+        try await body(RawClient(port: port)) { await group.triggerGracefulShutdown() }
+        try await running
+    }
+
+    /// Waits until the metrics contain a line.
+    private func awaitMetric(_ line: String, _ client: RawClient) async throws {
+        try await eventually({ $0.contains("\n\(line)\n") }) {
             String(decoding: try await client.get("/metrics").body, as: UTF8.self)
         }
-        await group.triggerGracefulShutdown()
-        let response = try await waiting
-        #expect(response.status == 304)
-        #expect(response.headers["preference-applied"] == "wait=30")
-        try await running
-        #expect(start.duration(to: .now) < .seconds(20))
+    }
+
+    @Test("a stopping server ends Prefer: wait at once with the current state", arguments: [false, true])
+    func preferWait(isHTTP2: Bool) async throws {
+        try await withStoppingServer { client, stop in
+            let path = "/v1/jobs/\(try await client.createJob())"
+            let tag = try #require(try await client.get(path).headers["etag"])
+            let headers = ["If-None-Match": tag, "Prefer": "wait=30"]
+            async let waiting =
+                isHTTP2
+                ? client.requestOverHTTP2("GET", path, headers: headers) : client.get(path, headers: headers)
+            // The request for the metrics is the other one.
+            try await awaitMetric("progress_ledger_http_requests_in_flight 2", client)
+            let start = ContinuousClock.now
+            await stop()
+            let response = try await waiting
+            #expect(start.duration(to: .now) < .seconds(20))
+            #expect(response.status == 304)
+            #expect(response.headers["preference-applied"] == "wait=30")
+        }
+    }
+
+    @Test("a stopping server ends the streams of a connection of HTTP/2, and then closes it")
+    func streams() async throws {
+        try await withStoppingServer { client, stop in
+            let job = try await client.createJob()
+            try await client.withHTTP2 { connection in
+                async let watching = connection.request("GET", "/v1/jobs/\(job)/watch")
+                try await awaitMetric("progress_ledger_http_watchers 1", client)
+                let start = ContinuousClock.now
+                await stop()
+                let response = try await watching
+                #expect(start.duration(to: .now) < .seconds(20))
+                #expect(response.status == 200)
+                #expect(response.headers["content-type"]?.hasPrefix("text/event-stream") == true)
+                #expect(String(decoding: response.body, as: UTF8.self).contains("data: "))
+                try await connection.channel.closeFuture.get()
+            }
+        }
     }
 }

@@ -12,6 +12,8 @@ final class ConnectionRegistry: Sendable {
         private struct ClientState {
             var isGone = false
             var nextNumber = 0
+            /// The number of open streams of HTTP/2.
+            var streamCount = 0
             var handlers: [Int: @Sendable () -> Void] = [:]
         }
 
@@ -27,14 +29,31 @@ final class ConnectionRegistry: Sendable {
         private let idleSince = Atomic<UInt64>(NIODeadline.now().uptimeNanoseconds)
         private let client = Mutex(ClientState())
         private let registry: ConnectionRegistry
+        /// The connection of a stream of HTTP/2; nil for a connection.
+        private let parent: Connection?
         /// Whether the registry had room for it.
         let isAccepted: Bool
 
-        fileprivate init(_ channel: any Channel, in registry: ConnectionRegistry, isAccepted: Bool) {
+        fileprivate init(
+            _ channel: any Channel, of parent: Connection?, in registry: ConnectionRegistry, isAccepted: Bool
+        ) {
             self.channel = channel
+            self.parent = parent
             self.registry = registry
             self.isAccepted = isAccepted
+            parent?.changeStreamCount(by: 1)
         }
+
+        /// Counts the streams of this connection, which is busy while it has one.
+        private func changeStreamCount(by change: Int) {
+            isBusy = client.withLock { client in
+                client.streamCount += change
+                return client.streamCount > 0
+            }
+        }
+
+        /// The client's address, or that of the proxy before it.
+        var remoteAddress: SocketAddress? { channel.remoteAddress }
 
         /// Whether a request is in progress.
         var isBusy: Bool {
@@ -55,9 +74,10 @@ final class ConnectionRegistry: Sendable {
             loop.scheduleTask(in: Self.halfClosedTime) { self.clientLeft() }
         }
 
-        /// Records that the connection is closed.
+        /// Records that the connection is closed. Further calls have no effect.
         func closed() {
-            registry.close(self)
+            guard registry.close(self) else { return }
+            parent?.changeStreamCount(by: -1)
             clientLeft()
         }
 
@@ -105,11 +125,16 @@ final class ConnectionRegistry: Sendable {
     }
 
     /// Registers a new connection, and makes room for it.
-    func open(_ channel: any Channel) -> Connection {
+    ///
+    /// A stream of HTTP/2 counts like a connection, because it may have a request in progress.
+    ///
+    /// - Parameter parent: The connection of the stream.
+    func open(_ channel: any Channel, in parent: Connection? = nil) -> Connection {
         let (connection, evicted) = connections.withLock { connections in
             let isFull = connections.count >= connectionsMax
             let evicted = isFull ? Self.longestIdle(connections.values, atMost: 1 + connectionsMax / 64) : []
-            let connection = Connection(channel, in: self, isAccepted: !isFull || !evicted.isEmpty)
+            let connection = Connection(
+                channel, of: parent, in: self, isAccepted: !isFull || !evicted.isEmpty)
             connections[ObjectIdentifier(channel)] = connection
             return (connection, evicted)
         }
@@ -130,10 +155,15 @@ final class ConnectionRegistry: Sendable {
         return idle.sorted { $0.1 < $1.1 }.prefix(count).map(\.0)
     }
 
-    private func close(_ connection: Connection) {
+    /// Removes a connection.
+    ///
+    /// - Returns: Whether it was registered.
+    private func close(_ connection: Connection) -> Bool {
         connections.withLock { connections in
             let key = ObjectIdentifier(connection.channel)
-            if connections[key] === connection { connections[key] = nil }
+            guard connections[key] === connection else { return false }
+            connections[key] = nil
+            return true
         }
     }
 }

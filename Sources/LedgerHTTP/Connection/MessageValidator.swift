@@ -59,6 +59,8 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private let upgrade: UpgradeSignal
     private let connection: ConnectionRegistry.Connection
     private let logger: Logger
+    /// Whether the connection comes from a trusted proxy.
+    private lazy var isFromTrustedProxy = settings.trustedProxies.contains(connection.remoteAddress)
     private var reading = Reading.betweenMessages
     private var openRequests = CircularBuffer<OpenRequest>(initialCapacity: 1)
     /// A refusal that waits for the responses before it.
@@ -156,7 +158,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         var head = head
         head.takeOriginForm()
         var (basePath, isForwardedSecure) = (settings.basePath, false)
-        if settings.trustedProxies.contains(context.remoteAddress) {
+        if isFromTrustedProxy {
             do throws(HTTPProblem) {
                 let forwarded = try ForwardedRequest(head)
                 basePath = forwarded.basePath ?? basePath
@@ -308,7 +310,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         refusal = nil
         metrics.refused(status: problem.details.status)
         metrics.refusals.record(
-            problem, method: "other", route: nil, from: context.remoteAddress, logger)
+            problem, method: "other", route: nil, from: connection.remoteAddress, logger)
         var head = HTTPResponseHead(problem.response.head)
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)

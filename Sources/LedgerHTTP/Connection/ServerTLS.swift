@@ -100,7 +100,7 @@ final class ServerTLS: Sendable {
             configuration.certificateVerification = .noHostnameVerification
         }
         configuration.minimumTLSVersion = .tlsv12
-        configuration.applicationProtocols = ["http/1.1"]
+        configuration.applicationProtocols = ["h2", "http/1.1"]
         do {
             return State(
                 content: content, context: try NIOSSLContext(configuration: configuration),

@@ -146,6 +146,37 @@ struct TLSTests {
         }
     }
 
+    @Test("a client may choose HTTP/2, with TLS and without")
+    func protocols() async throws {
+        try await withFolder { folder in
+            let own = try await Certificates("own", in: folder)
+            try await own.issue()
+            func version(_ arguments: [String], _ url: String) async throws -> String {
+                try await CommandRun.run(
+                    "/usr/bin/curl",
+                    ["-s", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"] + arguments + [url]
+                ).output
+            }
+            try await withServer("--tls-certificate", own.certificate, "--tls-key", own.key) { url, _ in
+                for (option, expected) in [
+                    ("--http2", "2 200"), ("--http1.1", "1.1 200"), ("--http2-prior-knowledge", "2 200"),
+                ] {
+                    let actual = try await version(["--cacert", own.ca, option], "\(url)/v1/jobs")
+                    #expect(actual == expected, "\(option)")
+                }
+            }
+            try await withServer { url, _ in
+                for (option, expected) in [
+                    // Without TLS, this curl asks for an upgrade, which is ignored.
+                    ("--http2", "1.1 200"), ("--http1.1", "1.1 200"), ("--http2-prior-knowledge", "2 200"),
+                ] {
+                    let actual = try await version([option], "\(url)/v1/jobs")
+                    #expect(actual == expected, "\(option)")
+                }
+            }
+        }
+    }
+
     @Test("with an authority for clients, only clients with a certificate of it are served")
     func clientCertificates() async throws {
         try await withFolder { folder in

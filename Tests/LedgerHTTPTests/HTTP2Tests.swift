@@ -1,0 +1,122 @@
+import Ledger
+import LedgerTestSupport
+import LedgerWire
+import NIOCore
+import Testing
+
+@testable import LedgerHTTP
+
+@Suite("HTTP/2")
+struct HTTP2Tests {
+    @Test("requests of one connection get the responses of HTTP/1.1")
+    func requests() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let event = Array(#"{"type":"progress","task":"t","label":"l","total":5,"done":2}"#.utf8)
+            let json = ["Content-Type": "application/json"]
+            try await client.withHTTP2 { connection in
+                let appended = try await connection.request(
+                    "POST", "/v1/jobs/\(job)/events", headers: json, body: event)
+                #expect(appended.status == 201)
+                let routed = try await connection.request(
+                    "POST", "/v1/jobs/\(job)/events?wait=folded", headers: json, body: event)
+                #expect(routed.status == 201)
+                for path in [
+                    "/v1/jobs/\(job)", "/v1/jobs/\(job)/events", "/jobs/\(job)", "/v1/jobs/none", "/pages/style.css",
+                    "/v1/jobs?limit=x", "/v1/nothing", "/v1/jobs/\(job)/export",
+                ] {
+                    let (new, old) = try await (connection.request("GET", path), client.get(path))
+                    #expect(new.status == old.status, "\(path)")
+                    let digits = /[0-9.]+/
+                    #expect(
+                        String(decoding: new.body, as: UTF8.self).replacing(digits, with: "")
+                            == String(decoding: old.body, as: UTF8.self).replacing(digits, with: ""), "\(path)")
+                    let ignored = ["date", "connection", "content-length", "transfer-encoding"]
+                    let (newNames, oldNames) = (Set(new.headers.keys), Set(old.headers.keys))
+                    #expect(newNames.subtracting(ignored) == oldNames.subtracting(ignored), "\(path)")
+                    #expect(new.headers["connection"] == nil, "\(path)")
+                }
+                let tag = try #require(try await connection.request("GET", "/v1/jobs/\(job)").headers["etag"])
+                let unchanged = try await connection.request("GET", "/v1/jobs/\(job)", headers: ["If-None-Match": tag])
+                #expect(unchanged.status == 304 && unchanged.body.isEmpty)
+                let head = try await connection.request("HEAD", "/v1/jobs/\(job)")
+                #expect(head.status == 200 && head.body.isEmpty && head.headers["content-length"] != nil)
+                let zipped = try await connection.request("GET", "/openapi.json", headers: ["Accept-Encoding": "gzip"])
+                #expect(zipped.headers["content-encoding"] == "gzip")
+            }
+        }
+    }
+
+    @Test("the rules of hosts, origins, bodies and the base path hold for each stream")
+    func rules() async throws {
+        try await withServer {
+            $0.basePath = "/ledger"
+            $0.bodyBytesMax = 100_000
+        } _: { client, _ in
+            let json = ["Content-Type": "application/json"]
+            try await client.withHTTP2 { connection in
+                let foreign = try await connection.request("GET", "/v1/jobs", headers: ["host": "evil.example"])
+                #expect(foreign.status == 421)
+                #expect(try foreign.json["detail"]?.text?.contains("--allowed-host evil.example") == true)
+                let page = try await connection.request(
+                    "POST", "/v1/jobs", headers: json.merging(["Origin": "https://evil.example"]) { $1 },
+                    body: Array(#"{"name":"j"}"#.utf8))
+                #expect(page.status == 403)
+                let created = try await connection.request(
+                    "POST", "/ledger/v1/jobs", headers: json, body: Array(#"{"name":"j"}"#.utf8))
+                #expect(created.status == 201 && created.headers["location"]?.hasPrefix("/ledger/v1/jobs/") == true)
+                let large = try await connection.request(
+                    "POST", "/v1/jobs", headers: json, body: Array(repeating: 0x20, count: 200_000))
+                #expect(large.status == 413)
+                // The connection still serves other streams.
+                #expect(try await connection.request("GET", "/ledger/healthz").status == 200)
+            }
+        }
+    }
+
+    @Test("a hundred requests are in progress at once on one connection, and it is not idle meanwhile")
+    func concurrency() async throws {
+        try await withServer {
+            $0.idleSeconds = 5
+        } _: { client, _ in
+            let job = try await client.createJob()
+            let tag = try #require(try await client.get("/v1/jobs/\(job)").headers["etag"])
+            try await client.withHTTP2 { connection in
+                let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                    for _ in 0..<100 {
+                        group.addTask {
+                            try await connection.request(
+                                "GET", "/v1/jobs/\(job)", headers: ["If-None-Match": tag, "Prefer": "wait=7"]
+                            ).status
+                        }
+                    }
+                    return try await group.reduce(into: [Int]()) { $0.append($1) }
+                }
+                #expect(statuses == Array(repeating: 304, count: 100))
+            }
+            // Without a request the connection is closed.
+            try await client.withHTTP2 { connection in
+                #expect(try await connection.request("GET", "/healthz").status == 200)
+                try await connection.channel.closeFuture.get()
+            }
+        }
+    }
+
+    @Test("the first bytes may arrive in pieces, and are not awaited for ever")
+    func detection() async throws {
+        try await withServer {
+            $0.idleSeconds = 4
+        } _: { client, _ in
+            // A method that begins like the preface of HTTP/2.
+            let pieces = ["P", "R", "I", "X / HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+            let responses = try await client.sendPipelined(pieces)
+            #expect(responses.map(\.status) == [400])
+            let (silent, started) = (try await client.connect(), ContinuousClock.now)
+            try await silent.executeThenClose { inbound, outbound in
+                try await outbound.write(ByteBuffer(string: "PRI * HTTP/2.0\r\n"))
+                for try await _ in inbound {}
+            }
+            #expect(started.duration(to: .now) < .seconds(30))
+        }
+    }
+}
