@@ -77,48 +77,44 @@ final class HTTPMetrics: Sendable {
         }
     }
 
-    /// Writes the metrics in the text format of Prometheus.
-    func write(to text: inout String) {
+    /// Writes all metrics.
+    func write(to text: inout MetricsText) {
         let (series, inFlight, watchers, fast, routed) = state.withLock {
             ($0.series, $0.inFlight, $0.watchers, $0.fast, $0.routed)
         }
+        text.begin("progress_ledger_http_requests_in_flight", "Requests that are being answered.", "gauge")
+        text.add("progress_ledger_http_requests_in_flight", [], inFlight)
+        text.begin(
+            "progress_ledger_http_requests_total", "Requests by path: fast ones need no task.", "counter")
+        text.add("progress_ledger_http_requests_total", [("path", "fast")], fast)
+        text.add("progress_ledger_http_requests_total", [("path", "routed")], routed)
+        text.begin("progress_ledger_http_refusals_total", "Refused requests by reason.", "counter")
+        for (reason, count) in refusals.counts {
+            text.add("progress_ledger_http_refusals_total", [("reason", reason.rawValue)], count)
+        }
+        if let expiry = certificateExpiry.withLock({ $0 })() {
+            let name = "progress_ledger_tls_certificate_expiry_seconds"
+            text.begin(name, "When the TLS certificate expires, in Unix time.", "gauge")
+            text.add(name, [], expiry)
+        }
+        text.begin("progress_ledger_http_watchers", "Streams of server-sent events that are open.", "gauge")
+        text.add("progress_ledger_http_watchers", [], watchers)
         let ordered = series.sorted {
             ($0.key.route, $0.key.method, $0.key.statusClass) < ($1.key.route, $1.key.method, $1.key.statusClass)
         }
-        text += "# HELP progress_ledger_http_requests_in_flight Requests that are being answered.\n"
-        text += "# TYPE progress_ledger_http_requests_in_flight gauge\n"
-        text += "progress_ledger_http_requests_in_flight \(inFlight)\n"
-        text += "# HELP progress_ledger_http_requests_total Requests by path: fast ones need no task.\n"
-        text += "# TYPE progress_ledger_http_requests_total counter\n"
-        text += "progress_ledger_http_requests_total{path=\"fast\"} \(fast)\n"
-        text += "progress_ledger_http_requests_total{path=\"routed\"} \(routed)\n"
-        text += "# HELP progress_ledger_http_refusals_total Refused requests by reason.\n"
-        text += "# TYPE progress_ledger_http_refusals_total counter\n"
-        for (reason, count) in refusals.counts {
-            text += "progress_ledger_http_refusals_total{reason=\"\(reason.rawValue)\"} \(count)\n"
-        }
-        if let expiry = certificateExpiry.withLock({ $0 })() {
-            text +=
-                "# HELP progress_ledger_tls_certificate_expiry_seconds When the TLS certificate expires, in Unix time.\n"
-            text += "# TYPE progress_ledger_tls_certificate_expiry_seconds gauge\n"
-            text += "progress_ledger_tls_certificate_expiry_seconds \(expiry)\n"
-        }
-        text += "# HELP progress_ledger_http_watchers Streams of server-sent events that are open.\n"
-        text += "# TYPE progress_ledger_http_watchers gauge\n"
-        text += "progress_ledger_http_watchers \(watchers)\n"
-        text += "# HELP progress_ledger_http_request_seconds How long requests took.\n"
-        text += "# TYPE progress_ledger_http_request_seconds histogram\n"
+        let name = "progress_ledger_http_request_seconds"
+        text.begin(name, "How long requests took.", "histogram")
         for (key, series) in ordered {
-            let labels = "route=\"\(key.route)\",method=\"\(key.method)\",status=\"\(key.statusClass)xx\""
+            let labels = [("route", key.route), ("method", key.method), ("status", "\(key.statusClass)xx")]
             var sum: UInt64 = 0
             for (bound, count) in zip(Self.bounds, series.counts) {
                 sum += count
-                text += "progress_ledger_http_request_seconds_bucket{\(labels),le=\"\(bound)\"} \(sum)\n"
+                text.add("\(name)_bucket", labels + [("le", "\(bound)")], sum)
             }
             sum += series.counts[Self.bounds.count]
-            text += "progress_ledger_http_request_seconds_bucket{\(labels),le=\"+Inf\"} \(sum)\n"
-            text += "progress_ledger_http_request_seconds_sum{\(labels)} \(series.sum)\n"
-            text += "progress_ledger_http_request_seconds_count{\(labels)} \(sum)\n"
+            text.add("\(name)_bucket", labels + [("le", "+Inf")], sum)
+            text.add("\(name)_sum", labels, series.sum)
+            text.add("\(name)_count", labels, sum)
         }
     }
 }

@@ -1,4 +1,5 @@
 internal import HTTPTypes
+internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
@@ -39,7 +40,7 @@ struct OperationsRoutes: Sendable {
                 ], handle: status),
             Route(
                 access: .ledger(.read), method: .get, path: "/metrics", operation: "metrics",
-                summary: "Metrics in the text format of Prometheus",
+                summary: "Metrics in the text format of Prometheus, or in OpenMetrics on request",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The metrics", schema: "Text", mediaType: "text/plain")
                 ], isHeavy: true, handle: exportMetrics),
@@ -69,40 +70,18 @@ struct OperationsRoutes: Sendable {
         }
     }
 
-    private func exportMetrics(_: RouteRequest) async throws -> LedgerResponse {
-        var text = ""
+    private func exportMetrics(_ request: RouteRequest) async throws -> LedgerResponse {
+        var text = MetricsText(MetricsText.Format(accepting: request.request.headers))
         var last = ""
         for statistic in await service.statistics() {
             if statistic.name != last {
-                text += "# HELP \(statistic.name) \(statistic.help)\n"
-                text += "# TYPE \(statistic.name) \(statistic.kind.rawValue)\n"
+                text.begin(statistic.name, statistic.help, statistic.kind.rawValue)
                 last = statistic.name
             }
-            text += "\(statistic.name)\(Self.text(statistic.labels)) \(statistic.value)\n"
+            text.add(statistic.name, statistic.labels, statistic.value)
         }
         metrics.write(to: &text)
-        return LedgerResponse(
-            status: .ok, contentType: "text/plain; version=0.0.4; charset=utf-8", bytes: Array(text.utf8))
-    }
-
-    /// Labels in the text format of Prometheus.
-    ///
-    /// A backslash, a quote and a line feed are escaped in their values.
-    private static func text(_ labels: [(name: String, value: String)]) -> String {
-        guard !labels.isEmpty else { return "" }
-        let parts = labels.map { label in
-            var value = ""
-            for scalar in label.value.unicodeScalars {
-                switch scalar {
-                case "\\": value += "\\\\"
-                case "\"": value += "\\\""
-                case "\n": value += "\\n"
-                default: value.unicodeScalars.append(scalar)
-                }
-            }
-            return "\(label.name)=\"\(value)\""
-        }
-        return "{\(parts.joined(separator: ","))}"
+        return text.response
     }
 
     private func status(_ request: RouteRequest) async throws -> LedgerResponse {
