@@ -86,12 +86,14 @@ public final class PostgresLedger: Service {
     private let lossSource: AsyncStream<[JobID]>
     private let lossSink: AsyncStream<[JobID]>.Continuation
     private let target: ConnectionTarget
+    private let role: String?
     private let instance: String
     let logger: Logger
 
     /// Creates a ledger in this database without connecting to it.
     public init(target: ConnectionTarget, settings: Settings = Settings(), logger: Logger) {
         self.target = target
+        role = settings.role
         self.logger = logger
         instance = String(UInt64.random(in: 0 ... .max), radix: 36)
         let group = PoolGroup()
@@ -212,6 +214,7 @@ public final class PostgresLedger: Service {
                 NotificationPublisher.appendedChannel, NotificationPublisher.foldedChannel,
                 NotificationPublisher.presenceChannel,
             ],
+            session: LedgerSession.requirements(role: role, statementTimeout: .seconds(15)),
             applicationName: "progress-ledger listener", logger: logger)
         await cancelWhenGracefulShutdown { [self] in
             await listener.run { await handle($0) }

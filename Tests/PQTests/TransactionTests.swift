@@ -329,6 +329,29 @@ struct TransactionTests {
         }
     }
 
+    @Test("a time limit for idle sessions of the database does not end a listener")
+    func idleListener() async throws {
+        try await withTestDatabase { target in
+            var settings = Pool.Settings()
+            settings.session.settings = [("idle_session_timeout", "0")]
+            let pool = Pool(target: target, settings: settings, logger: TestCluster.logger)
+            let name = try #require(target["dbname"])
+            _ = try await pool.query(Query("alter database \(name) set idle_session_timeout = '100ms'", prepare: false))
+            let received = ReceivedEvents()
+            let listener = Listener(
+                target: target, channels: ["news"], session: settings.session, logger: TestCluster.logger)
+            let task = Task { await listener.run { await received.record($0) } }
+            try await eventually(equals: 1) { await received.connected }
+            _ = try await pool.query(Query("select pg_sleep(0.5)"))
+            _ = try await pool.query(Query("select pg_notify('news', 'late')"))
+            try await eventually(equals: ["late"]) { await received.payloads }
+            #expect(await received.disconnected == 0)
+            task.cancel()
+            await task.value
+            await pool.close()
+        }
+    }
+
     private actor ReceivedEvents {
         var connected = 0
         var disconnected = 0

@@ -48,9 +48,12 @@ public struct SessionFacts: Sendable, Equatable {
     ///
     /// Any value other than `origin` disables triggers.
     public var replicationRole = ""
+    /// The server process of the session.
+    public var backendProcess: Int32 = 0
     /// Whether a pooler is in between.
     ///
-    /// It is if the server process is not the one that accepted the login.
+    /// It is if the server process is not the one that accepted the login. Some poolers pass on the number of the
+    /// server process, and are then not noticed here.
     public var isPooled = false
 }
 
@@ -68,7 +71,11 @@ extension SessionRequirements {
                     else current_setting('synchronous_commit') end, false)
                 """)
         }
-        var statements: [Query] = []
+        // A pooler in session mode may be configured to pass sessions on as they are. The statements that another
+        // client has prepared, its advisory locks and its role must not remain.
+        var statements = ["deallocate all", "select pg_advisory_unlock_all()", "reset role"].map {
+            Query($0, prepare: false)
+        }
         statements.append(
             Query(
                 "select " + calls.joined(separator: ", "), settings.flatMap { [.text($0.name), .text($0.value)] },
@@ -137,9 +144,14 @@ extension Connection {
     ) async throws(PQError) -> SessionFacts {
         let results: [Rows]
         do throws(PQError) {
+            // At the deadline nothing is cancelled, because the connection is then closed. A pooler without a free
+            // session would not respond to a request to cancel.
             results = try await run(
-                requirements.statements(serverVersion: serverVersion), by: .now + deadline, commits: .cancellable)
+                requirements.statements(serverVersion: serverVersion), by: .now + deadline, commits: .writing)
         } catch {
+            guard error.code != .deadlineExceeded else {
+                throw PQError(.deadlineExceeded, "PostgreSQL did not set up a session within \(deadline)")
+            }
             guard error.code == .server else { throw error }
             let subject = requirements.role.map { "the role \($0) or a setting" } ?? "a setting"
             throw PQError(
@@ -152,7 +164,8 @@ extension Connection {
         let facts = SessionFacts(
             login: try row.decode(0), role: try row.decode(1), isInRecovery: try row.decode(2),
             isReadOnly: try row.decode(3), encoding: try row.decode(4), synchronousCommit: try row.decode(5),
-            replicationRole: try row.decode(6), isPooled: try row.decode(7, as: Int32.self) != backendProcess)
+            replicationRole: try row.decode(6), backendProcess: try row.decode(7),
+            isPooled: try row.decode(7, as: Int32.self) != backendProcess)
         if let refusal = requirements.refusal(facts) { throw refusal }
         return facts
     }

@@ -28,17 +28,22 @@ public final class Listener: Sendable {
 
     private let target: ConnectionTarget
     private let channels: [String]
+    private let session: SessionRequirements
     private let connectDeadline: Duration
     private let reactor: Reactor
     private let logger: Logger
 
     /// Creates a listener for these channels; the names must be plain identifiers.
+    ///
+    /// - Parameter session: The requirements for its session, such as no time limit for idle sessions.
     public init(
-        target: ConnectionTarget, channels: [String], connectDeadline: Duration = .seconds(5),
-        applicationName: String = "progress-ledger listener", reactor: Reactor = .shared, logger: Logger
+        target: ConnectionTarget, channels: [String], session: SessionRequirements = SessionRequirements(),
+        connectDeadline: Duration = .seconds(5), applicationName: String = "progress-ledger listener",
+        reactor: Reactor = .shared, logger: Logger
     ) {
         self.target = target.setting("fallback_application_name", applicationName)
         self.channels = channels
+        self.session = session
         self.connectDeadline = connectDeadline
         self.reactor = reactor
         self.logger = logger
@@ -72,6 +77,7 @@ public final class Listener: Sendable {
             },
             onLoss: { _ in sink.finish() })
         do throws(PQError) {
+            _ = try await connection.establish(session, deadline: connectDeadline)
             let listens = channels.map { Query("listen \"\($0)\"", prepare: false) }
             _ = try await connection.run(listens, by: .now + connectDeadline, commits: .nothing)
             onConnected()

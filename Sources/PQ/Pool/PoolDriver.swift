@@ -1,5 +1,6 @@
 internal import DequeModule
 internal import Logging
+internal import Synchronization
 
 /// Opens, lends and closes the connections of a pool as ``PoolState`` decides.
 actor PoolDriver {
@@ -31,13 +32,17 @@ actor PoolDriver {
     private var isRegistered = false
     private var counters = Pool.Statistics()
     private var roundTripsOfClosed: UInt64 = 0
+    /// Whether a pooler was found in between when a connection was opened.
+    private var isPooled = false
+    /// The time at which the server's limit is tried again; nil if it was not reached.
+    private var limitEnd: ContinuousClock.Instant?
     private var allConnections: [ObjectIdentifier: Connection] = [:]
     /// The moment since which each idle connection has been idle.
     private var idleSince: [ObjectIdentifier: ContinuousClock.Instant] = [:]
-    /// The number of comparisons that detect a pooler with shared sessions.
-    private static let poolerChecks = 8
     /// The approximate time a server process takes to exit after its connection closes.
     private static let backendExitTime: Duration = .milliseconds(50)
+    /// The time until a pool tries again to exceed the limit of the server.
+    private static let limitTime: Duration = .seconds(10)
     /// The longest pause between attempts to connect to a server at its limit.
     private static let connectPauseMax: Duration = .seconds(1)
 
@@ -52,6 +57,10 @@ actor PoolDriver {
     /// Returns a usable connection for one caller, which must ``release(_:)`` it.
     func acquire() async throws(PQError) -> Connection {
         await closeUnusableIdle()
+        if let limitEnd, limitEnd <= .now {
+            self.limitEnd = nil
+            state.liftLimit()
+        }
         switch state.acquire() {
         case .lend(let connection):
             idleSince[ObjectIdentifier(connection)] = nil
@@ -121,7 +130,7 @@ actor PoolDriver {
         settings.session.isWritable = settings.session.isWritable && isWritable
         let (connection, facts) = try await openConnection(settings)
         do throws(PQError) {
-            if facts.isPooled { try await checkPooler(connection, settings) }
+            try await checkPooler(connection, facts, settings)
         } catch {
             await connection.close()
             throw error
@@ -130,46 +139,25 @@ actor PoolDriver {
         return facts
     }
 
-    /// Refuses a pooler that uses another session for each transaction.
+    /// Refuses a pooler that does not give each connection a session of its own.
     ///
-    /// With such a pooler, the settings, roles and prepared statements of one client would leak to another.
-    ///
-    /// The check stores a value in one session and reads it from that connection and from a second one. A pooler that
-    /// keeps sessions apart shows the value to the first connection only, every time.
-    private func checkPooler(_ connection: Connection, _ settings: Pool.Settings) async throws(PQError) {
-        let token = String(UInt64.random(in: 0 ... .max), radix: 36)
-        let (other, _) = try await openConnection(settings)
-        var isShared = false
+    /// Every server is checked, because some poolers look like a server.
+    private func checkPooler(
+        _ connection: Connection, _ facts: SessionFacts, _ settings: Pool.Settings
+    ) async throws(PQError) {
+        let other: Connection
+        do throws(PQError) { other = try await openConnection(settings).connection } catch {
+            // A login with a single connection works. Its server process has accepted it, so the session is its own.
+            if error.sqlState == .tooManyConnections, !facts.isPooled { return }
+            throw error
+        }
         do throws(PQError) {
-            _ = try await queryText(
-                "select set_config('progress_ledger.session', $1, false)", [.text(token)], connection)
-            let readSQL = "select coalesce(current_setting('progress_ledger.session', true), '')"
-            for _ in 1...Self.poolerChecks where !isShared {
-                let seenByOther = try await queryText(readSQL, [], other)
-                let seenByFirst = try await queryText(readSQL, [], connection)
-                isShared = seenByOther == token || seenByFirst != token
-            }
+            try await PoolerCheck.run(on: connection, other, deadline: settings.connectDeadline)
         } catch {
             await other.close()
             throw error
         }
         await other.close()
-        guard isShared else { return }
-        throw PQError(
-            .sessionRefused,
-            """
-            a pooler gives every transaction another session. Use its session mode (PgBouncer: pool_mode = session), or \
-            connect to PostgreSQL directly
-            """)
-    }
-
-    private func queryText(
-        _ sql: String, _ parameters: [Parameter], _ connection: Connection
-    ) async throws(PQError) -> String {
-        let rows = try await connection.run(
-            [Query(sql, parameters, prepare: false)], by: .now + settings.connectDeadline, commits: .cancellable)
-        guard let row = rows.first?.first else { throw PQError(.decoding, "the statement gave no result") }
-        return try row.decode(0)
     }
 
     func close() async {
@@ -211,7 +199,10 @@ actor PoolDriver {
         } catch {
             counters.connectFailures += 1
             // The callers that hold a connection return it sooner or later.
-            if error.sqlState == .tooManyConnections, state.connectRefused() { return try await wait() }
+            if error.sqlState == .tooManyConnections, state.connectRefused() {
+                limitEnd = .now + Self.limitTime
+                return try await wait()
+            }
             // The next waiter would fail the same way. It retries now, so it learns this at once and not at its
             // deadline.
             if let next = state.connectFailed() { next.continuation.resume(returning: .connect) }
@@ -230,7 +221,8 @@ actor PoolDriver {
     ///
     /// The second happens if the server refuses more connections.
     private func openOrTakeIdle() async throws(PQError) -> ConnectResult {
-        let end = ContinuousClock.now + settings.acquireDeadline
+        // A pooler does not refuse a connection, so an attempt ends at the deadline for connecting.
+        let end = ContinuousClock.now + settings.acquireDeadline + settings.connectDeadline
         var pause = Self.backendExitTime
         while true {
             do throws(PQError) {
@@ -268,10 +260,20 @@ actor PoolDriver {
                 }
             })
         do throws(PQError) {
-            return (connection, try await connection.establish(settings.session, deadline: settings.connectDeadline))
+            let facts = try await connection.establish(settings.session, deadline: settings.connectDeadline)
+            if facts.isPooled { settings.group?.isPooled.store(true, ordering: .relaxed) }
+            isPooled = facts.isPooled
+            return (connection, facts)
         } catch {
             await connection.close()
-            throw error
+            // A pooler in session mode accepts any number of logins, and lets them wait for a session.
+            guard isPooled || settings.group?.isPooled.load(ordering: .relaxed) == true,
+                error.code == .deadlineExceeded
+            else { throw error }
+            throw PQError(
+                .connectionFailed,
+                "the pooler gave the connection no session within \(settings.connectDeadline): its pool is too small",
+                sqlState: .tooManyConnections)
         }
     }
 

@@ -11,6 +11,8 @@ public final class PoolGroup: Sendable {
     }
 
     private let members = Mutex<[Member]>([])
+    /// Whether a pooler was found between the process and the server.
+    let isPooled = Atomic(false)
 
     /// Creates an empty group.
     public init() {}

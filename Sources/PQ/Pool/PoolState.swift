@@ -21,6 +21,10 @@ struct PoolState<Handle, Waiter> {
 
     let connectionsMax: Int
     let waitersMax: Int
+    /// The current maximum number of connections, at most ``connectionsMax``.
+    ///
+    /// It is lower while the server gives no more.
+    private(set) var connectionLimit: Int
     private(set) var idle: Deque<Handle> = []
     private(set) var lentCount = 0
     private(set) var connectingCount = 0
@@ -30,6 +34,7 @@ struct PoolState<Handle, Waiter> {
 
     init(connectionsMax: Int, waitersMax: Int) {
         self.connectionsMax = connectionsMax
+        connectionLimit = connectionsMax
         self.waitersMax = waitersMax
     }
 
@@ -47,7 +52,7 @@ struct PoolState<Handle, Waiter> {
             lentCount += 1
             return .lend(handle)
         }
-        if connectionCount < connectionsMax {
+        if connectionCount < connectionLimit {
             connectingCount += 1
             return .connect
         }
@@ -89,11 +94,19 @@ struct PoolState<Handle, Waiter> {
 
     /// Records that the server refused a connection because its limit is reached.
     ///
+    /// Until ``liftLimit()`` no more connections are opened than there are now.
+    ///
     /// - Returns: Whether the caller must now wait for a lent connection. False if none is lent or the queue is full.
     mutating func connectRefused() -> Bool {
         guard !isClosed, lentCount > 0, waiters.count < waitersMax else { return false }
         connectingCount -= 1
+        connectionLimit = min(connectionLimit, idle.count + lentCount)
         return true
+    }
+
+    /// Allows as many connections again as the settings do.
+    mutating func liftLimit() {
+        connectionLimit = connectionsMax
     }
 
     /// Records that a connection could not be opened.
