@@ -106,6 +106,40 @@ struct DurabilityTests {
         }
     }
 
+    @Test("the status shows which promises the database's settings make")
+    func promises() async throws {
+        try await withReplicatedServer(isSynchronous: true) { primary, standby in
+            try await withLedger(on: primary.target) { ledger in
+                // The standby is asynchronous until the primary has seen the changed setting.
+                try await eventually(equals: 1) { try await ledger.status().database?.synchronousStandbys }
+                var database = try #require(try await ledger.status().database)
+                #expect(database.synchronousCommit == "on" && database.synchronousStandbyNames == "standby1")
+                #expect(!database.fsync && database.fullPageWrites, "test servers do not wait for the disk")
+                #expect(!database.survivesCrash && !database.survivesFailover)
+                database.fsync = true
+                #expect(database.survivesCrash && database.survivesFailover)
+                try await standby.kill()
+                try await eventually(equals: 0) { try await ledger.status().database?.synchronousStandbys }
+                try await primary.alter("synchronous_standby_names", "")
+                try await eventually(equals: "") { try await ledger.status().database?.synchronousStandbyNames }
+            }
+            // A login without the right to see the standbys does not get a wrong number of them.
+            try await standby.start()
+            let pool = Pool(target: primary.target, logger: Self.silent)
+            for statement in ["create role plain login", "grant progress_ledger_service to plain"] {
+                _ = try await pool.query(Query(statement, prepare: false))
+            }
+            try await eventually(equals: 1) { try await pool.query(Query("select from pg_stat_replication")).count }
+            await pool.close()
+            try await withRunningLedger(
+                on: primary.target.setting("user", "plain"), projection: nil, logger: Self.silent
+            ) { ledger in
+                let database = try #require(try await ledger.status().database)
+                #expect(database.synchronousStandbys == nil)
+            }
+        }
+    }
+
     @Test("without its standby an append times out, but its commit is not cancelled")
     func standbyAway() async throws {
         try await withReplicatedServer(isSynchronous: true) { primary, standby in

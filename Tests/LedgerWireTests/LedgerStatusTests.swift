@@ -36,4 +36,45 @@ struct LedgerStatusTests {
         #expect(json["vacuum"]?["held_back_by"]?.elements?.first?["microseconds"] == expected)
         #expect(try LedgerStatus(json).lag.seconds == Double(microseconds) / 1e6)
     }
+
+    private static func database(
+        commit: String = "on", standbys: String = "", fsync: Bool = true, pages: Bool = true
+    ) -> LedgerStatus.Database {
+        LedgerStatus.Database(
+            version: "17.5", synchronousCommit: commit, synchronousStandbyNames: standbys, synchronousStandbys: 1,
+            fsync: fsync, fullPageWrites: pages)
+    }
+
+    @Test("a promise is made only if all settings that it depends on allow it")
+    func promises() {
+        #expect(Self.database().survivesCrash && !Self.database().survivesFailover)
+        for commit in ["on", "remote_apply"] {
+            #expect(Self.database(commit: commit, standbys: "a").survivesFailover)
+        }
+        for commit in ["remote_write", "local"] {
+            let database = Self.database(commit: commit, standbys: "a")
+            #expect(database.survivesCrash && !database.survivesFailover)
+        }
+        for weak in [
+            Self.database(commit: "off", standbys: "a"), Self.database(standbys: "a", fsync: false),
+            Self.database(standbys: "a", pages: false),
+        ] { #expect(!weak.survivesCrash && !weak.survivesFailover) }
+    }
+
+    @Test("the database is written and read; one that is not visible, or an older server's, is nil")
+    func database() throws {
+        var status = LedgerStatus(
+            lag: LedgerStatus.Lag(jobs: 0, events: 0, seconds: 0), workers: [], stuckJobs: [], stuckJobCount: 0,
+            blocked: [], replay: nil)
+        var hidden = Self.database(standbys: "a")
+        hidden.synchronousStandbys = nil
+        for database in [nil, Self.database(commit: "local", fsync: false), hidden] {
+            status.database = database
+            var writer = JSONWriter()
+            status.write(to: &writer)
+            #expect(try LedgerStatus(JSONReader.read(writer.bytes)) == status)
+        }
+        let older = #"{"lag":{"jobs":0,"events":0,"microseconds":0},"stuck_job_count":0}"#
+        #expect(try LedgerStatus(JSONReader.read(Array(older.utf8))).database == nil)
+    }
 }

@@ -196,6 +196,46 @@ public struct LedgerStatus: Hashable, Sendable {
         }
     }
 
+    /// The database's version, and its settings that decide how durable a commit is.
+    public struct Database: Hashable, Sendable {
+        /// PostgreSQL's version, such as `17.5`.
+        public var version: String
+        /// The setting of appending sessions, such as `on` or `remote_apply`.
+        public var synchronousCommit: String
+        /// The setting that names the standbys that commits wait for; empty if none.
+        public var synchronousStandbyNames: String
+        /// The number of connected standbys that commits may wait for.
+        ///
+        /// Nil if the ledger's login may not see them.
+        public var synchronousStandbys: Int64?
+        /// Whether commits wait for the disk.
+        public var fsync: Bool
+        /// Whether pages are protected against partial writes.
+        public var fullPageWrites: Bool
+
+        public init(
+            version: String, synchronousCommit: String, synchronousStandbyNames: String, synchronousStandbys: Int64?,
+            fsync: Bool, fullPageWrites: Bool
+        ) {
+            self.version = version
+            self.synchronousCommit = synchronousCommit
+            self.synchronousStandbyNames = synchronousStandbyNames
+            self.synchronousStandbys = synchronousStandbys
+            self.fsync = fsync
+            self.fullPageWrites = fullPageWrites
+        }
+
+        /// Whether acknowledged events survive a crash of the database's machine.
+        public var survivesCrash: Bool { fsync && fullPageWrites && synchronousCommit != "off" }
+
+        /// Whether acknowledged events survive a failover to a synchronous standby.
+        ///
+        /// With `remote_write` they survive unless the standby's machine crashes too, so the answer is no.
+        public var survivesFailover: Bool {
+            survivesCrash && !synchronousStandbyNames.isEmpty && ["on", "remote_apply"].contains(synchronousCommit)
+        }
+    }
+
     /// The maximum number of entries in a list.
     public static let listMax = 20
     /// The maximum number of blocked transactions in the list.
@@ -215,6 +255,8 @@ public struct LedgerStatus: Hashable, Sendable {
     public var replay: JobID?
     /// The objects that hold vacuum back, oldest first; at most ``listMax``.
     public var vacuumHolders: [VacuumHolder] = []
+    /// The database; nil if the ledger is not in one.
+    public var database: Database?
     /// The tables with rows that change all the time.
     public var tables: [TableHealth] = []
     /// The ways in which the database does not keep the ledger append-only.

@@ -48,6 +48,7 @@ enum StatusText {
             lines.append(
                 "missing  the projections of \(Count(status.lag.missingSnapshots, "job")): a worker rebuilds them")
         }
+        if let database = status.database { lines.append("database \(promise(database))") }
         lines += status.durabilityFaults.map { "durable  no: \($0)" }
         lines += status.durabilityRemarks.map { "durable  \($0)" }
         lines += status.guaranteeFaults.map { "guarded  no: \($0)" }
@@ -67,6 +68,22 @@ enum StatusText {
         if !status.tables.isEmpty { lines += section("tables   ", tables(status.tables), empty: "") }
         if !status.blocked.isEmpty { lines += section("blocked  ", blocked(status.blocked), empty: "") }
         return lines
+    }
+
+    /// The promises of the database, as part of a line.
+    private static func promise(_ database: LedgerStatus.Database) -> String {
+        let standbys = VisibleText.escape(database.synchronousStandbyNames)
+        let connected = database.synchronousStandbys.map { "\($0) connected" } ?? "connected ones not visible"
+        let failover =
+            if database.survivesFailover {
+                "commits wait for \(standbys) (\(connected)), so a failover loses nothing"
+            } else if database.synchronousStandbyNames.isEmpty {
+                "no synchronous standby, so a failover may lose the last events"
+            } else {
+                "synchronous_commit = \(database.synchronousCommit), so a failover may lose the last events"
+            }
+        let crash = database.survivesCrash ? "a crash loses nothing" : "a crash may lose events"
+        return "PostgreSQL \(VisibleText.escape(database.version)): \(crash); \(failover)"
     }
 
     /// The problems that need attention, as sentences.

@@ -54,11 +54,21 @@ extension SchemaCatalogue {
                     Field("stuck_jobs", .array(.reference("StuckJob"))), Field("stuck_job_count", .integer(nil)),
                     Field("blocked", .array(.reference("BlockedSession"))), Field("replay", .nullable(.text(max: nil))),
                     Field("vacuum", .reference("Vacuum")), Field("guarantee_faults", .array(.text(max: nil))),
+                    Field("database", .nullable(.reference("Database"))),
                     Field("durability_faults", .array(.text(max: nil))),
                     Field("durability_remarks", .array(.text(max: nil))),
                     Field("missing_partitions", .array(.text(max: nil))),
                     Field("append_failure", .nullable(.reference("Failure"))),
                     Field("refusals", .map(.integer(nil))),
+                ]),
+            object(
+                "Database",
+                [
+                    Field("version", .text(max: nil)), Field("synchronous_commit", .text(max: nil)),
+                    Field("synchronous_standby_names", .text(max: nil)),
+                    Field("synchronous_standbys", .nullable(.integer(nil))), Field("fsync", .bool),
+                    Field("full_page_writes", .bool), Field("survives_crash", .bool),
+                    Field("survives_failover", .bool),
                 ]),
             object(
                 "Vacuum",

@@ -19,7 +19,7 @@ struct StatusReader: Sendable {
         let results = try await inTransaction(
             [
                 Self.workers, Self.stuckJobs, Self.replay, GuaranteeReader.query, Self.partitions, Self.asOurselves,
-                Self.blocked, Self.vacuumHolders, Self.tables,
+                Self.blocked, Self.vacuumHolders, Self.tables, Self.database,
             ])
         var workers: [LedgerStatus.Worker] = []
         for row in results[0] { workers.append(try Self.worker(row)) }
@@ -33,6 +33,7 @@ struct StatusReader: Sendable {
         status.missingPartitions = try Self.months(results[4])
         for row in results[7] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
         for row in results[8] { status.tables.append(try Self.table(row)) }
+        status.database = try results[9].first.map { row throws(PQError) in try Self.database(row) }
         return status
     }
 
@@ -335,5 +336,29 @@ struct StatusReader: Sendable {
         return LedgerStatus.TableHealth(
             table: try columns.next(), liveRows: try columns.next(), deadRows: try columns.next(),
             vacuumedAt: try columns.nextIfPresent())
+    }
+
+    // MARK: Durability
+
+    // Without the privileges of pg_read_all_stats, PostgreSQL shows only the processes that send to standbys.
+    private static let database = Query(
+        """
+        select
+            current_setting('server_version'), current_setting('synchronous_commit'),
+            current_setting('synchronous_standby_names'),
+            (
+                select case when bool_or(sync_state is null) then null
+                    else count(*) filter (where sync_state in ('sync', 'quorum')) end
+                from pg_stat_replication
+            ),
+            current_setting('fsync')::boolean, current_setting('full_page_writes')::boolean
+        """)
+
+    private static func database(_ row: Row) throws(PQError) -> LedgerStatus.Database {
+        var columns = row.columns
+        return LedgerStatus.Database(
+            version: try columns.next(), synchronousCommit: try columns.next(),
+            synchronousStandbyNames: try columns.next(), synchronousStandbys: try columns.nextIfPresent(),
+            fsync: try columns.next(), fullPageWrites: try columns.next())
     }
 }

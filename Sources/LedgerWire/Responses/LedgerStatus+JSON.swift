@@ -44,6 +44,8 @@ extension LedgerStatus {
                 writer.name("tables")
                 writer.array(tables) { $1.write(to: &$0) }
             }
+            writer.name("database")
+            if let database { database.write(to: &writer) } else { writer.null() }
             writer.name("durability_faults")
             writer.array(durabilityFaults) { $0.string($1) }
             writer.name("durability_remarks")
@@ -98,6 +100,7 @@ extension LedgerStatus {
         self.init(
             lag: lag, workers: workers, stuckJobs: stuck,
             stuckJobCount: try ResponseReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
+        if let given = value["database"], given != .null { database = try Database(given) }
         for element in value["vacuum"]?["held_back_by"]?.elements ?? [] {
             vacuumHolders.append(try VacuumHolder(element))
         }
@@ -244,5 +247,33 @@ extension LedgerStatus.Session {
             process: Int32(truncatingIfNeeded: try reader.integer("process")),
             application: try reader.text("application"), state: value["state"]?.text,
             seconds: Double(try reader.integer("microseconds")) / 1e6, statement: value["statement"]?.text)
+    }
+}
+
+extension LedgerStatus.Database {
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.field("version", version)
+            writer.field("synchronous_commit", synchronousCommit)
+            writer.field("synchronous_standby_names", synchronousStandbyNames)
+            writer.field("synchronous_standbys", synchronousStandbys)
+            writer.field("fsync", fsync)
+            writer.field("full_page_writes", fullPageWrites)
+            writer.field("survives_crash", survivesCrash)
+            writer.field("survives_failover", survivesFailover)
+        }
+    }
+
+    fileprivate init(_ value: JSONValue) throws(ResponseError) {
+        let reader = ResponseReader(value)
+        guard let fsync = value["fsync"]?.bool else { throw ResponseError(field: "fsync") }
+        guard let fullPageWrites = value["full_page_writes"]?.bool else {
+            throw ResponseError(field: "full_page_writes")
+        }
+        self.init(
+            version: try reader.text("version"), synchronousCommit: try reader.text("synchronous_commit"),
+            synchronousStandbyNames: try reader.text("synchronous_standby_names"),
+            synchronousStandbys: try reader.integerIfPresent("synchronous_standbys"), fsync: fsync,
+            fullPageWrites: fullPageWrites)
     }
 }
