@@ -15,9 +15,11 @@ public enum TestPooler {
     /// - Parameters:
     ///   - mode: `session`, `transaction` or `statement`.
     ///   - target: The database.
+    ///   - settings: More settings of PgBouncer.
     ///   - body: Receives the connection target of the pooler.
     public static func with<R>(
-        _ mode: String, before target: ConnectionTarget, _ body: (ConnectionTarget) async throws -> R
+        _ mode: String, before target: ConnectionTarget, settings: [String: String] = [:],
+        _ body: (ConnectionTarget) async throws -> R
     ) async throws -> R {
         guard let program else { throw Failure(description: "PgBouncer is not installed; Scripts/setup installs it") }
         let owner = try Owner.current(
@@ -38,13 +40,13 @@ public enum TestPooler {
             max_client_conn = 200
             logfile = \(folder)/log
             pidfile = \(folder)/pid
-            ignore_startup_parameters = extra_float_digits
             """
         // With `auth_type = any`, PgBouncer requires a user for each database.
         let user = target["user"] ?? "postgres"
         let configuration = text.replacing(
             "port=\(target["port"] ?? "5432")", with: "port=\(target["port"] ?? "5432") user=\(user)")
-        try owner.writeFile("\(folder)/pgbouncer.ini", configuration + "\n")
+        let more = settings.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value)\n" }.joined()
+        try owner.writeFile("\(folder)/pgbouncer.ini", configuration + "\n" + more)
         let runner = Program(prefix: owner.prefix, log: "\(folder).log")
         let started = try await runner.run([program, "-d", "\(folder)/pgbouncer.ini"], deadline: .seconds(30))
         guard started.exitCode == 0 else { throw Failure(description: started.output) }

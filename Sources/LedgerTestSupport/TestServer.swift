@@ -12,18 +12,21 @@ public final class TestServer: Sendable {
     public let name: String
     /// The connection target, as superuser in the database `postgres`.
     public let target: ConnectionTarget
+    /// The port of its sockets.
+    let port: Int
     private let folder: String
     private let programs: PostgresPrograms
     private let owner: Owner
 
-    private init(name: String) throws {
+    private init(name: String, port: Int) throws {
         self.name = name
+        self.port = port
         programs = try PostgresPrograms.find()
         owner = try Owner.current(runAs: ProcessInfo.processInfo.environment[LocalPostgres.userVariable] ?? "postgres")
         // The folder is in /tmp, because the path of a socket must be short.
         folder = "/tmp/ledger-server-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         try owner.makeFolder(folder, mode: 0o700, isOurs: false)
-        target = try ConnectionTarget("host=\(folder) port=5432 user=postgres dbname=postgres")
+        target = try ConnectionTarget("host=\(folder) port=\(port) user=postgres dbname=postgres")
     }
 
     private var data: String { "\(folder)/data" }
@@ -34,30 +37,40 @@ public final class TestServer: Sendable {
     ///   - name: The server's name.
     ///   - settings: PostgreSQL settings.
     ///   - encoding: The encoding of the databases.
+    ///   - port: The port of its sockets. It matters only if it listens on TCP.
+    ///   - files: Files to write to its data folder before the start, by their names.
     public static func start(
-        name: String = "primary", settings: [String: String] = [:], encoding: String = "UTF8"
+        name: String = "primary", settings: [String: String] = [:], encoding: String = "UTF8", port: Int = 5432,
+        files: [String: String] = [:]
     ) async throws -> TestServer {
-        let server = try TestServer(name: name)
+        let server = try TestServer(name: name, port: port)
         try await server.run(
             "initdb", "--pgdata", server.data, "--username", "postgres", "--auth", "trust", "--encoding", encoding,
             "--locale", "C", "--no-sync")
+        for (file, text) in files {
+            let path = "\(server.data)/\(file)"
+            try server.owner.writeFile(path, text)
+            // PostgreSQL refuses a private key that others may read.
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+        }
         try await server.start(settings)
         return server
     }
 
     /// Creates a standby of this server and starts it.
     public func startStandby(name: String) async throws -> TestServer {
-        let standby = try TestServer(name: name)
+        let standby = try TestServer(name: name, port: port)
         try await standby.run(
             "pg_basebackup", "--pgdata", standby.data, "--checkpoint", "fast", "--no-sync", "--write-recovery-conf",
-            "--dbname", "host=\(folder) port=5432 user=postgres application_name=\(name)")
+            "--dbname", "\(target) application_name=\(name)")
         try await standby.start([:])
         return standby
     }
 
     /// Starts the server with additional settings.
     public func start(_ settings: [String: String] = [:]) async throws {
-        var options = "-c listen_addresses='' -k \(folder) -c fsync=off -c max_connections=60 -c shared_buffers=16MB"
+        var options =
+            "-c listen_addresses='' -k \(folder) -p \(port) -c fsync=off -c max_connections=60 -c shared_buffers=16MB"
         options += " -c hot_standby=on -c wal_level=replica -c max_wal_senders=5 -c lc_messages=C"
         for (setting, value) in settings.sorted(by: { $0.key < $1.key }) { options += " -c \(setting)='\(value)'" }
         try await run(
@@ -73,7 +86,7 @@ public final class TestServer: Sendable {
         for process in processes { Glibc.kill(process, SIGKILL) }
         try await eventually { processes.allSatisfy { Glibc.kill($0, 0) != 0 || Self.isZombie($0) } }
         // If no process reaps the zombies, PostgreSQL takes them for a running server and refuses to start.
-        for path in ["\(data)/postmaster.pid", "\(folder)/.s.PGSQL.5432.lock"] {
+        for path in ["\(data)/postmaster.pid", "\(folder)/.s.PGSQL.\(port).lock"] {
             if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         }
     }

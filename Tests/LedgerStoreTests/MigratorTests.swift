@@ -1,11 +1,12 @@
 import Ledger
 import LedgerSchema
-import LedgerStore
 import LedgerTestSupport
 import Logging
 import PQ
 import Synchronization
 import Testing
+
+@testable import LedgerStore
 
 @Suite("Migrators and the cluster", .serialized)
 struct MigratorTests {
@@ -231,6 +232,49 @@ struct MigratorTests {
                 let error = await #expect(throws: MigrationError.self) { try await migrator(other).migrate() }
                 #expect(error?.description.contains("encoding 'UTF8'") == true)
                 _ = try await pool.query(Query("drop database \(name)", prepare: false))
+            }
+        }
+    }
+
+    @Test("a server that is older than the oldest supported version is refused")
+    func oldServer() async throws {
+        try await withTestDatabase { target in
+            let migrator = Migrator(target: target, versionMin: 990_000, logger: TestCluster.logger)
+            guard case .unsupportedServer = try await migrator.check() else {
+                Issue.record("the server is accepted")
+                return
+            }
+            let error = await #expect(throws: MigrationError.self) { try await migrator.migrate() }
+            #expect(error?.description.contains("is too old: upgrade it to 14 or later") == true)
+        }
+    }
+
+    @Test("migrate gives the login durable settings, and keeps a chosen weaker commit")
+    func loginSettings() async throws {
+        try await withTestDatabase { target in
+            let database = try #require(target["dbname"])
+            try await withLogin("mig_settings", "createrole", in: target) { login in
+                func setting(_ name: String) async throws -> String {
+                    try await withPool(login) { pool in
+                        try await pool.query(Query("select current_setting($1)", [.text(name)]))[0].decode(0)
+                    }
+                }
+                try await withPool(target) { pool in
+                    for value in ["synchronous_commit = off", "default_transaction_isolation = serializable"] {
+                        _ = try await pool.query(Query("alter database \(database) set \(value)", prepare: false))
+                    }
+                }
+                #expect(try await setting("synchronous_commit") == "off")
+                _ = try await migrator(login).migrate()
+                #expect(try await setting("synchronous_commit") == "on")
+                #expect(try await setting("default_transaction_isolation") == "read committed")
+                #expect(try await setting("role") == "none", "the owner must be able to migrate")
+                try await withPool(target) { pool in
+                    let statement = "alter role mig_settings in database \(database) set synchronous_commit = local"
+                    _ = try await pool.query(Query(statement, prepare: false))
+                }
+                _ = try await migrator(login).migrate()
+                #expect(try await setting("synchronous_commit") == "local")
             }
         }
     }

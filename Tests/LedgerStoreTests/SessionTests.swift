@@ -182,31 +182,6 @@ struct SessionTests {
         }
     }
 
-    @Test("a pooler in session mode works; a pooler that shares sessions is refused")
-    func poolers() async throws {
-        try await withLedgerDatabase { target in
-            try await TestPooler.with("session", before: target) { pooled in
-                try await PostgresLedger.checkSession(of: pooled, logger: Self.silent)
-                try await withRunningLedger(on: pooled) { ledger in
-                    let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-                    #expect(try await ledger.append([Self.report(1)], to: job) == 2...2)
-                    #expect(try await ledger.waitUntilFolded(job, sequence: 2, deadline: .testTimeout))
-                    let role = try await ledger.pool.query(Query("select current_user::text"))[0]
-                    #expect(try role.decode(0, as: String.self) == "progress_ledger_service")
-                }
-            }
-            for mode in ["transaction", "statement"] {
-                try await TestPooler.with(mode, before: target) { pooled in
-                    let error = await #expect(throws: PQError.self) {
-                        try await PostgresLedger.checkSession(of: pooled, logger: Self.silent)
-                    }
-                    #expect(error?.code == .sessionRefused, "\(mode): \(String(reflecting: error))")
-                    #expect(error?.message.contains("pool_mode = session") == true, "\(mode)")
-                }
-            }
-        }
-    }
-
     @Test("a login that may not take the service's role is refused with that reason")
     func missingRole() async throws {
         try await withLedgerDatabase { target in

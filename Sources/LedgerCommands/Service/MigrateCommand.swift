@@ -18,6 +18,15 @@ struct MigrateCommand: AsyncParsableCommand {
     @Flag(name: .customLong("print"), help: "Print the SQL for an administrator instead of running it.")
     var prints = false
 
+    @Option(
+        help: ArgumentHelp(
+            "The user with which the services log in, if it is not the user of this connection.",
+            discussion: """
+                It gets the role progress_ledger_service, and settings in this database that keep commits durable.
+                """,
+            valueName: "user"))
+    var login: String?
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -35,7 +44,8 @@ struct MigrateCommand: AsyncParsableCommand {
             throw ExitCode(ExitStatus.schema.rawValue)
         }
         try await DatabaseConnection.with(choice, logger: logger) { database in
-            let migrator = Migrator(target: database.target, logger: logger)
+            let migrator = Migrator(target: database.target, serviceLogin: login, logger: logger)
+            try await migrator.checkSession()
             if prints {
                 Console.standard.print(try await migrator.script())
             } else if check {
@@ -60,6 +70,7 @@ struct MigrateCommand: AsyncParsableCommand {
         let lines =
             outcome.repaired.map { "Restored: \($0)." }
             + outcome.faults.map { "Not protected, please repair by hand: \($0)." }
+            + outcome.administratorSQL.map { "For an administrator, if a pooler is used: \($0)" }
         return ([applied] + lines).joined(separator: "\n")
     }
 
@@ -68,6 +79,7 @@ struct MigrateCommand: AsyncParsableCommand {
         writer.object { writer in
             for (name, texts) in [
                 ("applied", outcome.applied), ("repaired", outcome.repaired), ("guarantee_faults", outcome.faults),
+                ("administrator_sql", outcome.administratorSQL),
             ] {
                 writer.name(name)
                 writer.array(texts) { $0.string($1) }

@@ -12,6 +12,8 @@ enum SchemaCheck {
 
     private static func run(_ database: DatabaseConnection, mayMigrate: Bool, logger: Logger) async throws {
         let migrator = Migrator(target: database.target, logger: logger)
+        // A pooler that mixes up sessions must be named before it makes another check fail.
+        try await migrator.checkSession()
         if mayMigrate || database.isPrivate {
             let outcome = try await migrator.migrateAndRepair()
             if !outcome.applied.isEmpty {

@@ -27,24 +27,50 @@ public struct Migrator: Sendable {
     private let logger: Logger
     private let migrations: [Migration]
     private let lockTimeout: Duration
+    private let serviceLogin: String?
+    private let versionMin: Int
 
     /// Creates a migrator of this database.
     ///
     /// The connection's user must be allowed to create schemas and, for the first migration, roles.
     ///
     /// - Parameters:
+    ///   - serviceLogin: The user with which the services log in; nil for the connection's user.
     ///   - lockTimeout: The time that another migrator may take before this one gives up.
     public init(
-        target: ConnectionTarget, migrations: [Migration] = Migration.all, lockTimeout: Duration = .seconds(120),
-        logger: Logger
+        target: ConnectionTarget, serviceLogin: String? = nil, migrations: [Migration] = Migration.all,
+        lockTimeout: Duration = .seconds(120), logger: Logger
+    ) {
+        self.init(
+            target: target, serviceLogin: serviceLogin, migrations: migrations, lockTimeout: lockTimeout,
+            versionMin: PostgresVersion.oldest, logger: logger)
+    }
+
+    /// Variant with another oldest version of PostgreSQL, for tests.
+    init(
+        target: ConnectionTarget, serviceLogin: String? = nil, migrations: [Migration] = Migration.all,
+        lockTimeout: Duration = .seconds(120), versionMin: Int, logger: Logger
     ) {
         self.target = target
+        self.serviceLogin = serviceLogin
+        self.versionMin = versionMin
         self.lockTimeout = lockTimeout
         self.logger = logger
         self.migrations = migrations
         for (index, migration) in migrations.enumerated() {
             precondition(migration.version == index + 1, "\(migration.file): migrations are numbered without a gap")
         }
+    }
+
+    /// Checks that each connection has a server session of its own.
+    ///
+    /// Otherwise a lock, a role or a setting of this migrator would reach other clients of a pooler. Needs no schema.
+    ///
+    /// - Throws: ``PQError/Code/sessionRefused`` with the remedy.
+    public func checkSession() async throws(PQError) {
+        var settings = self.settings
+        settings.connectionsMax = 2
+        _ = try await Pool(target: target, settings: settings, logger: logger).checkSession()
     }
 
     /// Compares the schema and changes nothing. Uses one connection.
@@ -70,6 +96,10 @@ public struct Migrator: Sendable {
         public var repaired: [String] = []
         /// The broken guarantees that only an administrator can repair.
         public var faults: [String] = []
+        /// The statements that only an administrator may run.
+        ///
+        /// The ledger works without them: they protect it in case a pooler loses the settings of a session.
+        public var administratorSQL: [String] = []
     }
 
     /// Applies missing migrations and restores the guarantees.
@@ -83,10 +113,12 @@ public struct Migrator: Sendable {
 
     /// Applies missing migrations, restores the guarantees, and returns the result.
     ///
-    /// - Throws: The errors of ``migrate()``.
+    /// - Throws: The errors of ``migrate()``, and of ``checkSession()``.
     public func migrateAndRepair() async throws -> MigrationResult {
-        try await withLease { lease in
+        try await checkSession()
+        return try await withLease { lease in
             try await self.checkWritable(&lease)
+            try await ServiceLogin(self.serviceLogin, &lease).check()
             try await self.lock(&lease)
             try await self.becomeOwner(&lease)
             var result = MigrationResult()
@@ -107,6 +139,8 @@ public struct Migrator: Sendable {
                 throw MigrationError(description: status.explanation, cause: nil)
             }
             try await self.restoreGuarantees(&result, &lease)
+            result.administratorSQL = try await ServiceLogin(self.serviceLogin, &lease).prepare(&lease)
+            try await self.unlock(&lease)
             return result
         }
     }
@@ -116,7 +150,6 @@ public struct Migrator: Sendable {
     /// - Throws: ``MigrationError`` if this build must not change the database.
     public func script() async throws -> String {
         try await withLease { lease in
-            let user = try await lease.query(Query("select session_user::text"))[0].decode(0, as: String.self)
             let status = try await self.status(&lease)
             let files: [String] =
                 switch status {
@@ -125,7 +158,9 @@ public struct Migrator: Sendable {
                 case .inaccessible: []
                 default: throw MigrationError(description: status.explanation, cause: nil)
                 }
-            return PreparationSQL.script(self.migrations.filter { files.contains($0.file) }, login: user)
+            return try await AdministratorScript(
+                migrations: self.migrations.filter { files.contains($0.file) }, login: self.serviceLogin, &lease
+            ).text
         }
     }
 
@@ -185,6 +220,12 @@ public struct Migrator: Sendable {
         }
     }
 
+    /// Releases the lock, which a pooler may otherwise keep with the session.
+    private func unlock(_ lease: inout Lease) async throws(PQError) {
+        _ = try await lease.query(
+            Query("select pg_advisory_unlock(hashtextextended($1, 0))", [.text(Self.lockName)]))
+    }
+
     private func holder(_ lease: inout Lease) async throws(PQError) -> String {
         let rows = try await lease.query(
             Query(
@@ -226,7 +267,7 @@ public struct Migrator: Sendable {
     /// Overrides settings of the user or database that a migration depends on.
     ///
     /// They determine how long a migration may take and how its names are resolved.
-    private static let settings = Query(
+    private static let overrides = Query(
         """
         select set_config(requested.name, requested.value, false)
         from (
@@ -240,18 +281,22 @@ public struct Migrator: Sendable {
             or (existing.name = 'TimeZone' and requested.name = 'timezone')
         """, prepare: false)
 
-    private func withLease<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
+    private var settings: Pool.Settings {
         var settings = Pool.Settings()
         settings.connectionsMax = 1
         settings.applicationName = "progress-ledger migrate"
         settings.session.acceptsAnyEncoding = true
+        return settings
+    }
+
+    private func withLease<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
         let pool = Pool(target: target, settings: settings, logger: logger)
         do {
             let result = try await pool.withConnection { lease in
                 // This statement comes first and separately, because the limit that it lifts also applies to the next
                 // one.
                 try await lease.script("set statement_timeout = 0")
-                _ = try await lease.query(Self.settings)
+                _ = try await lease.query(Self.overrides)
                 return try await body(&lease)
             }
             await pool.close()
@@ -264,6 +309,10 @@ public struct Migrator: Sendable {
 
     private func status(_ lease: inout Lease) async throws(PQError) -> SchemaStatus {
         let found = try await lease.query(Self.findings)
+        let version = try found[0].decode(5, as: Int.self)
+        guard version >= versionMin else {
+            return .unsupportedServer(version: try found[0].decode(6, as: String.self))
+        }
         let encoding = try found[0].decode(0, as: String.self)
         guard encoding == "UTF8" else { return .unsupportedEncoding(encoding) }
         guard try found[0].decode(1, as: Bool.self) else { return .behind(files: migrations.map(\.file)) }
@@ -302,7 +351,8 @@ public struct Migrator: Sendable {
         select
             pg_encoding_to_char(database.encoding)::text, schema.oid is not null,
             coalesce(has_schema_privilege(schema.oid, 'usage'), false),
-            coalesce(pg_has_role(service.oid, \(Preparation.setRole)), false), current_user::text
+            coalesce(pg_has_role(service.oid, \(Preparation.setRole)), false), current_user::text,
+            current_setting('server_version_num')::bigint, current_setting('server_version')
         from pg_database as database
         left join pg_namespace as schema on schema.nspname = 'ledger'
         left join pg_roles as service on service.rolname = $1

@@ -6,7 +6,7 @@ internal import PQ
 /// These are the service's role, and the right of the login to work as that role.
 enum Preparation {
     /// The rights of the session's user to establish them.
-    private struct Rights {
+    struct Rights {
         let login: String
         let database: String
         let roleExists: Bool
@@ -29,8 +29,8 @@ enum Preparation {
             mayGrant = try row.decode(7)
         }
 
-        // Before PostgreSQL 16, a user that may create roles may grant any of them. Since then it may grant only those
-        // for which it has the admin option.
+        // A user that may create roles may grant any of them, or only those for which it has the admin option:
+        // see ``PostgresVersion/grantOptions``.
         private static var sql: String {
             """
             select
@@ -39,7 +39,8 @@ enum Preparation {
                 has_database_privilege(login.oid, current_database(), 'create'),
                 coalesce(pg_has_role(login.oid, service.oid, \(Preparation.setRole)), false),
                 login.rolsuper
-                    or (login.rolcreaterole and current_setting('server_version_num')::integer < 160000)
+                    or (login.rolcreaterole and current_setting('server_version_num')::integer
+                        < \(PostgresVersion.grantOptions))
                     or coalesce(pg_has_role(login.oid, service.oid, 'MEMBER WITH ADMIN OPTION'), false)
             from pg_roles as login
             left join pg_roles as service on service.rolname = $1
@@ -50,9 +51,10 @@ enum Preparation {
 
     /// The SQL expression of the privilege to take a role by `set role`.
     ///
-    /// Since PostgreSQL 16 a member may have only the right to grant the role.
+    /// A member may have only the right to grant the role: see ``PostgresVersion/grantOptions``.
     static let setRole = """
-        case when current_setting('server_version_num')::integer < 160000 then 'MEMBER' else 'SET' end
+        case when current_setting('server_version_num')::integer < \(PostgresVersion.grantOptions) then 'MEMBER'
+            else 'SET' end
         """
 
     /// Checks that the first migration can be applied.
@@ -103,7 +105,7 @@ enum Preparation {
         _ = try await lease.query(Query("select set_config('role', $1, false)", [.text(role)]))
     }
 
-    private static func missingRights(of user: String, _ statements: [String]) -> MigrationError {
+    static func missingRights(of user: String, _ statements: [String]) -> MigrationError {
         MigrationError(
             description: "user \(user) lacks rights that the migration needs. Ask an administrator to run this in the "
                 + "database, then migrate again:\n  \(statements.joined(separator: "\n  "))\n", cause: nil)
@@ -120,30 +122,5 @@ enum PreparationSQL {
             text.unicodeScalars.append(scalar)
         }
         return text + "\""
-    }
-
-    /// The script that migrates a database, for psql.
-    ///
-    /// It must run as a superuser or as the owner of the schema.
-    ///
-    /// - Parameters:
-    ///   - migrations: The missing migrations.
-    ///   - login: The user with which the service logs in.
-    static func script(_ migrations: [Migration], login: String) -> String {
-        var parts = ["\\set ON_ERROR_STOP on", "set search_path = pg_catalog, pg_temp;"]
-        for migration in migrations {
-            parts.append(
-                """
-                begin;
-                \(migration.sql)
-                insert into ledger.schema_migration (version, file, sha256, duration_microseconds)
-                values (\(migration.version), '\(migration.file)', '\(migration.sha256)', 0);
-                commit;
-                """)
-        }
-        parts.append("begin;")
-        parts += GuaranteeRepair.statements.map { "\($0.sql);" }
-        parts += ["commit;", "grant \(Guarantees.serviceRole) to \(quoted(login));"]
-        return parts.joined(separator: "\n")
     }
 }

@@ -12,6 +12,8 @@ public enum SchemaStatus: Sendable, Equatable {
     case foreign
     /// The database's text encoding cannot represent every text of a caller.
     case unsupportedEncoding(String)
+    /// The server is older than the oldest supported version of PostgreSQL.
+    case unsupportedServer(version: String)
     /// The event table is distributed over several servers.
     case distributed
     /// This user has no access to the schema.
@@ -31,6 +33,8 @@ public enum SchemaStatus: Sendable, Equatable {
             "the schema ledger has no record of migrations: it was created by other means and is not changed"
         case .unsupportedEncoding(let encoding):
             "the database has the encoding \(encoding): create one with `encoding 'UTF8' template template0`"
+        case .unsupportedServer(let version):
+            "PostgreSQL \(version) is too old: upgrade it to \(PostgresVersion.oldest / 10_000) or later"
         case .distributed:
             "ledger.event is distributed by Citus, which is not supported yet: appends would not be atomic"
         case .inaccessible(let user):

@@ -41,7 +41,7 @@ enum LedgerSession {
             // No statement looks up the same row twice, so a cache of lookups would only cost memory.
             ("enable_memoize", "off"),
         ]
-        session.newerSettings = [(170_000, "transaction_timeout", "0")]
+        session.newerSettings = [(PostgresVersion.transactionTimeout, "transaction_timeout", "0")]
         return session
     }
 }

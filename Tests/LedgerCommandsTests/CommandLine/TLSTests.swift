@@ -9,43 +9,6 @@ import Testing
 
 @Suite("TLS", .timeLimit(.minutes(10)))
 struct TLSTests {
-    /// Certificates made with openssl in a temporary folder.
-    private struct Certificates {
-        let folder: String
-
-        var ca: String { "\(folder)/ca.pem" }
-        var certificate: String { "\(folder)/server.pem" }
-        var key: String { "\(folder)/server.key" }
-
-        /// Makes an authority.
-        init(_ name: String, in parent: String) async throws {
-            folder = "\(parent)/\(name)"
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
-            try await Self.run(
-                """
-                openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 \
-                    -subj "/CN=authority \(name)" -addext basicConstraints=critical,CA:TRUE
-                """, in: folder)
-        }
-
-        /// Makes a certificate of the authority, for these names.
-        func issue(_ name: String = "server", for names: String = "DNS:localhost,IP:127.0.0.1") async throws {
-            try await Self.run(
-                """
-                openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout \(name).key -out \(name).csr \
-                    -subj "/CN=\(name)"
-                printf 'subjectAltName=%s\\n' '\(names)' >\(name).ext
-                openssl x509 -req -in \(name).csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out \(name).pem \
-                    -extfile \(name).ext
-                """, in: folder)
-        }
-
-        private static func run(_ script: String, in folder: String) async throws {
-            let run = try await CommandRun.run("/bin/bash", ["-euc", script], folder: folder)
-            try #require(run.status == 0, "\(run.errors)")
-        }
-    }
-
     private func withFolder(_ body: (String) async throws -> Void) async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "tls-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
@@ -87,9 +50,9 @@ struct TLSTests {
     @Test("the command line and the Swift client speak https, and verify the authority and the name")
     func https() async throws {
         try await withFolder { folder in
-            let own = try await Certificates("own", in: folder)
+            let own = try await TestCertificates("own", in: folder)
             try await own.issue()
-            let other = try await Certificates("other", in: folder)
+            let other = try await TestCertificates("other", in: folder)
             try await withServer("--tls-certificate", own.certificate, "--tls-key", own.key) { url, _ in
                 #expect(url.hasPrefix("https://127.0.0.1:"))
                 let named = url.replacing("127.0.0.1", with: "localhost")
@@ -128,7 +91,7 @@ struct TLSTests {
     @Test("nothing older than TLS 1.2 is accepted")
     func versions() async throws {
         try await withFolder { folder in
-            let own = try await Certificates("own", in: folder)
+            let own = try await TestCertificates("own", in: folder)
             try await own.issue()
             try await withServer("--tls-certificate", own.certificate, "--tls-key", own.key) { url, _ in
                 let address = url.replacing("https://", with: "")
@@ -149,7 +112,7 @@ struct TLSTests {
     @Test("a client may choose HTTP/2, with TLS and without")
     func protocols() async throws {
         try await withFolder { folder in
-            let own = try await Certificates("own", in: folder)
+            let own = try await TestCertificates("own", in: folder)
             try await own.issue()
             func version(_ arguments: [String], _ url: String) async throws -> String {
                 try await CommandRun.run(
@@ -180,9 +143,9 @@ struct TLSTests {
     @Test("with an authority for clients, only clients with a certificate of it are served")
     func clientCertificates() async throws {
         try await withFolder { folder in
-            let own = try await Certificates("own", in: folder)
+            let own = try await TestCertificates("own", in: folder)
             try await own.issue()
-            let clients = try await Certificates("clients", in: folder)
+            let clients = try await TestCertificates("clients", in: folder)
             try await clients.issue("client")
             try await own.issue("client")
             try await withServer(
@@ -203,7 +166,7 @@ struct TLSTests {
     @Test("a certificate is replaced under load without a failed request")
     func rotation() async throws {
         try await withFolder { folder in
-            let own = try await Certificates("own", in: folder)
+            let own = try await TestCertificates("own", in: folder)
             try await own.issue()
             try await withServer("--tls-certificate", own.certificate, "--tls-key", own.key) { url, server in
                 let load = Load()
@@ -240,9 +203,9 @@ struct TLSTests {
     @Test("a server does not start with files that do not fit together, and names the file")
     func unusableFiles() async throws {
         try await withFolder { folder in
-            let own = try await Certificates("own", in: folder)
+            let own = try await TestCertificates("own", in: folder)
             try await own.issue()
-            let other = try await Certificates("other", in: folder)
+            let other = try await TestCertificates("other", in: folder)
             try await other.issue()
             for (arguments, reason) in [
                 (["--tls-certificate", own.certificate], "needs both"),
