@@ -83,6 +83,15 @@ struct ComposeTests {
         #expect(services["server"]?.healthcheck?.test.last == "http://127.0.0.1:\(server.port ?? "8080")/readyz")
     }
 
+    @Test("PostgreSQL has a fixed major version, and a volume in the folder of that version's image")
+    func versionIsFixed() async throws {
+        let postgres = try #require(try await Self.compose().services["postgres"])
+        let version = try #require(postgres.image?.wholeMatch(of: /postgres:(1[4-8])-[a-z]+/)?.1, "\(postgres)")
+        let folder = try #require(postgres.volumes?.first?.split(separator: ":").last)
+        // Since version 18 the image keeps the data of each major version in a folder of its own.
+        #expect(folder == (version < "18" ? "/var/lib/postgresql/data" : "/var/lib/postgresql"))
+    }
+
     @Test("ports are local, secrets come from the environment, and data are kept in a volume")
     func defaultsAreSafe() async throws {
         let compose = try await Self.compose()
@@ -97,7 +106,7 @@ struct ComposeTests {
             }
         }
         let volume = try #require(compose.services["postgres"]?.volumes?.first)
-        #expect(compose.volumes.keys.contains { volume.hasPrefix("\($0):/var/lib/postgresql/data") })
+        #expect(compose.volumes.keys.contains { volume.hasPrefix("\($0):/var/lib/postgresql") })
     }
 
     @Test("the image is built from existing files and runs the program without privileges")
