@@ -79,6 +79,8 @@ enum StatusText {
                 "commits wait for \(standbys) (\(connected)), so a failover loses nothing"
             } else if database.synchronousStandbyNames.isEmpty {
                 "no synchronous standby, so a failover may lose the last events"
+            } else if !database.survivesCrash {
+                "so may a failover"
             } else {
                 "synchronous_commit = \(database.synchronousCommit), so a failover may lose the last events"
             }

@@ -344,7 +344,7 @@ struct StatusReader: Sendable {
     private static let database = Query(
         """
         select
-            current_setting('server_version'), current_setting('synchronous_commit'),
+            split_part(current_setting('server_version'), ' ', 1), current_setting('synchronous_commit'),
             current_setting('synchronous_standby_names'),
             (
                 select case when bool_or(sync_state is null) then null
