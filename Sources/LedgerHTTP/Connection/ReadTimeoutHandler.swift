@@ -57,8 +57,10 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     ///
     /// A longer body is refused at once.
     private func isBodyAwaited(_ head: HTTPRequest) -> Bool {
-        head.headerFields[.expect]?.lowercased() == "100-continue"
-            && (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= bodyBytesMax
+        // Not by subscript, which would make an index of all fields for each request.
+        guard head.headerFields.contains(where: { $0.name == .expect && $0.value.lowercased() == "100-continue" })
+        else { return false }
+        return (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= bodyBytesMax
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
