@@ -62,12 +62,11 @@ public struct TrustedProxies: Hashable, Sendable {
 
     /// The bytes of an address; those of the IPv4 address if it is one in IPv6's form.
     private static func bytes(ofAddress text: String) -> [UInt8]? {
-        var (v4, v6) = (in_addr(), in6_addr())
-        if inet_pton(AF_INET, text, &v4) == 1 { return withUnsafeBytes(of: v4) { Array($0) } }
+        var (v4, v6) = ([UInt8](repeating: 0, count: 4), [UInt8](repeating: 0, count: 16))
+        if inet_pton(AF_INET, text, &v4) == 1 { return v4 }
         guard inet_pton(AF_INET6, text, &v6) == 1 else { return nil }
-        let bytes = withUnsafeBytes(of: v6) { Array($0) }
-        let isMapped = bytes.prefix(12).elementsEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF])
-        return isMapped ? Array(bytes.suffix(4)) : bytes
+        let isMapped = v6.prefix(12).elementsEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF])
+        return isMapped ? Array(v6.suffix(4)) : v6
     }
 }
 
