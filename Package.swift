@@ -1,6 +1,12 @@
 // swift-tools-version:6.2
 import PackageDescription
 
+// The version of the server and of its clients, which are released together. Everything else takes it from this line.
+let version = "0.1.0"
+
+// A release build (Scripts/release) gives its Git commit. The manifest's own cache notices a change of the variable.
+let build = Context.environment["PROGRESS_LEDGER_BUILD"] ?? "development"
+
 let settings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
@@ -47,6 +53,12 @@ let package = Package(
         // Layer 0
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSpawn"),
+        .target(
+            name: "CVersion",
+            cSettings: [
+                .define("PROGRESS_LEDGER_VERSION", to: "\"\(version)\""),
+                .define("PROGRESS_LEDGER_BUILD", to: "\"\(build)\""),
+            ]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "Ledger", swiftSettings: settings),
         .executableTarget(name: "embed-files", path: "Sources/EmbedFiles/Tool", swiftSettings: settings),
@@ -119,7 +131,7 @@ let package = Package(
         .target(
             name: "LedgerHTTP",
             dependencies: [
-                "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerWire",
+                "CVersion", "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),

@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Glibc
+import LedgerHTTP
 
 /// The command line of the progress ledger.
 public struct ProgressLedgerCommand: AsyncParsableCommand {
@@ -7,7 +8,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
         commandName: "progress-ledger",
         abstract: "Track the progress of distributed jobs. Every unit counts once, even if workers or requests fail.",
         discussion: ExitStatus.help,
-        version: version,
+        version: ProductVersion.current.description,
         groupedSubcommands: [
             CommandGroup(
                 name: "Services",
@@ -29,9 +30,6 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             CommandGroup(name: "Reports", subcommands: [ReportCommand.self, DemoCommand.self]),
             CommandGroup(name: "Benchmark", subcommands: [BenchCommand.self]),
         ])
-
-    /// The version of the server and its clients, which are released together.
-    private static let version = "0.1.0"
 
     public init() {}
 

@@ -165,6 +165,8 @@ struct AuditRouteTests {
             let worker = try #require(status["workers"]?.elements?.first)
             #expect(worker["lost"] == .bool(false))
             #expect(try LedgerStatus(status).workers.count == 1)
+            #expect(status["version"]?.text == ProductVersion.current.number)
+            #expect(try LedgerStatus(status).build == ProductVersion.current.build)
             let name = try #require(worker["worker"]?.text)
             let metrics = String(decoding: try await client.get("/metrics").body, as: UTF8.self)
             #expect(metrics.contains("progress_ledger_worker_up{worker=\"\(name)\""))

@@ -67,6 +67,21 @@ struct PageTests {
         }
     }
 
+    @Test("pages with jobs show the version; the login and problems, which need no token, do not")
+    func versions() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            for path in ["/", "/jobs/\(job)"] {
+                let footer = " \(ProductVersion.current) · "
+                #expect(text(try await client.get(path)).contains("Progress ledger</a>\(footer)"))
+            }
+            for path in ["/login", "/jobs/nonsense"] {
+                let page = text(try await client.get(path))
+                #expect(page.contains("Progress ledger</a> · ") && !page.contains(ProductVersion.current.build))
+            }
+        }
+    }
+
     @Test("a page as of any event shows the bars, tasks and events of that moment")
     func showsThePast() async throws {
         try await withServer { client, _ in

@@ -386,6 +386,7 @@ struct RouteTests {
                 return
             }
             #expect(paths.count == 33)
+            #expect(description["info"]?["version"]?.text == ProductVersion.current.number)
             // A stream of events does not end by itself; it has tests of its own.
             for path in paths where path.name != "/v1/watch" {
                 guard case .object(let operations) = path.value, !operations.isEmpty else {

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import progress_ledger
+
 PROJECT = Path(__file__).parents[2]
 PACKAGE = PROJECT / "Sources" / "python-client"
 REPOSITORY = "https://github.com/progress-ledger/progress-ledger/"
@@ -66,6 +68,18 @@ def test_the_metadata_names_the_license_and_contains_the_readme(built: Path) -> 
         assert metadata["License-Expression"] == "Apache-2.0"
         assert metadata.get_all("License-File") == ["LICENSE"]
         assert (PACKAGE / "README.md").read_text() in text.decode()
+
+
+def test_the_version_is_that_of_the_server(built: Path) -> None:
+    (version,) = re.findall(r'^let version = "(.*)"$', (PROJECT / "Package.swift").read_text(), flags=re.MULTILINE)
+    assert progress_ledger.__version__ == version
+    files = contents(built)
+    (name,) = [name for name in files["wheel"] if name.endswith("METADATA")]
+    # The wheel was built from the sdist, which does not contain Package.swift.
+    for text in (files["wheel"][name], files["sdist"]["PKG-INFO"]):
+        assert email.message_from_bytes(text)["Version"] == version
+    with pytest.raises(AttributeError):
+        _ = progress_ledger.nonsense
 
 
 def test_the_readme_links_work_outside_of_the_repository() -> None:

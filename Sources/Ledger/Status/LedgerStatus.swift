@@ -243,6 +243,10 @@ public struct LedgerStatus: Hashable, Sendable {
     /// It is larger than the number of connections of a server.
     public static let blockedMax = 200
 
+    /// The version of the server that responded; nil if it is older than this field.
+    public var version: String?
+    /// The Git commit of that server's build, or `development`.
+    public var build: String?
     public var lag: Lag
     public var workers: [Worker]
     /// The jobs that have been stuck for longest; at most ``listMax``.

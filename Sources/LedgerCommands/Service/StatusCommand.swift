@@ -67,6 +67,9 @@ enum StatusText {
         if !status.vacuumHolders.isEmpty { lines += section("vacuum   ", holders(status.vacuumHolders), empty: "") }
         if !status.tables.isEmpty { lines += section("tables   ", tables(status.tables), empty: "") }
         if !status.blocked.isEmpty { lines += section("blocked  ", blocked(status.blocked), empty: "") }
+        if let version = status.version {
+            lines.append(VisibleText.escape("server   \(version)\(status.build.map { " (build \($0))" } ?? "")"))
+        }
         return lines
     }
 

@@ -24,7 +24,7 @@ enum DescriptionRoute {
             writer.name("info")
             writer.object { writer in
                 writer.field("title", "Progress ledger")
-                writer.field("version", "1")
+                writer.field("version", ProductVersion.current.number)
                 writer.field(
                     "description",
                     "Tracks the progress of distributed jobs, and proves its numbers. Errors are problem+json (RFC 9457)."

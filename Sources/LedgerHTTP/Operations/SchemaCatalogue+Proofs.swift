@@ -50,6 +50,7 @@ extension SchemaCatalogue {
             object(
                 "Status",
                 [
+                    Field("version", .text(max: nil)), Field("build", .text(max: nil)),
                     Field("lag", .reference("Lag")), Field("workers", .array(.reference("Worker"))),
                     Field("stuck_jobs", .array(.reference("StuckJob"))), Field("stuck_job_count", .integer(nil)),
                     Field("blocked", .array(.reference("BlockedSession"))), Field("replay", .nullable(.text(max: nil))),

@@ -41,6 +41,7 @@ struct JobPageBuilder: Sendable {
         guard let part = parameters["part"] else {
             var whole = page.page(try await sections(page, parameters))
             whole.hasLogin = request.hasLogin
+            whole.version = .current
             return whole.response()
         }
         return Page.html(try await piece(part, page, parameters))

@@ -17,6 +17,8 @@ struct Page: Sendable {
     /// The script that makes the page live; nil for none.
     var script: String?
     var body: HTML
+    /// The program's version for the footer; nil on pages that need no token.
+    var version: ProductVersion?
     /// Whether the viewer has logged in on this browser.
     var hasLogin = false
 
@@ -39,6 +41,7 @@ struct Page: Sendable {
         let slots: [(String, HTML)] = [
             ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{root}}", "\(root.rawValue)"),
             ("{{script}}", script ?? ""), ("{{body}}", body), ("{{root}}", "\(root.rawValue)"),
+            ("{{version}}", version.map { " \($0.description)" } ?? ""),
             ("{{root}}", "\(root.rawValue)"),
             ("{{login}}", hasLogin ? " · <button id=\"log-out\" type=\"button\">Log out</button>" : ""),
         ]

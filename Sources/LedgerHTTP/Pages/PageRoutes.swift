@@ -137,6 +137,7 @@ struct PageRoutes: Sendable {
         guard parameters["part"] == nil else { return Page.html(page.list) }
         var whole = page.page
         whole.hasLogin = request.hasLogin
+        whole.version = .current
         return whole.response()
     }
 

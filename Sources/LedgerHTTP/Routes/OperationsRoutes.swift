@@ -86,7 +86,9 @@ struct OperationsRoutes: Sendable {
 
     private func status(_ request: RouteRequest) async throws -> LedgerResponse {
         _ = try request.parameters()
-        let status = try await service.status()
+        var status = try await service.status()
+        status.version = ProductVersion.current.number
+        status.build = ProductVersion.current.build
         return .json { writer in
             status.write(to: &writer) { writer in
                 writer.name("refusals")

@@ -6,6 +6,8 @@ extension LedgerStatus {
     /// - Parameter more: Writes fields of the server, which the ledger does not know.
     public func write(to writer: inout JSONWriter, more: (inout JSONWriter) -> Void = { _ in }) {
         writer.object { writer in
+            if let version { writer.field("version", version) }
+            if let build { writer.field("build", build) }
             writer.name("lag")
             writer.object { writer in
                 writer.field("jobs", lag.jobs)
@@ -101,6 +103,8 @@ extension LedgerStatus {
             lag: lag, workers: workers, stuckJobs: stuck,
             stuckJobCount: try ResponseReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
         if let given = value["database"], given != .null { database = try Database(given) }
+        version = value["version"]?.text
+        build = value["build"]?.text
         for element in value["vacuum"]?["held_back_by"]?.elements ?? [] {
             vacuumHolders.append(try VacuumHolder(element))
         }

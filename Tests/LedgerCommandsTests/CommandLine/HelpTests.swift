@@ -14,14 +14,13 @@ struct HelpTests {
         #expect(run.errors.isEmpty, "\(run.errors)")
     }
 
-    @Test("the version equals that of the Python client, which is released together")
+    @Test("the version is that of Package.swift, with the build")
     func version() async throws {
         let run = try await CommandRun.run(ServerProcess.binary, ["--version"])
         #expect(run.status == 0)
-        let client = try String(
-            contentsOfFile: projectFolder + "Sources/python-client/src/progress_ledger/__init__.py", encoding: .utf8)
-        #expect(client.contains("__version__ = \"\(run.output.trimmingCharacters(in: .whitespacesAndNewlines))\"\n"))
-        #expect(run.output.count > 1)
+        let output = try #require(try /([0-9.]+) \(build ([0-9a-z-]+)\)\n/.wholeMatch(in: run.output), "\(run.output)")
+        let manifest = try String(contentsOfFile: projectFolder + "Package.swift", encoding: .utf8)
+        #expect(manifest.contains("\nlet version = \"\(output.1)\"\n"))
     }
 
     @Test("an invalid argument is named on standard error with the usage, and exit code 64")

@@ -12,6 +12,8 @@ Reporting never raises, never waits for the ledger, and costs a microsecond. The
 nothing and retries no task, and the ledger decides which reports count.
 """
 
+from typing import TYPE_CHECKING
+
 from .answers import (
     Cause,
     Conservation,
@@ -45,7 +47,21 @@ from .settings import Settings
 from .stats import Stats
 from .watching import Watch
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """The version of the installed package, looked up on demand: the import of importlib.metadata takes long."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("progress-ledger")
+        except PackageNotFoundError:
+            return "development"
+
 
 __all__ = [
     "AsyncClient",
