@@ -25,6 +25,8 @@ let package = Package(
         .default(enabledTraits: ["TLS"]),
         .trait(name: "TLS", description: "The client speaks https. Without it, it builds no BoringSSL."),
     ],
+    // Ranges, for programs that import the client. Scripts/packaging/dependencies.json pins the versions for all builds
+    // of this project, and those of indirect dependencies.
     dependencies: [
         // HTTP server: routing, streaming bodies, graceful shutdown. The default traits are off, because they add a
         // configuration library and all of Foundation. About three minutes of a first build.

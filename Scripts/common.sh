@@ -43,10 +43,14 @@ run_swift() {
 }
 
 # Makes a release build and prints the path of its program. Swift's runtime is linked statically, because calls into it
-# are cheaper then: a server handles a tenth more requests.
+# are cheaper then: a server handles a tenth more requests. The program contains paths relative to the project only, so
+# that it is the same in every folder. The packages are those in Package.resolved, which Scripts/setup has written.
 release_program() {
-    local folder options=(--package-path "$project" --scratch-path "$project/.build-release" -c release
-        --static-swift-stdlib)
+    local folder map="$project=." options=(--package-path "$project" --scratch-path "$project/.build-release" -c release
+        --static-swift-stdlib --force-resolved-versions)
+    options+=(-Xswiftc -file-prefix-map -Xswiftc "$map" -Xcc "-ffile-prefix-map=$map")
+    # All symbols are bound at the start, and their table is read-only then.
+    options+=(-Xlinker -z -Xlinker now)
     run_swift build "${options[@]}" --product progress-ledger >&2
     folder="$(run_swift build "${options[@]}" --show-bin-path)"
     printf '%s\n' "$folder/progress-ledger"
