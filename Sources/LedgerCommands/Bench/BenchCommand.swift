@@ -36,8 +36,9 @@ struct BenchCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The folder of the private PostgreSQL; created at the start and removed at the end.", valueName: "folder"))
-    var data: String = "/tmp/progress-ledger-bench-\(getpid())"
+            "The folder of the private PostgreSQL; created at the start and removed at the end. Default: a folder in /tmp.",
+            valueName: "folder"))
+    var data: String?
 
     private var selectedRows: Set<Int>? {
         guard let rows else { return [] }
@@ -58,16 +59,17 @@ struct BenchCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        guard mkdir(data, 0o755) == 0 else {
+        // Not the option's default: the help, from which manual pages are made, is the same in every process.
+        let folder = data ?? "/tmp/progress-ledger-bench-\(getpid())"
+        guard mkdir(folder, 0o755) == 0 else {
             throw CommandFailure(
-                .usage, "Cannot create the folder \(data): \(String(cString: strerror(errno)).lowercased()).")
+                .usage, "Cannot create the folder \(folder): \(String(cString: strerror(errno)).lowercased()).")
         }
         var settings = quick ? Benchmark.Settings.quick : Benchmark.Settings()
         settings.rows = selectedRows ?? []
         settings.openFilesMax = OpenFiles.allowAsManyAsPossible()
         if let rounds { settings.rounds = rounds }
         if let replayEvents { settings.replayEvents = replayEvents }
-        let folder = data
         defer { remove(folder) }
         var logger = Logger(label: "progress-ledger.bench") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .warning
