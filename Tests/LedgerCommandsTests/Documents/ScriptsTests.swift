@@ -4,7 +4,10 @@ import Testing
 
 @Suite("The scripts")
 struct ScriptsTests {
-    private static let names = ["check", "run", "setup", "test", "test-bare-machine"]
+    private static let names = [
+        "check", "dependencies", "release", "run", "setup", "test", "test-bare-machine", "test-kubernetes",
+        "test-release",
+    ]
 
     @Test("each script prints its help and refuses unknown options", arguments: names)
     func scriptsHaveHelp(name: String) async throws {
