@@ -1,3 +1,4 @@
+import Foundation
 import Ledger
 import LedgerTestSupport
 import LedgerWire
@@ -92,5 +93,22 @@ struct ClaimRulesTests {
             #expect(errors.contains { $0.location == pointer }, "\(text): \(errors)")
         }
         #expect(throws: RequestError.self) { try ClaimRules(Array("{".utf8)) }
+    }
+
+    @Test("the example for Kubernetes gives access to the service account of its job, and to no other")
+    func kubernetesExample() throws {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Scripts/kubernetes")
+        let manifest = try String(contentsOf: folder.appending(path: "5-server.yaml"), encoding: .utf8)
+        let text = try #require(manifest.firstMatch(of: /rules\.json: \|\n(( {4}.*\n)+)/))
+        let rules = try ClaimRules(Array(text.1.utf8))
+        for (account, isAccepted) in [("nightly-import", true), ("default", false)] {
+            let claims = """
+                {"sub":"system:serviceaccount:imports:\(account)","kubernetes.io":{"namespace":"imports",\
+                "serviceaccount":{"name":"\(account)","uid":"f3"}}}
+                """
+            let permissions = rules.permissions(of: try JSONReader.read(Array(claims.utf8)))
+            #expect((permissions?.scopes == [.report, .read]) == isAccepted)
+            #expect((permissions?.confinement == Confinement(tags: ["team": "imports"])) == isAccepted)
+        }
     }
 }
