@@ -20,18 +20,23 @@ extension HTTPRequestHead {
     /// Checks the rules of HTTP for all requests, in one pass over the header.
     ///
     /// They are in RFC 9112, sections 3.2, 6.1 and 6.3, and in RFC 9110, sections 7.8 and 9.3.6.
-    func rules(bodyBytesMax: Int) -> Rules {
-        var hosts: [String] = []
+    ///
+    /// - Parameter validHost: A host that is known to be valid. Most requests of a connection have the same one.
+    func rules(bodyBytesMax: Int, validHost: String? = nil) -> Rules {
+        var host: String?
+        var hostCount = 0
         var isUpgradeNamed = false
         var hasUpgrade = false
         var hasOrigin = false
         var problem: HTTPProblem?
         for (name, value) in headers {
             switch name.utf8.count {
-            case 4 where name.lowercased() == "host": hosts.append(value)
+            case 4 where name.lowercased() == "host":
+                host = host ?? value
+                hostCount += 1
             case 6 where name.lowercased() == "origin": hasOrigin = true
             case 7 where name.lowercased() == "upgrade": hasUpgrade = true
-            case 10 where name.lowercased() == "connection":
+            case 10 where value != "keep-alive" && name.lowercased() == "connection":
                 isUpgradeNamed = isUpgradeNamed || Self.tokens(value).contains("upgrade")
             case 14 where name.lowercased() == "content-length":
                 // A length that no integer can hold is too large as well.
@@ -43,7 +48,9 @@ extension HTTPRequestHead {
             default: break
             }
         }
-        if let detail = Self.problem(ofHosts: hosts, version) { problem = .malformed(detail) }
+        if hostCount != 1 || host != validHost, let detail = Self.problem(of: host, count: hostCount, version) {
+            problem = .malformed(detail)
+        }
         if method == .CONNECT {
             problem = HTTPProblem(
                 .methodNotAllowed, "Method not allowed", "This server is not a proxy.",
@@ -51,7 +58,7 @@ extension HTTPRequestHead {
         }
         return Rules(
             problem: problem, keepsAlive: isKeepAlive,
-            isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed), host: hosts.first, hasOrigin: hasOrigin)
+            isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed), host: host, hasOrigin: hasOrigin)
     }
 
     /// Reduces an absolute target to its path and query, and moves its host to `Host`.
@@ -95,9 +102,9 @@ extension HTTPRequestHead {
         }
     }
 
-    private static func problem(ofHosts hosts: [String], _ version: HTTPVersion) -> String? {
-        guard hosts.count < 2 else { return "the request has more than one Host header" }
-        guard let host = hosts.first else {
+    private static func problem(of host: String?, count: Int, _ version: HTTPVersion) -> String? {
+        guard count < 2 else { return "the request has more than one Host header" }
+        guard let host else {
             return version.major == 1 && version.minor == 0 ? nil : "the request has no Host header"
         }
         let isValid = host.utf8.allSatisfy { byte in

@@ -168,7 +168,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
         let redirection = head.removeBasePath(basePath)
-        let rules = head.rules(bodyBytesMax: settings.bodyBytesMax)
+        let rules = head.rules(bodyBytesMax: settings.bodyBytesMax, validHost: servedHost)
         if let problem = rules.problem ?? originProblem(head, rules) ?? redirection {
             return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
         }

@@ -1,4 +1,18 @@
 extension Connection {
+    /// Whether a connection can be lent again.
+    enum Availability {
+        case reusable
+        /// A commit continues although its caller has got an error already.
+        case detached
+        /// A transaction is open, an operation is in progress, or the server was lost.
+        case unusable
+    }
+
+    /// Whether it can be lent again. Must be read on the reactor's thread.
+    nonisolated var availability: Availability {
+        assumeIsolated { $0.isDetached ? .detached : $0.isReusable ? .reusable : .unusable }
+    }
+
     /// The state of the connection.
     ///
     /// - idle: no operation. Can become busy or closed.

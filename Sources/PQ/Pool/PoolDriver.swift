@@ -3,6 +3,9 @@ internal import Logging
 internal import Synchronization
 
 /// Opens, lends and closes the connections of a pool as ``PoolState`` decides.
+///
+/// The connections have the same executor, so their state can be read without `await`, which would cost a switch
+/// between executors each time.
 actor PoolDriver {
     /// The result that ends a caller's wait.
     private enum WaitResult {
@@ -81,16 +84,15 @@ actor PoolDriver {
     /// A connection with a detached commit stays lent until the commit ends. If all commits of a server wait for a
     /// standby, their number is therefore limited to the size of the pool.
     func release(_ connection: Connection) async {
-        if await connection.isDetached {
+        switch connection.availability {
+        case .detached:
             Task(name: "pq-detached") {
                 await connection.waitWhileDetached()
                 await self.release(connection)
             }
             return
-        }
-        guard await connection.isReusable, !isTooOld(connection) else {
-            await discard(connection)
-            return
+        case .reusable where !isTooOld(connection): break
+        case .reusable, .unusable: return await discard(connection)
         }
         let (waiter, shouldClose) = state.release(connection)
         if let waiter {
@@ -296,10 +298,9 @@ actor PoolDriver {
     }
 
     private func closeUnusableIdle() async {
-        var lost: Set<ObjectIdentifier> = []
-        for connection in state.idle where await !connection.isReusable { lost.insert(ObjectIdentifier(connection)) }
-        guard !lost.isEmpty else { return }
-        for connection in state.removeIdle(where: { lost.contains(ObjectIdentifier($0)) }) { await close(connection) }
+        // Almost always, all of them are usable.
+        guard !state.idle.allSatisfy({ $0.availability == .reusable }) else { return }
+        for connection in state.removeIdle(where: { $0.availability != .reusable }) { await close(connection) }
     }
 
     // MARK: Waiting
