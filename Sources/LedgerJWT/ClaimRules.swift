@@ -31,12 +31,13 @@ struct ClaimRules: Hashable, Sendable {
     let issuerName: Name
     let rules: [Rule]
 
-    /// Returns the first matching rule's scopes and confinement; nil if none matches.
+    /// Returns the first matching rule's scopes and confinement.
+    ///
+    /// Nil if no rule matches, or if a tag of the first one cannot be made.
     func permissions(of claims: JSONValue) -> (scopes: Set<Scope>, confinement: Confinement)? {
         for rule in rules where rule.conditions.allSatisfy({ $0.matches(claims) }) {
-            // A rule does not apply without a claim that it needs: less confinement would permit more.
-            guard let tags = rule.confinementTags(claims) else { continue }
-            return (rule.scopes, Confinement(tags: tags))
+            // No later rule applies instead, because it may confine less.
+            return rule.confinementTags(claims).map { (rule.scopes, Confinement(tags: $0)) }
         }
         return nil
     }

@@ -17,6 +17,8 @@ public enum JWTRefusal: Error, Hashable, Sendable {
     case subject
     /// No rule gives this reporter a permission.
     case noRule(Name)
+    /// It was accepted before, and is not any more.
+    case withdrawn
     /// The issuer's keys could not be read yet.
     case keysUnavailable
 
@@ -35,6 +37,8 @@ public enum JWTRefusal: Error, Hashable, Sendable {
             "The token needs a subject of at most \(Limits.reporterLengths.upperBound) characters with the names before "
                 + "it, without control characters."
         case .noRule: "No rule of this server gives the token a permission."
+        case .withdrawn:
+            "The token has expired, its key was withdrawn, or the rules of this server have changed. Request a new one."
         case .keysUnavailable: "This server could not read the keys of the token's issuer yet. Try again later."
         }
     }

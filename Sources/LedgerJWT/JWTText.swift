@@ -20,7 +20,7 @@ struct JWTText {
     static let bytesMax = 8_192
 
     init(_ text: String) throws(JWTRefusal) {
-        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        let parts = text.utf8.split(separator: UInt8(ascii: "."), maxSplits: 3, omittingEmptySubsequences: false)
         guard text.utf8.count <= Self.bytesMax, parts.count == 3, let header = Base64URL.decode(parts[0]),
             let claims = Base64URL.decode(parts[1]), let signature = Base64URL.decode(parts[2]),
             let headerValue = Self.object(header), let claimsValue = Self.object(claims),

@@ -25,6 +25,8 @@ public final class JWTVerifier: Sendable {
         var generation: UInt64 = 0
         /// The reading of the keys in progress because of an unknown key.
         var reload: Task<Bool, Never>?
+        /// The numbers of the last readings of the keys that began and that took effect.
+        var readings: (begun: UInt64, applied: UInt64) = (0, 0)
         /// When an unknown key may next cause one.
         var nextReload = ContinuousClock.now
 
@@ -35,8 +37,9 @@ public final class JWTVerifier: Sendable {
         }
 
         mutating func replaceRules(_ rules: ClaimRules, _ content: [UInt8]) {
-            self.rules = rules
             rulesContent = content
+            guard rules != self.rules else { return }
+            self.rules = rules
             rulesVersion += 1
             forgetVerified()
         }
@@ -94,6 +97,7 @@ public final class JWTVerifier: Sendable {
     ///
     /// Costs up to 0.2 ms for a new token.
     public func access(of text: String) -> Result<Access, JWTRefusal> {
+        guard text.utf8.count <= JWTText.bytesMax else { return .failure(.malformed) }
         let now = clock()
         let (known, keys, rules, rulesVersion, generation) = state.withLock { state in
             (state.verified[text], state.keys, state.rules, state.rulesVersion, state.generation)
@@ -212,6 +216,10 @@ public final class JWTVerifier: Sendable {
     }
 
     private func readKeys() async throws(JWTSettingsError) {
+        let number = state.withLock { state in
+            state.readings.begun += 1
+            return state.readings.begun
+        }
         let (source, content) =
             switch settings.keys {
             case .file(let path): (path, try Self.read(path, bytesMax: JWTKeySet.bytesMax))
@@ -219,7 +227,12 @@ public final class JWTVerifier: Sendable {
             }
         guard content != state.withLock({ $0.keysContent }) else { return }
         let keys = try JWTKeySet(content, source: source)
-        state.withLock { $0.replaceKeys(keys, content) }
+        state.withLock { state in
+            // Two readings may overlap, and the older one may end last.
+            guard number > state.readings.applied else { return }
+            state.readings.applied = number
+            state.replaceKeys(keys, content)
+        }
     }
 
     private func readRules() throws(JWTSettingsError) {

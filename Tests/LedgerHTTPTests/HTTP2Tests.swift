@@ -1,7 +1,11 @@
+import HTTPTypes
 import Ledger
 import LedgerTestSupport
 import LedgerWire
 import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import NIOHTTPTypes
 import Testing
 
 @testable import LedgerHTTP
@@ -74,6 +78,27 @@ struct HTTP2Tests {
         }
     }
 
+    @Test("a head has the limits of HTTP/1.1, and may repeat its authority")
+    func heads() throws {
+        func receive(_ path: String, _ fields: HTTPFields) throws -> HTTPRequestHead? {
+            let channel = EmbeddedChannel(handler: HTTP2StreamAdapter(writeTimeout: .seconds(1)))
+            let request = HTTPRequest(
+                method: .get, scheme: "http", authority: "localhost", path: path, headerFields: fields)
+            try channel.writeInbound(HTTPRequestPart.head(request))
+            guard case .head(let head)? = try channel.readInbound(as: HTTPServerRequestPart.self) else { return nil }
+            return head
+        }
+        let host = try #require(HTTPField.Name("host"))
+        let long = String(repeating: "x", count: 16_385)
+        #expect(throws: RequestTooLarge.target) { try receive("/\(long)", [:]) }
+        #expect(throws: RequestTooLarge.header) { try receive("/", [.accept: long]) }
+        let many = HTTPFields(Array(repeating: HTTPField(name: .accept, value: "x"), count: 200))
+        #expect(throws: RequestTooLarge.header) { try receive("/", many) }
+        #expect(try receive("/\(long.dropLast(2))", [.accept: String(long.dropLast())])?.uri.utf8.count == 16_384)
+        #expect(try receive("/", [host: "localhost"])?.headers["host"] == ["localhost"])
+        #expect(try receive("/", [host: "other"])?.headers["host"].count == 2)
+    }
+
     @Test("a hundred requests are in progress at once on one connection, and it is not idle meanwhile")
     func concurrency() async throws {
         try await withServer {
@@ -99,6 +124,50 @@ struct HTTP2Tests {
                 #expect(try await connection.request("GET", "/healthz").status == 200)
                 try await connection.channel.closeFuture.get()
             }
+        }
+    }
+
+    /// Returns the types and flags of all frames that a server sends.
+    private func frames(_ client: RawClient, to sent: [UInt8]) async throws -> [[UInt8]] {
+        try await client.connect().executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(bytes: Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + sent))
+            var received: [UInt8] = []
+            for try await bytes in inbound { received.append(contentsOf: bytes.readableBytesView) }
+            var frames: [[UInt8]] = []
+            while received.count >= 9 {
+                frames.append([received[3], received[4]])
+                received.removeFirst(min(received.count, 9 + Int(received[1]) << 8 + Int(received[2])))
+            }
+            return frames
+        }
+    }
+
+    @Test("a client that takes no response is disconnected")
+    func closedWindow() async throws {
+        try await withServer {
+            $0.idleSeconds = 2
+            $0.writeTimeout = .seconds(1)
+        } _: { client, _ in
+            let settings: [UInt8] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]
+            let block = [0x82, 0x86, 0x04, 8] + Array("/healthz".utf8) + [0x01, 9] + Array("localhost".utf8)
+            let request = [0, 0, UInt8(block.count), 1, 5, 0, 0, 0, 1] + block
+            let received = try await frames(client, to: settings + request)
+            // The head of the response, but not its body, and the end of the stream.
+            #expect(received.contains([1, 4]) && !received.contains { $0[0] == 0 } && received.contains([3, 0]))
+        }
+    }
+
+    @Test("a client may send PINGs, and one that does not respond is disconnected when it is idle")
+    func pings() async throws {
+        try await withServer {
+            $0.idleSeconds = 2
+        } _: { client, _ in
+            let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+            let ping: [UInt8] = [0, 0, 8, 6, 0, 0, 0, 0, 0] + Array(repeating: 7, count: 8)
+            let start = ContinuousClock.now
+            let received = try await frames(client, to: settings + Array(repeating: ping, count: 20).joined())
+            #expect(received.count { $0 == [6, 1] } == 20)
+            #expect(start.duration(to: .now) < .seconds(60))
         }
     }
 

@@ -48,7 +48,7 @@ struct ClaimRulesTests {
         ] { #expect(try Self.matches(conditions, claims) == matches, "\(conditions)") }
     }
 
-    @Test("the first rule that applies counts, and one without its tag's claim does not apply")
+    @Test("the first matching rule counts, also if a tag of it cannot be made")
     func order() throws {
         let rules = try Self.rules(
             #"""
@@ -57,8 +57,13 @@ struct ClaimRulesTests {
             """#)
         let full = try #require(rules.permissions(of: try JSONReader.read(Array(#"{"sub":"a","team":"t"}"#.utf8))))
         #expect(full.scopes == [.report] && full.confinement.tags == ["x": "1", "team": "t"])
-        let partial = try #require(rules.permissions(of: try JSONReader.read(Array(#"{"sub":"a"}"#.utf8))))
-        #expect(partial.scopes == [.read])
+        let other = try #require(rules.permissions(of: try JSONReader.read(Array(#"{"sub":"b"}"#.utf8))))
+        #expect(other.scopes == [.read])
+        // The second rule confines less, so it does not replace the first one.
+        let long = String(repeating: "x", count: 1_000)
+        for claims in [#"{"sub":"a"}"#, #"{"sub":"a","team":"\#(long)"}"#, #"{"sub":"a","team":["t"]}"#] {
+            #expect(rules.permissions(of: try JSONReader.read(Array(claims.utf8))) == nil, "\(claims)")
+        }
     }
 
     @Test("every fault of the file is named with its place")

@@ -75,6 +75,8 @@ protocol TokenOperations: Sendable {
     func create(_ request: AccessTokenRequest) async throws -> CreatedToken
     func list() async throws -> (tokens: [AccessToken], json: String)
     func revoke(_ id: AccessToken.ID) async throws -> (token: AccessToken, json: String)
+    /// Whether no valid token permits everything on all jobs.
+    func lacksAdmin() async throws -> Bool
 }
 
 /// A token that was just created.
@@ -105,6 +107,9 @@ private struct ServerTokens: TokenOperations {
         let (token, json) = try await client.sendForJSON(.revokeToken(id), as: AccessToken.self)
         return (token, json)
     }
+
+    /// False, because the caller is an administrator, perhaps with a JSON Web Token.
+    func lacksAdmin() -> Bool { false }
 }
 
 /// The tokens in a database.
@@ -135,6 +140,8 @@ private struct DatabaseTokens: TokenOperations {
         }
         return (tokens, json)
     }
+
+    func lacksAdmin() async throws -> Bool { !(try await list().tokens.contains(where: \.isValidAdmin)) }
 
     func revoke(_ id: AccessToken.ID) async throws -> (token: AccessToken, json: String) {
         guard let token = try await ledger.revokeToken(id, within: .unconfined) else {

@@ -15,6 +15,12 @@ struct TokenCommand: AsyncParsableCommand {
             server, with an admin token in PROGRESS_LEDGER_TOKEN.
             """,
         subcommands: [TokenCreateCommand.self, TokenListCommand.self, TokenRevokeCommand.self])
+
+    /// The warning that no token can administer the ledger any more.
+    static let missingAdmin = """
+        The ledger has no valid token with the scope admin for all jobs. Create one with access to the database: \
+        progress-ledger token create NAME --scope admin --direct.
+        """
 }
 
 struct TokenCreateCommand: AsyncParsableCommand {
@@ -63,13 +69,16 @@ struct TokenCreateCommand: AsyncParsableCommand {
             confinement: Confinement(
                 tags: try TagOption.dictionary(tag), job: try job.map { try JobOptions.parse($0) }),
             expiresAt: expires?.moment(from: .now))
-        let (created, target) = try await access.with { (try await $0.create(request), $0.target) }
+        let (created, target, lacksAdmin) = try await access.with { tokens in
+            (try await tokens.create(request), tokens.target, try await tokens.lacksAdmin())
+        }
         if json { return Console.standard.print(created.json) }
         Console.standard.print(created.text)
         Console.standard.printToError(
             "This is the token \(VisibleText.escape(name)), id \(created.id), of the ledger at \(VisibleText.escape(target)). Keep it "
                 + "secret: it cannot be shown again."
         )
+        if lacksAdmin { Console.standard.printToError(TokenCommand.missingAdmin) }
     }
 }
 
@@ -126,18 +135,25 @@ struct TokenRevokeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let text = token
-        let (revoked, document) = try await access.with { tokens in
+        let (revoked, document, lacksAdmin) = try await access.with { tokens in
             let known = try await tokens.list().tokens
             guard
                 let found = known.first(where: { $0.id.text == text }) ?? known.first(where: { $0.name == Name(text) })
             else {
                 throw CommandFailure(.notFound, "There is no token with the id or name '\(VisibleText.escape(text))'.")
             }
-            return try await tokens.revoke(found.id)
+            let (revoked, document) = try await tokens.revoke(found.id)
+            return (revoked, document, found.isValidAdmin && !known.contains { $0.id != found.id && $0.isValidAdmin })
         }
         Console.standard.print(
             json ? document : "Revoked the token \(VisibleText.escape(revoked.name.text)), id \(revoked.id).")
+        if lacksAdmin { Console.standard.printToError(TokenCommand.missingAdmin) }
     }
+}
+
+extension AccessToken {
+    /// Whether it permits everything on all jobs, now.
+    var isValidAdmin: Bool { state(at: .now) == .active && scopes.contains(.admin) && confinement.isUnconfined }
 }
 
 /// When a token expires: a time, or a duration from now.

@@ -1,6 +1,6 @@
 import ArgumentParser
+import FoundationEssentials
 import LedgerJWT
-import ProgressLedgerClient
 
 /// The options for accepting JSON Web Tokens.
 struct JWTOptions: ParsableArguments {
@@ -51,16 +51,16 @@ struct JWTOptions: ParsableArguments {
             }
             return nil
         }
-        do {
+        do throws(JWTSettingsError) {
+            // Only this variable of clients: the others do not concern the server.
+            let caFile = ProcessInfo.processInfo.environment["PROGRESS_LEDGER_CA_FILE"] ?? ""
             let settings = JWTSettings(
                 keys: keys.contains("://") ? .url(keys) : .file(keys), issuer: issuer, audience: audience, rules: map,
-                caFile: try LedgerClient.Settings.fromEnvironment().caFile)
+                caFile: caFile.isEmpty ? nil : caFile)
             _ = try JWTVerifier(settings)
             return settings
-        } catch let error as JWTSettingsError {
-            throw CommandFailure(.usage, error.description)
         } catch {
-            throw CommandFailure(.usage, "\(error)")
+            throw CommandFailure(.usage, error.description)
         }
     }
 }

@@ -71,7 +71,8 @@ final class AccessControl: Sendable {
         to route: RouteAccess, _ head: HTTPRequest, _ request: FastPathRequest, _ memory: inout Memory?
     ) -> Access? {
         guard let scope = route.scope, isRequired else { return .everything }
-        if let memory, let authorization = request.authorization, memory.authorization == authorization,
+        if let memory, let authorization = request.authorization,
+            memory.authorization.utf8.elementsEqual(authorization.utf8),
             memory.generation == generation, NIODeadline.now() < memory.end
         {
             return memory.access.permits(scope) ? memory.access : nil
@@ -125,7 +126,10 @@ final class AccessControl: Sendable {
 
     /// Throws if an access to a route that was granted is no longer valid.
     func check(_ access: Access, _ route: RouteAccess) throws(HTTPProblem) {
-        guard route.scope == nil || isValid(access) else { throw .unauthenticated(.revoked) }
+        guard route.scope == nil || isValid(access) else {
+            if case .signed = access.credential { throw HTTPProblem(.withdrawn) }
+            throw .unauthenticated(.revoked)
+        }
     }
 
     private func accept(_ text: String) -> Result<Access, HTTPProblem> {

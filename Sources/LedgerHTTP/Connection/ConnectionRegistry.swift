@@ -31,6 +31,8 @@ final class ConnectionRegistry: Sendable {
         private let registry: ConnectionRegistry
         /// The connection of a stream of HTTP/2; nil for a connection.
         private let parent: Connection?
+        /// Whether it will be closed to make room. Only used with the registry's lock.
+        fileprivate let isEvicted = Atomic(false)
         /// Whether the registry had room for it.
         let isAccepted: Bool
 
@@ -63,8 +65,8 @@ final class ConnectionRegistry: Sendable {
             }
         }
 
-        /// When it became idle; nil during a request.
-        fileprivate var idleStart: UInt64? {
+        /// When it became idle, as the uptime in nanoseconds; nil during a request.
+        var idleStart: UInt64? {
             let start = idleSince.load(ordering: .relaxed)
             return start == Self.busy ? nil : start
         }
@@ -132,7 +134,9 @@ final class ConnectionRegistry: Sendable {
     func open(_ channel: any Channel, in parent: Connection? = nil) -> Connection {
         let (connection, evicted) = connections.withLock { connections in
             let isFull = connections.count >= connectionsMax
-            let evicted = isFull ? Self.longestIdle(connections.values, atMost: 1 + connectionsMax / 64) : []
+            let evicted =
+                isFull ? Self.longestIdle(connections.values, except: parent, atMost: 1 + connectionsMax / 64) : []
+            for connection in evicted { connection.isEvicted.store(true, ordering: .relaxed) }
             let connection = Connection(
                 channel, of: parent, in: self, isAccepted: !isFull || !evicted.isEmpty)
             connections[ObjectIdentifier(channel)] = connection
@@ -141,7 +145,8 @@ final class ConnectionRegistry: Sendable {
         for connection in evicted {
             // A request may have arrived in the meantime.
             connection.channel.eventLoop.execute {
-                if !connection.isBusy { connection.channel.close(promise: nil) }
+                guard connection.isBusy else { return connection.channel.close(promise: nil) }
+                connection.isEvicted.store(false, ordering: .relaxed)
             }
         }
         return connection
@@ -150,8 +155,13 @@ final class ConnectionRegistry: Sendable {
     /// The connections that have been idle for longest.
     ///
     /// It returns several at a time, because each call examines all connections.
-    private static func longestIdle(_ connections: some Sequence<Connection>, atMost count: Int) -> [Connection] {
-        let idle = connections.compactMap { connection in connection.idleStart.map { (connection, $0) } }
+    private static func longestIdle(
+        _ connections: some Sequence<Connection>, except parent: Connection?, atMost count: Int
+    ) -> [Connection] {
+        let idle = connections.compactMap { connection in
+            connection === parent || connection.isEvicted.load(ordering: .relaxed)
+                ? nil : connection.idleStart.map { (connection, $0) }
+        }
         return idle.sorted { $0.1 < $1.1 }.prefix(count).map(\.0)
     }
 

@@ -72,9 +72,12 @@ private struct FieldMemory {
         for (name, value) in headers {
             if host == nil, name.utf8.count == 4, name.lowercased() == "host" {
                 host = value
-            } else if converted.count < fields.count, fields[converted.count].name.rawName == name {
+            } else if converted.count < fields.count,
+                fields[converted.count].name.rawName.utf8.elementsEqual(name.utf8)
+            {
                 let known = fields[converted.count]
-                converted.append(known.value == value ? known : HTTPField(name: known.name, value: value))
+                converted.append(
+                    known.value.utf8.elementsEqual(value.utf8) ? known : HTTPField(name: known.name, value: value))
             } else if let name = HTTPField.Name(name) {
                 converted.append(HTTPField(name: name, value: value))
             }

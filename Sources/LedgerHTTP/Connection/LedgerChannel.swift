@@ -1,18 +1,22 @@
 internal import HummingbirdCore
-internal import HummingbirdHTTP2
 internal import LedgerStore
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOHTTP2
 internal import NIOHTTPTypes
+internal import NIOHTTPTypesHTTP2
 
 /// The channel of a client's connection, with the server's own checks.
 ///
 /// Hummingbird's channel for HTTP/1.1 leaves the checks to the parser. The parser stops reading after `Upgrade: h2c`,
-/// sends refusals without a body, and handles neither HTTP/1.0 nor a missing `Host`. HTTP/2 is Hummingbird's: with the
-/// limits of swift-nio-http2 on streams, headers and resets. Each of its streams gets the same handlers as a connection
-/// of HTTP/1.1.
+/// sends refusals without a body, and handles neither HTTP/1.0 nor a missing `Host`. Hummingbird's channel for HTTP/2
+/// disconnects clients that send a PING now and then, and waits without a limit for others. Each stream of HTTP/2 gets
+/// the same handlers as a connection of HTTP/1.1; swift-nio-http2 limits its streams, headers and resets.
 struct LedgerChannel: HTTPChannelHandler {
+    /// The messages of a connection of HTTP/1.1, or of a stream of HTTP/2.
+    fileprivate typealias HTTPStream = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+
     /// The connection of a client. Its protocol may not be known yet.
     struct Value: ServerChildChannelValue {
         let channel: any Channel
@@ -21,8 +25,8 @@ struct LedgerChannel: HTTPChannelHandler {
 
     /// The connection of a client with a known protocol.
     fileprivate enum Accepted: Sendable {
-        case http1(NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>)
-        case http2(HTTP2Channel.Value)
+        case http1(HTTPStream)
+        case http2(NIOHTTP2Handler.AsyncStreamMultiplexer<HTTPStream>)
     }
 
     let responder: HTTPChannelHandler.Responder
@@ -41,6 +45,8 @@ struct LedgerChannel: HTTPChannelHandler {
     ///
     /// It is small because most connections send little and keep this buffer while they are open.
     private static let readBufferBytes = 512
+    /// The maximum number of concurrent streams of a connection of HTTP/2.
+    private static let streamsMax = 100
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
@@ -60,7 +66,7 @@ struct LedgerChannel: HTTPChannelHandler {
             try pipeline.addHandler(
                 ProtocolDetector(timeLimit: .seconds(Int64(settings.idleSeconds))) { isHTTP2 in
                     if isHTTP2 {
-                        accepted.completeWith(configureHTTP2(channel, connection, logger))
+                        accepted.completeWith(Result { try configureHTTP2(channel, connection, logger) })
                     } else {
                         accepted.completeWith(Result { try configureHTTP1(channel, connection, logger) })
                     }
@@ -80,7 +86,10 @@ struct LedgerChannel: HTTPChannelHandler {
         let encoder = HTTPResponseEncoder()
         let validator = makeValidator(connection, upgrade, logger)
         try pipeline.addHandlers([encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade))])
-        try pipeline.addHandlers(makeHandlers(validator, idleSeconds: settings.idleSeconds, logger))
+        try pipeline.addHandlers(
+            makeHandlers(
+                validator,
+                state: HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger)))
         try validator.acceptEncodedResponses(pipeline.context(handler: encoder))
         return .http1(
             try NIOAsyncChannel(
@@ -89,25 +98,42 @@ struct LedgerChannel: HTTPChannelHandler {
 
     private func configureHTTP2(
         _ channel: any Channel, _ connection: ConnectionRegistry.Connection, _ logger: Logger
-    ) -> EventLoopFuture<Accepted> {
+    ) throws -> Accepted {
         channel.closeFuture.whenComplete { _ in connection.closed() }
-        return http2(connection, logger).setup(channel: channel, logger: logger).map { .http2($0) }
+        let pipeline = channel.pipeline.syncOperations
+        let idleMax = TimeAmount.seconds(Int64(settings.idleSeconds))
+        let manager = NIOHTTP2ServerConnectionManagementHandler(
+            eventLoop: channel.eventLoop,
+            configuration: .init(maxIdleTime: idleMax, maxAge: nil, maxGraceTime: nil, keepalive: nil))
+        var configuration = NIOHTTP2Handler.Configuration()
+        configuration.connection.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: Self.streamsMax),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: HTTPMessageDecoder.headerBytesMax),
+        ]
+        let streams = try pipeline.configureAsyncHTTP2Pipeline(
+            mode: .server, streamDelegate: manager.http2StreamDelegate, configuration: configuration
+        ) { stream in
+            stream.eventLoop.makeCompletedFuture { try configure(stream, of: connection, logger) }
+        }
+        try pipeline.addHandlers([manager, UnresponsiveClientHandler(connection, idleMax: idleMax)])
+        // The channel was active before, and the handler's timers start with this event.
+        manager.channelActive(context: try pipeline.context(handler: manager))
+        return .http2(streams)
     }
 
-    /// Hummingbird's channel of HTTP/2, with a stream as a connection of its own.
-    private func http2(_ connection: ConnectionRegistry.Connection?, _ logger: Logger) -> HTTP2Channel {
-        HTTP2Channel(
-            responder: responder,
-            configuration: HTTP2ChannelConfiguration(
-                idleTimeout: .seconds(settings.idleSeconds), gracefulCloseTimeout: nil,
-                streamConfiguration: HTTP1Channel.Configuration(
-                    additionalChannelHandlers: [
-                        HTTP2StreamAdapter { stream in
-                            let stream = connections.open(stream, in: connection)
-                            return makeHandlers(
-                                makeValidator(stream, UpgradeSignal(), logger), idleSeconds: nil, logger)
-                        }
-                    ])))
+    /// Adds the handlers of a stream of HTTP/2.
+    ///
+    /// The connection is closed when it is idle and when the server stops, and not a stream.
+    private func configure(
+        _ stream: any Channel, of connection: ConnectionRegistry.Connection, _ logger: Logger
+    ) throws -> HTTPStream {
+        let pipeline = stream.pipeline.syncOperations
+        let validator = makeValidator(connections.open(stream, in: connection), UpgradeSignal(), logger)
+        try pipeline.addHandlers([
+            HTTP2FramePayloadToHTTPServerCodec(), HTTP2StreamAdapter(writeTimeout: settings.writeTimeout),
+        ])
+        try pipeline.addHandlers(makeHandlers(validator, state: nil))
+        return try NIOAsyncChannel(wrappingChannelSynchronously: stream)
     }
 
     private func makeValidator(
@@ -120,26 +146,31 @@ struct LedgerChannel: HTTPChannelHandler {
 
     /// Makes the handlers between the wire format and the router.
     ///
-    /// - Parameter idleSeconds: The time after which the connection is closed if it is idle; nil for no limit.
+    /// - Parameter state: Hummingbird's handler of a connection's state; nil for a stream.
     private func makeHandlers(
-        _ validator: MessageValidator, idleSeconds: Int?, _ logger: Logger
+        _ validator: MessageValidator, state: HTTPConnectionStateHandler?
     ) -> [any ChannelHandler] {
-        [
+        let handlers: [(any ChannelHandler)?] = [
             validator, HTTPTypesCodec(isSecure: tls != nil),
             ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
-            WriteTimeoutHandler(deadline: settings.writeTimeout),
-            HTTPConnectionStateHandler(idleTimeout: idleSeconds.map { .seconds($0) }, logger: logger),
-        ] + makeFastPathHandlers(validator)
+            WriteTimeoutHandler(deadline: settings.writeTimeout), state,
+        ]
+        return handlers.compactMap { $0 } + makeFastPathHandlers(validator)
     }
 
     func handle(value: Value, logger: Logger) async {
         do {
             switch try await value.accepted.get() {
             case .http1(let channel): await handleHTTP(asyncChannel: channel, logger: logger)
-            case .http2(let connection): await http2(nil, logger).handle(value: connection, logger: logger)
+            case .http2(let streams):
+                try await withThrowingDiscardingTaskGroup { group in
+                    for try await stream in streams.inbound {
+                        group.addTask { await handleHTTP(asyncChannel: stream, logger: logger) }
+                    }
+                }
             }
         } catch {
-            logger.trace("a connection ended before its first request", metadata: ["error": "\(error)"])
+            logger.trace("a connection ended with an error", metadata: ["error": "\(error)"])
         }
     }
 }

@@ -23,6 +23,10 @@ struct LoginRoutes: Sendable {
         settings = dependencies.settings
     }
 
+    /// The maximum length of a token in a cookie, in bytes.
+    ///
+    /// Browsers drop cookies of more than 4,096 bytes.
+    private static let cookieBytesMax = 3_800
     /// The longest life of a login's cookie, in seconds: 30 days.
     private static let cookieLifetimeMax: Int64 = 30 * 86_400
 
@@ -82,6 +86,11 @@ struct LoginRoutes: Sendable {
             throw HTTPProblem(
                 .forbidden, "Not a share link",
                 "The link contains a token that is not limited to one job. Log in with it.")
+        }
+        guard login.token.utf8.count <= Self.cookieBytesMax else {
+            throw HTTPProblem(
+                .unprocessableContent, "Token too long",
+                "Browsers store no cookie with this token: it has more than \(Self.cookieBytesMax) bytes.")
         }
         let name = job.map { Credentials.shareCookie($0) } ?? Credentials.loginCookie
         return .json(

@@ -19,7 +19,8 @@ package enum WebDocument {
                 to: address, address.isSecure ? ClientTLS(caFile: caFile) : nil, on: .singleton, deadline: deadline)
             defer { connection.close() }
             let head = HTTPRequestHead(
-                version: .http1_1, method: .GET, uri: address.pathPrefix.isEmpty ? "/" : address.pathPrefix,
+                version: .http1_1, method: .GET,
+                uri: address.pathPrefix + (url.hasSuffix("/") || address.pathPrefix.isEmpty ? "/" : ""),
                 headers: ["host": address.hostHeader, "accept": "application/json", "connection": "close"])
             response = try await connection.send(
                 head, body: nil, delivery: .collected(bytesMax: bytesMax), deadline: deadline)
@@ -36,5 +37,9 @@ package enum WebDocument {
 
 extension ServerAddress {
     /// Whether the host is this machine.
-    package var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+    package var isLoopback: Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return host == "localhost" || host == "::1"
+            || parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
 }
