@@ -87,10 +87,19 @@ struct JWTKeySet: Sendable {
 
     /// Parses a set.
     ///
-    /// - Throws: The reason why it cannot be used, as a text: it contains no usable key, for example.
+    /// - Throws: The reason why it cannot be used, for example that it contains no usable key. Other keys are ignored,
+    ///   because issuers publish them too: RFC 7517, section 5.
     init(_ bytes: [UInt8], source: String) throws(JWTSettingsError) {
-        guard bytes.count <= Self.bytesMax, let set = try? JSONReader.read(bytes), let all = set["keys"]?.elements
-        else { throw JWTSettingsError(source: source, reason: "it is no JWK set of at most \(Self.bytesMax) bytes") }
+        guard bytes.count <= Self.bytesMax else {
+            throw JWTSettingsError(source: source, reason: "it has more than \(Self.bytesMax) bytes")
+        }
+        let set: JSONValue
+        do { set = try JSONReader.read(bytes) } catch {
+            throw JWTSettingsError(source: source, reason: "it is not JSON: \(error)")
+        }
+        guard let all = set["keys"]?.elements else {
+            throw JWTSettingsError(source: source, reason: "it is no JWK set: it has no array \"keys\"")
+        }
         keys = Array(all.lazy.compactMap { JWTKey($0) }.prefix(Self.keysMax))
         guard !keys.isEmpty else {
             throw JWTSettingsError(

@@ -235,7 +235,8 @@ public final class JWTVerifier: Sendable {
         }
     }
 
-    private func readRules() throws(JWTSettingsError) {
+    /// Reads the rules again.
+    func readRules() throws(JWTSettingsError) {
         let content = try Self.read(settings.rules, bytesMax: Self.rulesBytesMax)
         guard content != state.withLock({ $0.rulesContent }) else { return }
         let rules = try Self.rules(content, settings.rules)
@@ -263,7 +264,7 @@ public final class JWTVerifier: Sendable {
 
     /// Checks an address of keys.
     ///
-    /// Somebody who can change the response can make tokens, so that plain HTTP is accepted on this machine only.
+    /// Whoever can change the response can make tokens. Therefore plain HTTP is accepted on this machine only.
     private static func check(_ url: String) throws(JWTSettingsError) {
         do {
             let address = try ServerAddress(url)

@@ -162,3 +162,21 @@ private enum StopAtExit {
         }
     }
 }
+
+extension TestCluster {
+    /// Runs statements in a database, each by itself.
+    public static func run(
+        _ statements: [String], on target: ConnectionTarget, logger: Logger = TestCluster.logger
+    ) async throws {
+        let pool = Pool(target: target, logger: logger)
+        let result: Result<Void, any Error>
+        do {
+            for statement in statements { _ = try await pool.query(Query(statement, prepare: false)) }
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await pool.close()
+        try result.get()
+    }
+}

@@ -44,7 +44,7 @@ struct SignedTokenTests {
         }
     }
 
-    @Test("a refused token is told why, and counted")
+    @Test("the refusal of a token states the reason, and is counted")
     func refusals() async throws {
         let issuer = try TestIssuer()
         try await withServer {

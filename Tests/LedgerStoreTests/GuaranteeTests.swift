@@ -8,16 +8,7 @@ import Testing
 @Suite("Guarantees of the database")
 struct GuaranteeTests {
     private func run(_ target: ConnectionTarget, _ statements: [String]) async throws {
-        let pool = Pool(target: target, logger: TestCluster.logger)
-        let result: Result<Void, any Error>
-        do {
-            for statement in statements { _ = try await pool.query(Query(statement, prepare: false)) }
-            result = .success(())
-        } catch {
-            result = .failure(error)
-        }
-        await pool.close()
-        try result.get()
+        try await TestCluster.run(statements, on: target, logger: TestCluster.logger)
     }
 
     private func migrator(_ target: ConnectionTarget) -> Migrator {

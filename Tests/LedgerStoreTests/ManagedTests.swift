@@ -28,16 +28,7 @@ struct ManagedTests {
     }
 
     private func run(_ target: ConnectionTarget, _ statements: [String]) async throws {
-        let pool = Pool(target: target, logger: Self.silent)
-        let result: Result<Void, any Error>
-        do {
-            for statement in statements { _ = try await pool.query(Query(statement, prepare: false)) }
-            result = .success(())
-        } catch {
-            result = .failure(error)
-        }
-        await pool.close()
-        try result.get()
+        try await TestCluster.run(statements, on: target, logger: Self.silent)
     }
 
     private func run(_ target: ConnectionTarget, script: String) async throws {

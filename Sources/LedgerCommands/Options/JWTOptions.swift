@@ -34,11 +34,7 @@ struct JWTOptions: ParsableArguments {
     /// - Throws: ``CommandFailure`` if one is missing, or if a file cannot be used.
     func settings(_ configuration: Configuration) throws(CommandFailure) -> JWTSettings? {
         func value(_ setting: Setting, _ flag: String?, _ name: String) throws(CommandFailure) -> String? {
-            try configuration.read(setting, flag: flag, named: name, else: nil) {
-                $0.isEmpty ? nil : $0
-            } expected: {
-                "a text that is not empty"
-            }
+            try configuration.readText(setting, flag: flag, named: name, expected: "a text that is not empty")
         }
         let keys = try value(.jwks, jwks, "--jwks")
         let issuer = try value(.jwtIssuer, jwtIssuer, "--jwt-issuer")

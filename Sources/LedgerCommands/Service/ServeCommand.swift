@@ -190,11 +190,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func tlsFiles(_ configuration: Configuration) throws(CommandFailure) -> ServerSettings.TLSFiles? {
         func path(_ setting: Setting, _ flag: String?, _ name: String) throws(CommandFailure) -> String? {
-            try configuration.read(setting, flag: flag, named: name, else: nil) {
-                $0.isEmpty ? nil : $0
-            } expected: {
-                "the path of a PEM file"
-            }
+            try configuration.readText(setting, flag: flag, named: name, expected: "the path of a PEM file")
         }
         let certificate = try path(.tlsCertificate, tlsCertificate, "--tls-certificate")
         let key = try path(.tlsKey, tlsKey, "--tls-key")

@@ -133,6 +133,17 @@ extension Configuration {
         return value
     }
 
+    /// The value of a setting that is any text; nil without one.
+    func readText(
+        _ setting: Setting, flag: String?, named flagName: String, expected: String
+    ) throws(CommandFailure) -> String? {
+        try read(setting, flag: flag, named: flagName, else: nil) {
+            $0.isEmpty ? nil : $0
+        } expected: {
+            expected
+        }
+    }
+
     func seconds(
         _ setting: Setting, flag: String?, named flagName: String, else defaultValue: Int
     ) throws(CommandFailure) -> Duration {

@@ -18,7 +18,7 @@ struct JWTOptionsTests {
                 ["--jwks", "/none", "--jwt-map", rules] + claims,
                 "Cannot use /none for JSON Web Tokens: it cannot be read"
             ),
-            (["--jwks", rules, "--jwt-map", rules] + claims, "it is no JWK set"),
+            (["--jwks", rules, "--jwt-map", rules] + claims, "it has no array"),
             (["--jwks", keys, "--jwt-map", keys] + claims, "/issuer_name is missing"),
             (["--jwks", "http://issuer.test/keys", "--jwt-map", rules] + claims, "must begin with https://"),
             (["--jwks", "ftp://issuer.test/keys", "--jwt-map", rules] + claims, "is not supported"),

@@ -75,7 +75,7 @@ struct TokenCommandTests {
         }
     }
 
-    @Test("a ledger that nobody can administer any more is a warning")
+    @Test("a ledger without a valid admin token causes a warning")
     func missingAdmin() async throws {
         try await withLedgerDatabase { target in
             func warns(_ arguments: String...) async throws -> Bool {
