@@ -157,7 +157,10 @@ let package = Package(
         .target(
             name: "LedgerBenchmark",
             dependencies: [
-                "Ledger", "LedgerStore", "PQ", .product(name: "Logging", package: "swift-log"),
+                "Ledger", "LedgerStore", "PQ",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: settings
         ),

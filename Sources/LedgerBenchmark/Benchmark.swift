@@ -46,7 +46,7 @@ public struct Benchmark: Sendable {
     }
 
     /// The numbers of all rows.
-    public static let numbers = Array(1...10)
+    public static let numbers = Array(1...11)
 
     let settings: Settings
     let log: @Sendable (String) -> Void
@@ -82,6 +82,7 @@ public struct Benchmark: Sendable {
             if settings.includes(6) || settings.includes(10) { try await bench.replay(&report) }
             if settings.includes(8) { try await bench.watching(&report) }
             if settings.includes(9) { try await bench.scaling(&report) }
+            if settings.includes(11) { try await bench.access(&report) }
             report.rows = Self.numbers.filter(settings.includes).flatMap { number in
                 report.rows.filter { $0.sortNumber == number }
             }

@@ -20,7 +20,7 @@ extension Measurements {
                 let script = LagScript(
                     stock, perSecond: Self.lagEventsPerSecond, seconds: settings.seconds,
                     connections: Self.readConnections)
-                let result = try await LoadGenerator(port: site.server.port, connections: Self.readConnections).run(
+                let result = try await LoadGenerator(site.server.target, connections: Self.readConnections).run(
                     script, expected: 201)
                 guard script.failures == 0 else { throw BenchmarkError("row 5: \(script.failures) requests failed") }
                 let count = Double(script.commits.microseconds.count)
@@ -44,7 +44,7 @@ extension Measurements {
     private func reads(
         _ report: inout BenchmarkReport, _ site: BenchmarkMachine.Site, _ stock: JobStock
     ) async throws {
-        let generator = LoadGenerator(port: site.server.port, connections: Self.readConnections)
+        let generator = LoadGenerator(site.server.target, connections: Self.readConnections)
         try await readEachOnce(site, stock)
         for (kind, status, name, target) in [
             (.snapshot, 200, "snapshots", 0.5), (.unchanged, 304, "unchanged snapshots (If-None-Match)", 0.8),
@@ -71,7 +71,7 @@ extension Measurements {
 
     /// Reads the snapshot of each job once, to warm up as a running server would be.
     func readEachOnce(_ site: BenchmarkMachine.Site, _ stock: JobStock) async throws {
-        let result = try await LoadGenerator(port: site.server.port, connections: Self.readConnections).run(
+        let result = try await LoadGenerator(site.server.target, connections: Self.readConnections).run(
             ReadScript(
                 stock, .snapshot, connections: Self.readConnections, seconds: 600, countMax: stock.jobs.count),
             expected: 200)
@@ -156,7 +156,7 @@ extension Measurements {
                 stock, .batch(1_000, lines: true), connections: Self.batchConnections, seconds: 3_600, prepared: 0,
                 countMax: settings.replayEvents / 2_000)
             for script in [fill, fillFirst] {
-                let result = try await LoadGenerator(port: site.server.port, connections: Self.batchConnections).run(
+                let result = try await LoadGenerator(site.server.target, connections: Self.batchConnections).run(
                     script, expected: 201)
                 guard result.failures.isEmpty else {
                     throw BenchmarkError("row 6: responses by status \(result.failures)")
@@ -201,7 +201,7 @@ extension Measurements {
     /// - Returns: Its duration in seconds, by the database's clock.
     private func replayOnce(_ site: BenchmarkMachine.Site) async throws -> Double {
         let script = PostScript("/v1/replays", body: "{}")
-        let started = try await LoadGenerator(port: site.server.port, connections: 1).run(script, expected: 202)
+        let started = try await LoadGenerator(site.server.target, connections: 1).run(script, expected: 202)
         guard started.failures.isEmpty else { throw BenchmarkError("a replay was refused: \(started.failures)") }
         let end = ContinuousClock.now + .seconds(1_200)
         while ContinuousClock.now < end {
@@ -231,9 +231,9 @@ extension Measurements {
     ///
     /// - Returns: The number of bytes received.
     private func stream(_ site: BenchmarkMachine.Site, job: String) async throws -> Int {
-        let port = site.server.port
+        let target = site.server.target
         return try await Threads.run {
-            let socket = try LoadSocket(port: port)
+            let socket = try LoadSocket(target)
             defer { socket.end() }
             var request: [UInt8] = []
             request.appendRequest(

@@ -41,7 +41,7 @@ extension Measurements {
         try await machine.withSite(projects: true, watchersMax: audience.count) { site in
             let stock = try await makeStock(site, jobs: audience.jobs)
             let process = site.server.process
-            let load = try WatchLoad(port: site.server.port, jobs: stock.jobs)
+            let load = try WatchLoad(site.server.target, jobs: stock.jobs)
             // Memory for appending and folding does not count as the watchers'.
             ProcessUsage.resetPeak(of: process)
             _ = try await Threads.run { try load.append(perSecond: audience.eventsPerSecond, seconds: 1) }

@@ -14,7 +14,7 @@ struct Measurements {
     /// Creates jobs on a new server.
     func makeStock(_ site: BenchmarkMachine.Site, jobs: Int = jobCount) async throws -> JobStock {
         let stock = JobStock(jobs: jobs, tasks: Self.taskCount)
-        let created = try await LoadGenerator(port: site.server.port, connections: min(16, jobs)).run(
+        let created = try await LoadGenerator(site.server.target, connections: min(16, jobs)).run(
             CreateScript(stock, count: jobs), expected: 201)
         guard created.responses == jobs else {
             throw BenchmarkError("jobs could not be created: responses by status \(created.failures)")
@@ -33,7 +33,7 @@ struct Measurements {
         if afterCheckpoint { try await machine.checkpoint() }
         ProcessUsage.resetPeak(of: site.server.process)
         let before = usage(site)
-        let result = try await LoadGenerator(port: site.server.port, connections: connections).run(
+        let result = try await LoadGenerator(site.server.target, connections: connections).run(
             script, expected: expected)
         guard result.failures.isEmpty else {
             throw BenchmarkError("\(row.work): responses by status \(result.failures)")
@@ -121,7 +121,7 @@ struct Measurements {
     /// The server's counters of append round trips and of the groups written in them.
     func roundTrips(_ site: BenchmarkMachine.Site) async throws -> (trips: Double, groups: Double) {
         let script = MetricsScript()
-        _ = try await LoadGenerator(port: site.server.port, connections: 1).run(script, expected: 200)
+        _ = try await LoadGenerator(site.server.target, connections: 1).run(script, expected: 200)
         return (
             script.value("progress_ledger_append_round_trips_total"),
             script.value("progress_ledger_append_groups_total")

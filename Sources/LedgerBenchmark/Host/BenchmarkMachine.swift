@@ -90,13 +90,19 @@ final class BenchmarkMachine {
     }
 
     /// Runs the body with two new databases and a server on the first.
+    ///
+    /// - Parameters:
+    ///   - needsToken: Whether the server requires a token.
+    ///   - tls: The certificate that the server uses; nil for plain HTTP.
     func withSite<R>(
-        projects: Bool, watchersMax: Int? = nil, _ body: (Site) async throws -> R
+        projects: Bool, watchersMax: Int? = nil, needsToken: Bool = false, tls: LoadTLS? = nil,
+        _ body: (Site) async throws -> R
     ) async throws -> R {
         count += 1
         let names = ["bench_ours_\(count)", "bench_limit_\(count)"]
         for name in names { try await create(name) }
-        let server = try await server(on: names[0], projects: projects, watchersMax: watchersMax)
+        let server = try await server(
+            on: names[0], projects: projects, watchersMax: watchersMax, needsToken: needsToken, tls: tls)
         let site = Site(server: server, ours: pool(names[0]), limit: pool(names[1]), limitName: names[1])
         let result = try await body(site)
         try await server.stop()
@@ -107,12 +113,40 @@ final class BenchmarkMachine {
     }
 
     /// Starts a server on an existing database.
-    func server(on name: String, projects: Bool, watchersMax: Int? = nil) async throws -> ServerUnderTest {
+    func server(
+        on name: String, projects: Bool, watchersMax: Int? = nil, needsToken: Bool = false, tls: LoadTLS? = nil
+    ) async throws -> ServerUnderTest {
         let target = postgres.target
         let connection = ["host", "port", "user"].map { "\($0)='\(target[$0] ?? "")'" }.joined(separator: " ")
+        let database = "\(connection) dbname='\(name)'"
+        let token = needsToken ? try await createToken(database) : nil
         return try await ServerUnderTest(
-            program: program, database: "\(connection) dbname='\(name)'", projects: projects, watchersMax: watchersMax,
+            program: program, database: database, projects: projects, watchersMax: watchersMax, token: token, tls: tls,
             folder: folder)
+    }
+
+    /// Creates a token that permits everything.
+    private func createToken(_ database: String) async throws -> String {
+        try await run([program, "token", "create", "bench", "--scope", "admin", "--database", database, "--direct"])
+    }
+
+    /// Makes a certificate of 127.0.0.1 that signs itself.
+    func makeCertificate() async throws -> LoadTLS {
+        let (certificate, key) = ("\(folder)/tls.pem", "\(folder)/tls.key")
+        _ = try await run([
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=benchmark", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
+        ])
+        return try LoadTLS(certificate: certificate, key: key)
+    }
+
+    /// Runs a program.
+    ///
+    /// - Returns: The last line of its output.
+    private func run(_ arguments: [String]) async throws -> String {
+        let result = try await Program(prefix: [], log: "\(folder)/programs.log").run(arguments, deadline: .seconds(60))
+        guard result.exitCode == 0 else { throw BenchmarkError("\(arguments[0]) failed:\n\(result.output)") }
+        return result.output.split(separator: "\n").last.map(String.init) ?? ""
     }
 
     /// A connection pool of this process on a database.

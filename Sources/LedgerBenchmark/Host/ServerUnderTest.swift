@@ -10,6 +10,8 @@ final class ServerUnderTest {
 
     let process: Int32
     private(set) var port: UInt16 = 0
+    private let token: String?
+    private let tls: LoadTLS?
     private let output: String
     private var isStopped = false
 
@@ -20,14 +22,19 @@ final class ServerUnderTest {
     ///   - database: A connection string.
     ///   - projects: Whether the server runs a projection worker.
     ///   - watchersMax: The most concurrent watchers; nil for the default.
+    ///   - token: The token that it requires, if the database has one.
+    ///   - tls: The certificate that it uses; nil for plain HTTP.
     ///   - folder: The folder for its output.
     init(
-        program: String, database: String, projects: Bool, watchersMax: Int? = nil, folder: String
+        program: String, database: String, projects: Bool, watchersMax: Int? = nil, token: String? = nil,
+        tls: LoadTLS? = nil, folder: String
     ) async throws {
+        (self.token, self.tls) = (token, tls)
         output = "\(folder)/server-\(UInt64.random(in: 0 ... .max)).log"
         var arguments = [program, "serve", "--database", database, "--port", "0", "--log-level", "warning"]
         if !projects { arguments.append("--no-projection") }
         if let watchersMax { arguments += ["--watchers-max", "\(watchersMax)"] }
+        if let tls { arguments += ["--tls-certificate", tls.certificate, "--tls-key", tls.key] }
         process = try Self.spawn(arguments, output: output)
         let end = ContinuousClock.now + Self.startDeadline
         while true {
@@ -47,6 +54,9 @@ final class ServerUnderTest {
     deinit {
         if !isStopped { kill(process, SIGKILL) }
     }
+
+    /// The server as a load reaches it.
+    var target: LoadTarget { LoadTarget(port: port, token: token, tls: tls) }
 
     /// The server's output.
     var printed: String {

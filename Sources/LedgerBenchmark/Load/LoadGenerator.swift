@@ -8,8 +8,13 @@ struct LoadGenerator {
     /// The time without any response after which the load fails.
     private static let responseDeadline: Duration = .seconds(60)
 
-    let port: UInt16
+    let target: LoadTarget
     let connections: Int
+
+    init(_ target: LoadTarget, connections: Int) {
+        self.target = target
+        self.connections = connections
+    }
 
     /// Runs a script on a separate thread until all its connections have ended.
     ///
@@ -34,7 +39,7 @@ struct LoadGenerator {
     private func runOnThisThread(_ script: some LoadScript, _ expected: Int) throws -> LoadResult {
         var peers: [Connection] = []
         defer { for peer in peers { peer.socket.end() } }
-        for _ in 0..<connections { peers.append(Connection(socket: try LoadSocket(port: port))) }
+        for _ in 0..<connections { peers.append(Connection(socket: try LoadSocket(target))) }
         var polled = peers.map { pollfd(fd: $0.socket.descriptor, events: Int16(POLLIN), revents: 0) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
         defer { buffer.deallocate() }
@@ -79,7 +84,9 @@ struct LoadGenerator {
     private func begin(_ peer: inout Connection, _ number: Int, _ script: some LoadScript) throws -> Bool {
         peer.outgoing.removeAll(keepingCapacity: true)
         peer.sent = 0
-        switch script.next(number, into: &peer.outgoing) {
+        let step = script.next(number, into: &peer.outgoing)
+        target.addFields(to: &peer.outgoing)
+        switch step {
         case .end:
             peer.state = .ended
             return false

@@ -45,7 +45,7 @@ final class WatchLoad: @unchecked Sendable {
         var last: Int64 = 1
     }
 
-    private let port: UInt16
+    private let target: LoadTarget
     private var watcherPoller = Poller()
     private var appenderPoller = Poller()
     private var nextPoll = ContinuousClock.now
@@ -61,11 +61,11 @@ final class WatchLoad: @unchecked Sendable {
     /// The number of snapshots received.
     private(set) var snapshots = 0
 
-    init(port: UInt16, jobs: [String]) throws {
-        self.port = port
+    init(_ target: LoadTarget, jobs: [String]) throws {
+        self.target = target
         self.jobs = jobs.map { Job(id: $0) }
         for _ in 0..<Self.appenderCount {
-            let socket = try LoadSocket(port: port)
+            let socket = try LoadSocket(target)
             appenders.append(Appender(socket: socket))
             appenderPoller.add(socket)
         }
@@ -84,7 +84,7 @@ final class WatchLoad: @unchecked Sendable {
         // Open 500 at a time, so that none waits in the server's queue beyond the timeout for connecting.
         for number in 0..<count * jobs.count {
             let jobIndex = number % jobs.count
-            let socket = try LoadSocket(port: port)
+            let socket = try LoadSocket(target)
             watchers.append(Watcher(socket: socket, job: jobIndex))
             jobs[jobIndex].watchers.append(number)
             var request: [UInt8] = []
