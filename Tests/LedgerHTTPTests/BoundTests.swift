@@ -4,7 +4,7 @@ import LedgerStore
 import LedgerTestSupport
 import LedgerWire
 import NIOCore
-import NIOHTTPTypes
+import NIOHTTP1
 import Synchronization
 import Testing
 
@@ -214,10 +214,10 @@ struct BoundTests {
         bodies.buffer(.part(.body(ByteBuffer(repeating: 0, count: 1_024))))
         #expect(bodies.isFull)
         var heads = PipelinedInput()
-        var head = HTTPRequest(method: .get, scheme: "http", authority: "x", path: "/healthz")
+        var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/healthz")
         heads.buffer(.part(.head(head)))
         #expect(!heads.isFull)
-        head.headerFields[.cookie] = String(repeating: "c", count: 4_096)
+        head.headers.add(name: "cookie", value: String(repeating: "c", count: 4_096))
         heads.buffer(.part(.head(head)))
         #expect(heads.isFull)
     }
@@ -230,12 +230,14 @@ struct BoundTests {
             fastPath: FastPath(bodyBytesMax: 100) { _, _, _ in }
         ) { _ in LedgerResponse(status: .ok) }
         let table = FastPathTable([route], ServerSettings())
-        func match(_ type: String?, length: Int = 10) -> FastPathTable.Match? {
-            var head = HTTPRequest(
-                method: .post, scheme: "http", authority: "x",
-                path: "/v1/jobs/01900000-0000-7000-8000-000000000000/events")
-            if let type { head.headerFields[.contentType] = type }
-            head.headerFields[.contentLength] = "\(length)"
+        func match(
+            _ type: String?, length: Int = 10, _ others: KeyValuePairs<String, String> = [:]
+        ) -> FastPathTable.Match? {
+            var head = HTTPRequestHead(
+                version: .http1_1, method: .POST, uri: "/v1/jobs/01900000-0000-7000-8000-000000000000/events")
+            if let type { head.headers.add(name: "Content-Type", value: type) }
+            head.headers.add(name: "Content-Length", value: "\(length)")
+            for (name, value) in others { head.headers.add(name: name, value: value) }
             return table.match(head)
         }
         for type in [
@@ -247,5 +249,14 @@ struct BoundTests {
         #expect(match(nil) == nil)
         #expect(match("application/json", length: 100) != nil)
         #expect(match("application/json", length: 101) == nil)
+        for (name, value) in [
+            ("EXPECT", "100-continue"), ("upgrade", "h2c"), ("Content-Encoding", "gzip"),
+            ("Transfer-Encoding", "chunked"),
+            ("Connection", "close"), ("content-type", "application/json"),
+        ] { #expect(match("application/json", [name: value]) == nil, "\(name)") }
+        #expect(match("application/json", ["Authorization": "a", "authorization": "b"]) == nil)
+        let match = match(
+            "application/json", ["AUTHORIZATION": "Bearer x", "connection": "Keep-Alive", "X-Other": "close"])
+        #expect(match?.request.authorization == "Bearer x")
     }
 }

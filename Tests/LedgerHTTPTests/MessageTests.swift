@@ -240,6 +240,36 @@ struct MessageTests {
         }
     }
 
+    /// Sends bytes on a new connection.
+    ///
+    /// - Returns: The bytes received until the server closes it.
+    private func exchange(_ client: RawClient, _ sent: String) async throws -> String {
+        try await client.connect().executeThenClose { inbound, outbound in
+            try await outbound.write(ByteBuffer(string: sent))
+            var received = ""
+            for try await bytes in inbound { received += String(buffer: bytes) }
+            return received
+        }
+    }
+
+    @Test("idle connections are closed after a while, but none with an open request", .timeLimit(.minutes(1)))
+    func idleConnections() async throws {
+        try await withServer {
+            $0.idleSeconds = 1
+        } _: { client, _ in
+            let job = try await client.createJob()
+            let tag = try #require(try await client.get("/v1/jobs/\(job)").headers["etag"])
+            #expect(try await exchange(client, "").isEmpty)
+            #expect(try await exchange(client, "GET /healthz HT").isEmpty)
+            let start = ContinuousClock.now
+            let waited = try await exchange(
+                client,
+                "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: \(tag)\r\nPrefer: wait=3\r\n\r\n"
+            )
+            #expect(waited.hasPrefix("HTTP/1.1 304 ") && start.duration(to: .now) >= .seconds(4))
+        }
+    }
+
     @Test("all invalid parameters are listed, and a plus sign that became a space is explained")
     func parameters() async throws {
         try await withServer { client, _ in

@@ -31,7 +31,7 @@ struct MessageValidatorTests {
                 settings: ServerSettings(), origins: OriginPolicy(host: "127.0.0.1", allowedHosts: []),
                 control: AccessControl(service: InMemoryLedger()), metrics: HTTPMetrics(), date: HTTPDate(),
                 upgrade: UpgradeSignal(),
-                connection: connection, logger: TestCluster.logger),
+                connection: connection, idleMax: nil, logger: TestCluster.logger),
         ])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel

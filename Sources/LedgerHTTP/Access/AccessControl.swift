@@ -4,6 +4,8 @@ internal import LedgerJWT
 internal import LedgerStore
 internal import LedgerWire
 internal import NIOCore
+internal import NIOHTTP1
+internal import NIOHTTPTypesHTTP1
 internal import Synchronization
 
 /// Decides whether a caller may make a request.
@@ -68,7 +70,7 @@ final class AccessControl: Sendable {
     ///
     /// Nil if the request may not be permitted.
     func access(
-        to route: RouteAccess, _ head: HTTPRequest, _ request: FastPathRequest, _ memory: inout Memory?
+        to route: RouteAccess, _ head: HTTPRequestHead, _ request: FastPathRequest, _ memory: inout Memory?
     ) -> Access? {
         guard let scope = route.scope, isRequired else { return .everything }
         if let memory, let authorization = request.authorization,
@@ -80,8 +82,9 @@ final class AccessControl: Sendable {
         // The generation is read before the token is checked.
         let generation = generation
         guard
+            let method = HTTPRequest.Method(rawValue: head.method.rawValue),
             case .success(let access) = self.access(
-                to: route, method: head.method, head.headerFields, job: request.job)
+                to: route, method: method, HTTPFields(head.headers, splitCookie: false), job: request.job)
         else { return nil }
         memory = request.authorization.map {
             Memory(

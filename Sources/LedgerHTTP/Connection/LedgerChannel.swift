@@ -84,12 +84,10 @@ struct LedgerChannel: HTTPChannelHandler {
         let pipeline = channel.pipeline.syncOperations
         let upgrade = UpgradeSignal()
         let encoder = HTTPResponseEncoder()
-        let validator = makeValidator(connection, upgrade, logger)
+        let validator = makeValidator(
+            connection, upgrade, idleMax: .seconds(Int64(settings.idleSeconds)), logger)
         try pipeline.addHandlers([encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade))])
-        try pipeline.addHandlers(
-            makeHandlers(
-                validator,
-                state: HTTPConnectionStateHandler(idleTimeout: .seconds(settings.idleSeconds), logger: logger)))
+        try pipeline.addHandlers(makeHandlers(validator))
         try validator.acceptEncodedResponses(pipeline.context(handler: encoder))
         return .http1(
             try NIOAsyncChannel(
@@ -128,34 +126,28 @@ struct LedgerChannel: HTTPChannelHandler {
         _ stream: any Channel, of connection: ConnectionRegistry.Connection, _ logger: Logger
     ) throws -> HTTPStream {
         let pipeline = stream.pipeline.syncOperations
-        let validator = makeValidator(connections.open(stream, in: connection), UpgradeSignal(), logger)
+        let validator = makeValidator(connections.open(stream, in: connection), UpgradeSignal(), idleMax: nil, logger)
         try pipeline.addHandlers([
             HTTP2FramePayloadToHTTPServerCodec(), HTTP2StreamAdapter(writeTimeout: settings.writeTimeout),
         ])
-        try pipeline.addHandlers(makeHandlers(validator, state: nil))
+        try pipeline.addHandlers(makeHandlers(validator))
         return try NIOAsyncChannel(wrappingChannelSynchronously: stream)
     }
 
     private func makeValidator(
-        _ connection: ConnectionRegistry.Connection, _ upgrade: UpgradeSignal, _ logger: Logger
+        _ connection: ConnectionRegistry.Connection, _ upgrade: UpgradeSignal, idleMax: TimeAmount?, _ logger: Logger
     ) -> MessageValidator {
         MessageValidator(
             settings: settings, origins: origins, control: control, metrics: metrics, date: date, upgrade: upgrade,
-            connection: connection, logger: logger)
+            connection: connection, idleMax: idleMax, logger: logger)
     }
 
     /// Makes the handlers between the wire format and the router.
-    ///
-    /// - Parameter state: Hummingbird's handler of a connection's state; nil for a stream.
-    private func makeHandlers(
-        _ validator: MessageValidator, state: HTTPConnectionStateHandler?
-    ) -> [any ChannelHandler] {
-        let handlers: [(any ChannelHandler)?] = [
-            validator, HTTPTypesCodec(isSecure: tls != nil),
-            ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
-            WriteTimeoutHandler(deadline: settings.writeTimeout), state,
-        ]
-        return handlers.compactMap { $0 } + makeFastPathHandlers(validator)
+    private func makeHandlers(_ validator: MessageValidator) -> [any ChannelHandler] {
+        [
+            validator, ReadTimeoutHandler(deadline: settings.bodyDeadline, bodyBytesMax: settings.bodyBytesMax),
+            WriteTimeoutHandler(deadline: settings.writeTimeout),
+        ] + makeFastPathHandlers(validator) + [HTTPTypesCodec(isSecure: tls != nil)]
     }
 
     func handle(value: Value, logger: Logger) async {

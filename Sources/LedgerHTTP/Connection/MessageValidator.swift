@@ -10,8 +10,8 @@ internal import NIOHTTPTypesHTTP1
 /// A handler that enforces the rules of HTTP/1.1 on a connection.
 ///
 /// It refuses invalid messages with problem+json, ignores requests for another protocol, responds to HTTP/1.0 as its
-/// clients expect, and closes a connection after the last response. It is next to the parser in the pipeline and counts
-/// the requests without a response, so it sends each refusal in order.
+/// clients expect, and closes a connection after the last response, when it is idle, and when the server stops. It is
+/// next to the parser in the pipeline and counts the requests without a response, so it sends each refusal in order.
 final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
@@ -58,6 +58,8 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private let date: HTTPDate
     private let upgrade: UpgradeSignal
     private let connection: ConnectionRegistry.Connection
+    /// How long a connection may be idle; nil for a stream of HTTP/2.
+    private let idleMax: TimeAmount?
     private let logger: Logger
     /// Whether the connection comes from a trusted proxy.
     private lazy var isFromTrustedProxy = settings.trustedProxies.contains(connection.remoteAddress)
@@ -67,6 +69,10 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var refusal: (problem: HTTPProblem, isHead: Bool, crossOrigin: CrossOriginAccess?)?
     /// Whether the response in progress is the last one.
     private var isLast = false
+    /// Whether the server stops.
+    ///
+    /// The connection is then closed after the open requests.
+    private var isStopping = false
     /// The last `Host` of the connection that is a name of this server.
     private var servedHost: String?
     /// The context of the encoder, from which bytes are written that need no encoding.
@@ -74,12 +80,13 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     /// The current response in the wire format, which is written when its end is.
     private var encodedResponse: ByteBuffer?
     private var closeTimer: Scheduled<Void>?
+    private var idleTimer: Scheduled<Void>?
     /// Whether data has arrived since the close timer was started.
     private var hasReceivedData = false
 
     init(
         settings: ServerSettings, origins: OriginPolicy, control: AccessControl, metrics: HTTPMetrics, date: HTTPDate,
-        upgrade: UpgradeSignal, connection: ConnectionRegistry.Connection, logger: Logger
+        upgrade: UpgradeSignal, connection: ConnectionRegistry.Connection, idleMax: TimeAmount?, logger: Logger
     ) {
         self.settings = settings
         self.origins = origins
@@ -88,11 +95,17 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         self.date = date
         self.upgrade = upgrade
         self.connection = connection
+        self.idleMax = idleMax
         self.logger = logger
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { startIdleTimer(context) }
     }
 
     func channelActive(context: ChannelHandlerContext) {
         context.fireChannelActive()
+        startIdleTimer(context)
         guard connection.isAccepted else {
             return refuse(
                 HTTPProblem(
@@ -104,13 +117,30 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         closeTimer?.cancel()
+        idleTimer?.cancel()
         connection.closed()
         context.fireChannelInactive()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         closeTimer?.cancel()
+        idleTimer?.cancel()
         encoder = nil
+    }
+
+    /// Closes the connection once it has been idle for too long.
+    ///
+    /// One timer serves the whole connection, and no request pays for it.
+    private func startIdleTimer(_ context: ChannelHandlerContext) {
+        guard let idleMax else { return }
+        let start = connection.idleStart.map { NIODeadline.uptimeNanoseconds($0) } ?? .now()
+        idleTimer = context.eventLoop.assumeIsolated().scheduleTask(deadline: start + idleMax) {
+            if let start = self.connection.idleStart, .now() >= .uptimeNanoseconds(start) + idleMax {
+                context.close(promise: nil)
+            } else {
+                self.startIdleTimer(context)
+            }
+        }
     }
 
     // MARK: Encoded responses
@@ -225,6 +255,11 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is ChannelShouldQuiesceEvent {
+            isStopping = true
+            if openRequests.isEmpty, closeTimer == nil { context.close(promise: nil) }
+            return
+        }
         if event as? ChannelEvent == .inputClosed {
             if closeTimer != nil { return context.close(promise: nil) }
             connection.inputClosed(on: context.eventLoop)
@@ -249,11 +284,12 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             if !openRequests.isEmpty { openRequests.removeFirst() }
             if openRequests.isEmpty { connection.isBusy = false }
             guard isLast else {
+                let written = isStopping && openRequests.isEmpty && refusal == nil ? closing(context, promise) : promise
                 if let bytes = encodedResponse {
                     encodedResponse = nil
-                    encoder?.write(NIOAny(bytes), promise: promise)
+                    encoder?.write(NIOAny(bytes), promise: written)
                 } else {
-                    context.write(data, promise: promise)
+                    context.write(data, promise: written)
                 }
                 if openRequests.isEmpty { sendRefusal(context) }
                 return
@@ -262,6 +298,15 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
             written.futureResult.assumeIsolated().whenComplete { _ in self.linger(context) }
             context.writeAndFlush(data, promise: written)
         }
+    }
+
+    /// Closes the connection once a response is sent.
+    private func closing(
+        _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?
+    ) -> EventLoopPromise<Void> {
+        let written = promise ?? context.eventLoop.makePromise()
+        written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+        return written
     }
 
     private func adapt(_ head: inout HTTPResponseHead, to request: OpenRequest) {

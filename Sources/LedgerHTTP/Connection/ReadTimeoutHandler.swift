@@ -1,6 +1,5 @@
-internal import HTTPTypes
 internal import NIOCore
-internal import NIOHTTPTypes
+internal import NIOHTTP1
 
 /// A request with a body that did not arrive in time.
 struct BodyTimeout: Error {}
@@ -13,9 +12,9 @@ struct BodyTimeout: Error {}
 /// request that arrives as a whole gets no timer, because setting and cancelling one is a tenth of the event loop's
 /// work for it.
 final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
 
     private let deadline: TimeAmount
     private let bodyBytesMax: Int
@@ -38,7 +37,8 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
             // During the response to an earlier request, the client would take `100 Continue` for a part of that
             // response. A client that receives no `100 Continue` sends the body after a while.
             if openCount == 1, isBodyAwaited(head) {
-                context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+                let head = HTTPResponseHead(version: .http1_1, status: .continue)
+                context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
             }
         case .body: break
         case .end:
@@ -56,11 +56,10 @@ final class ReadTimeoutHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Whether the client waits for `100 Continue` with a body within the limit.
     ///
     /// A longer body is refused at once.
-    private func isBodyAwaited(_ head: HTTPRequest) -> Bool {
-        // Not by subscript, which would make an index of all fields for each request.
-        guard head.headerFields.contains(where: { $0.name == .expect && $0.value.lowercased() == "100-continue" })
+    private func isBodyAwaited(_ head: HTTPRequestHead) -> Bool {
+        guard head.headers.contains(where: { $0.name.isField("expect") && $0.value.lowercased() == "100-continue" })
         else { return false }
-        return (head.headerFields[.contentLength].flatMap { Int($0) } ?? 0) <= bodyBytesMax
+        return (head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0) <= bodyBytesMax
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {

@@ -4,21 +4,21 @@ internal import Ledger
 internal import LedgerWire
 internal import Logging
 internal import NIOCore
-internal import NIOHTTPTypes
+internal import NIOHTTP1
+internal import NIOHTTPTypesHTTP1
 
 /// A channel handler that responds to the requests of ``FastPathTable``.
 ///
 /// It responds on the event loop of the connection. All other requests are forwarded unchanged to the router. A request
 /// is forwarded as a whole or not at all.
 ///
-/// The handler follows Hummingbird's handler of a connection's state in the pipeline. Hummingbird therefore counts
-/// these requests as it does all others: it closes idle connections, keeps those with an open request, and waits for
-/// open requests when the server stops.
+/// The handler follows ``MessageValidator`` in the pipeline, which therefore counts these requests as it does all
+/// others.
 final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
 
     /// The state of the connection.
     ///
@@ -33,7 +33,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
 
     /// A request with a body that is arriving.
     private struct Collected {
-        let head: HTTPRequest
+        let head: HTTPRequestHead
         let row: FastPathTable.Row
         var request: FastPathRequest
         /// The memory of the body; nil if there is none.
@@ -96,7 +96,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         receive(unwrapInboundIn(data), context)
     }
 
-    func receive(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+    func receive(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.responding, _):
             pipelined.buffer(.part(part))
@@ -131,7 +131,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     /// Begins to collect a request; nil if it takes the routed path.
     ///
     /// The routed path also refuses a request that the caller may not make, or if there is no memory for its body.
-    private func begin(_ head: HTTPRequest) -> Collected? {
+    private func begin(_ head: HTTPRequestHead) -> Collected? {
         guard var match = table.match(head), let access = access(head, match) else { return nil }
         match.request.access = access
         guard match.row.fastPath.bodyBytesMax > 0 else {
@@ -142,7 +142,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     }
 
     /// Returns the caller's access; nil if it may not include the request.
-    private func access(_ head: HTTPRequest, _ match: FastPathTable.Match) -> Access? {
+    private func access(_ head: HTTPRequestHead, _ match: FastPathTable.Match) -> Access? {
         guard let access = control.access(to: match.row.route.access, head, match.request, &accessMemory),
             control.includes(match.request.job, access.confinement) == true
         else { return nil }
@@ -215,9 +215,9 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         } else {
             var head = response.head
             head.headerFields.append(HTTPField(name: .date, value: date.text))
-            context.write(wrapOutboundOut(.head(head)), promise: nil)
+            context.write(wrapOutboundOut(.head(HTTPResponseHead(head))), promise: nil)
             if case .bytes(let bytes) = response.body {
-                context.write(wrapOutboundOut(.body(ByteBuffer(bytes: bytes))), promise: nil)
+                context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
             }
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)

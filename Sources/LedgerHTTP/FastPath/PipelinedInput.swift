@@ -1,6 +1,5 @@
-internal import HTTPTypes
 internal import NIOCore
-internal import NIOHTTPTypes
+internal import NIOHTTP1
 
 /// Input of a connection that arrives before the response to an earlier request.
 ///
@@ -8,7 +7,7 @@ internal import NIOHTTPTypes
 /// is small, because this input is not part of the budget of bodies.
 struct PipelinedInput {
     enum Incoming {
-        case part(HTTPRequestPart)
+        case part(HTTPServerRequestPart)
         /// An event such as the end of a client's input; its handler closes the connection.
         case event(Any)
         /// An error such as an unreadable or late next request; its handler responds.
@@ -39,9 +38,7 @@ struct PipelinedInput {
         self.incoming.append(incoming)
         switch incoming {
         case .part(.head(let head)):
-            bytes += head.headerFields.reduce(head.path?.utf8.count ?? 0) {
-                $0 + $1.name.rawName.utf8.count + $1.value.utf8.count
-            }
+            bytes += head.headers.reduce(head.uri.utf8.count) { $0 + $1.name.utf8.count + $1.value.utf8.count }
         case .part(.body(let body)): bytes += body.readableBytes
         default: break
         }
@@ -59,7 +56,7 @@ protocol PipelinedInputBuffering: ChannelInboundHandler {
     var pipelined: PipelinedInput { get set }
 
     /// Handles a part of a request, or buffers it.
-    func receive(_ part: HTTPRequestPart, _ context: ChannelHandlerContext)
+    func receive(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext)
 }
 
 extension PipelinedInputBuffering {

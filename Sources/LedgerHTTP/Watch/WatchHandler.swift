@@ -2,7 +2,8 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerStore
 internal import NIOCore
-internal import NIOHTTPTypes
+internal import NIOHTTP1
+internal import NIOHTTPTypesHTTP1
 
 /// A channel handler that serves watchers on the event loop of their connection.
 ///
@@ -11,12 +12,12 @@ internal import NIOHTTPTypes
 /// handler. A request that is invalid or cannot be granted is forwarded unchanged to the router, where ``WatchRoutes``
 /// responds.
 ///
-/// The handler follows Hummingbird's handler of a connection's state in the pipeline, like ``FastPathHandler``.
+/// The handler follows ``MessageValidator`` in the pipeline, like ``FastPathHandler``.
 final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
 
     /// The state of the connection.
     ///
@@ -27,8 +28,8 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     /// - ended: nothing more is sent and all input is ignored; the connection is closed.
     private enum State {
         case passing(requests: Int)
-        case receiving(HTTPRequest, WatchRequest)
-        case subscribing(HTTPRequest, WatchRequest)
+        case receiving(HTTPRequestHead, WatchRequest)
+        case subscribing(HTTPRequestHead, WatchRequest)
         case streaming(WatchSubscription, ServerSentEvents)
         case ended
     }
@@ -70,7 +71,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         receive(unwrapInboundIn(data), context)
     }
 
-    func receive(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+    func receive(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
         switch (state, part) {
         case (.subscribing, _): pipelined.buffer(.part(part))
         case (.streaming, _), (.ended, _): break
@@ -100,18 +101,22 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     }
 
     /// Parses a request to watch; nil if the router responds to the request.
-    private func watchRequest(_ head: HTTPRequest) -> WatchRequest? {
-        guard head.method == .get else { return nil }
+    private func watchRequest(_ head: HTTPRequestHead) -> WatchRequest? {
+        guard head.method == .GET else { return nil }
         do throws(HTTPProblem) {
-            guard let request = try WatchRequest.read(head) else { return nil }
+            guard
+                let request = try WatchRequest.read(
+                    target: head.uri, lastEventID: head.headers.first(name: "last-event-id"))
+            else { return nil }
+            let fields = HTTPFields(head.headers, splitCookie: false)
             return try request.confined(
-                to: control.access(to: request.access, method: .get, head.headerFields, job: request.job).get())
+                to: control.access(to: request.access, method: .get, fields, job: request.job).get())
         } catch {
             return nil
         }
     }
 
-    private func subscribe(_ head: HTTPRequest, _ request: WatchRequest, _ context: ChannelHandlerContext) {
+    private func subscribe(_ head: HTTPRequestHead, _ request: WatchRequest, _ context: ChannelHandlerContext) {
         state = .subscribing(head, request)
         let started = ContinuousClock.now
         let loop = context.eventLoop
@@ -164,7 +169,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         var response = HTTPResponse(status: .ok, headerFields: ServerSentEvents.headers)
         response.headerFields.addDefaults()
         response.headerFields[.date] = date.text
-        context.write(wrapOutboundOut(.head(response)), promise: nil)
+        context.write(wrapOutboundOut(.head(HTTPResponseHead(response))), promise: nil)
         write([ServerSentEvents.greeting], context)
         send(context)
         readIfPending(context)
@@ -197,7 +202,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     }
 
     private func write(_ parts: [ByteBuffer], _ context: ChannelHandlerContext) {
-        for part in parts { context.write(wrapOutboundOut(.body(part)), promise: nil) }
+        for part in parts { context.write(wrapOutboundOut(.body(.byteBuffer(part))), promise: nil) }
         context.flush()
     }
 

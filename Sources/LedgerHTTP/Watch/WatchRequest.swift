@@ -46,11 +46,15 @@ struct WatchRequest: Sendable {
         return request
     }
 
-    /// Reads a request for one of the two routes.
+    /// Reads a request to GET one of the two routes.
     ///
+    /// - Parameters:
+    ///   - target: The path with the query.
+    ///   - lastEventID: The value of `Last-Event-ID`.
     /// - Returns: Nil if it is for another route.
-    static func read(_ head: HTTPRequest) throws(HTTPProblem) -> WatchRequest? {
-        guard head.method == .get || head.method == .head, let target = head.path else { return nil }
+    static func read(
+        target: String, lastEventID: @autoclosure () -> String?
+    ) throws(HTTPProblem) -> WatchRequest? {
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let query = parts.count > 1 ? String(parts[1]) : nil
         let path = parts[0].utf8
@@ -65,7 +69,7 @@ struct WatchRequest: Sendable {
         guard let job = JobID(id) else { throw .noSuchJob(id) }
         _ = try QueryParameters(query, [])
         // An id that is not from a ledger is ignored; that client gets the present snapshot.
-        let position = head.headerFields[.lastEventID].flatMap { StreamPosition($0) }
+        let position = lastEventID().flatMap { StreamPosition($0) }
         return WatchRequest(subject: .job(job), position: position)
     }
 

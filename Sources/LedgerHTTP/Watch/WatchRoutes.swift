@@ -62,7 +62,9 @@ struct WatchRoutes: Sendable {
     ///
     /// These are HEAD, and requests that cannot be granted.
     private func respond(_ request: RouteRequest) async throws -> LedgerResponse {
-        guard let watch = try WatchRequest.read(request.request.head)?.confined(to: request.access) else {
+        let head = request.request.head
+        let found = try WatchRequest.read(target: head.path ?? "", lastEventID: head.headerFields[.lastEventID])
+        guard let watch = found?.confined(to: request.access) else {
             throw HTTPProblem.noSuchJob(request.pathID ?? "")
         }
         switch watch.subject {
