@@ -53,6 +53,24 @@ class ServerURL(str):
         raise AssertionError("the server does not accept the token")
 
 
+def wait_for_refusal(url):
+    """Waits until the server knows that it has tokens."""
+    for _ in range(200):
+        try:
+            Ledger(url).call("/v1/jobs")
+        except urllib.error.HTTPError as error:
+            assert error.code == 401
+            return
+        time.sleep(0.05)
+    raise AssertionError("the server does not require a token")
+
+
+def log_in(browser, token):
+    browser.wait(lambda: browser.all("#login input"))
+    browser.find("#login input").send_keys(token)
+    browser.find("#login button").click()
+
+
 @contextmanager
 def serving(port=0, arguments=()):
     """Runs a server with a database of its own and further arguments; yields its URL."""
@@ -77,12 +95,15 @@ def serving(port=0, arguments=()):
 class Ledger:
     """Reports to the ledger as workers do."""
 
-    def __init__(self, url):
+    def __init__(self, url, token=None):
         self.url = url
+        self.headers = {"content-type": "application/json"}
+        if token is not None:
+            self.headers["authorization"] = f"Bearer {token}"
 
     def call(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, headers={"content-type": "application/json"})
+        request = urllib.request.Request(self.url + path, data=data, headers=self.headers)
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
 

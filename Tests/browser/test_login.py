@@ -1,12 +1,10 @@
 """A person logs in with a token, sees what it permits, and logs out; a share link shows one job."""
 
-import time
-import urllib.error
 import urllib.request
 
 import pytest
 
-from support import Ledger, progress, serving
+from support import Ledger, log_in, progress, serving, wait_for_refusal
 
 
 @pytest.fixture(scope="module")
@@ -21,24 +19,6 @@ def guarded():
         url.create_token("admin", "--scope", "admin")
         wait_for_refusal(url)
         yield url, f"{url}/tools/ledger", jobs
-
-
-def wait_for_refusal(url):
-    """Waits until the server knows that it has tokens."""
-    for _ in range(200):
-        try:
-            Ledger(url).call("/v1/jobs")
-        except urllib.error.HTTPError as error:
-            assert error.code == 401
-            return
-        time.sleep(0.05)
-    raise AssertionError("the server does not require a token")
-
-
-def log_in(browser, token):
-    browser.wait(lambda: browser.all("#login input"))
-    browser.find("#login input").send_keys(token)
-    browser.find("#login button").click()
 
 
 def test_login_and_logout(browsers, guarded):

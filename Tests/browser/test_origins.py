@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from support import Ledger, serving
+from support import Ledger, log_in, serving, wait_for_refusal
 
 # Sends a request from a page and returns what the page learns of the response.
 FETCH = """
@@ -90,6 +90,34 @@ def test_a_foreign_page_cannot_change_the_ledger(hostile, ledger, url):
     hostile.wait(lambda: "Foreign origin" in hostile.driver.page_source)
     assert sequence(ledger, job) == 1
     assert all(found["name"] != "planted" for found in ledger.call("/v1/jobs")["jobs"])
+
+
+# A page on another port of the same machine belongs to the same site, so that a browser sends it strict cookies too.
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1"])
+def test_a_foreign_page_cannot_use_a_login(browsers, host):
+    browser = browsers(arguments=["--host-resolver-rules=MAP *.example 127.0.0.1"])
+    with hostile_site() as port, serving() as url:
+        job = Ledger(url).create("secret")
+        token = url.create_token("admin", "--scope", "admin")
+        wait_for_refusal(url)
+        browser.expected = ["CORS policy", "Failed to load resource", "ERR_FAILED", "ERR_BLOCKED", "401", url]
+        browser.open(f"{url}/login")
+        log_in(browser, token)
+        browser.wait(lambda: "secret" in (browser.text("#list") or ""))
+        browser.open(f"http://{host}:{port}/")
+        event = '{"type":"job_finished","outcome":"failed"}'
+        for mode in ["cors", "no-cors"]:
+            options = {"mode": mode, "credentials": "include"}
+            read = fetch(browser, f"{url}/v1/jobs/{job}", **options)
+            assert "error" in read or read["text"] == "", read
+            for path, body in [(f"/v1/jobs/{job}/events", event), ("/v1/tokens", '{"name":"t","scopes":["admin"]}')]:
+                fetch(browser, url + path, method="POST", body=body, headers={"Content-Type": "text/plain"}, **options)
+        ledger = Ledger(url, token)
+        assert sequence(ledger, job) == 1
+        assert [found["name"] for found in ledger.call("/v1/tokens")["tokens"]] == ["admin"]
+        # The login itself works.
+        browser.open(f"{url}/jobs/{job}")
+        assert "secret" in browser.text("h1")
 
 
 def test_a_name_that_resolves_to_this_machine_is_refused(hostile, ledger, url):
