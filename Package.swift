@@ -53,6 +53,7 @@ let package = Package(
     ],
     targets: [
         // Layer 0
+        .target(name: "AsyncPrimitives", swiftSettings: settings),
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CSpawn"),
         .target(
@@ -73,7 +74,7 @@ let package = Package(
         .target(
             name: "PQ",
             dependencies: [
-                "CLibPQ", .product(name: "DequeModule", package: "swift-collections"),
+                "AsyncPrimitives", "CLibPQ", .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings + [.strictMemorySafety()]
@@ -88,7 +89,7 @@ let package = Package(
         .target(
             name: "LedgerStore",
             dependencies: [
-                "CSpawn", "Ledger", "LedgerChain", "LedgerSchema", "PQ",
+                "AsyncPrimitives", "CSpawn", "Ledger", "LedgerChain", "LedgerSchema", "PQ",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
@@ -99,7 +100,7 @@ let package = Package(
         .target(
             name: "ProgressLedgerClient",
             dependencies: [
-                "Ledger", "LedgerWire",
+                "AsyncPrimitives", "Ledger", "LedgerWire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -124,7 +125,7 @@ let package = Package(
         .target(
             name: "LedgerProjection",
             dependencies: [
-                "Ledger", "LedgerStore", "PQ",
+                "AsyncPrimitives", "Ledger", "LedgerStore", "PQ",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -133,7 +134,7 @@ let package = Package(
         .target(
             name: "LedgerHTTP",
             dependencies: [
-                "CVersion", "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerWire",
+                "AsyncPrimitives", "CVersion", "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -196,6 +197,8 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "AsyncPrimitivesTests", dependencies: ["AsyncPrimitives"], swiftSettings: settings),
         .testTarget(
             name: "LedgerTests", dependencies: ["Ledger", "LedgerChain", "LedgerTestSupport"], swiftSettings: settings),
         .testTarget(

@@ -1,3 +1,4 @@
+internal import AsyncPrimitives
 public import Ledger
 internal import PQ
 
@@ -20,7 +21,7 @@ extension PostgresLedger {
             _ = try await append([EventDraft(.jobFinished(.canceled))], to: id)
             throw StoreError(.conflict, "another replay is in progress: wait for it, or cancel it")
         }
-        replaySignal.ring()
+        replaySignal.signal()
         return try await existingReplay(id)
     }
 
@@ -42,7 +43,7 @@ extension PostgresLedger {
                 .conflict,
                 "another replay is in progress, or the previous projection is being deleted: read the replay again")
         }
-        replaySignal.ring()
+        replaySignal.signal()
         return try await existingReplay(id)
     }
 
@@ -51,7 +52,7 @@ extension PostgresLedger {
         switch replay.state {
         case .running:
             _ = try await changeState(id, from: [.running], to: .canceling)
-            replaySignal.ring()
+            replaySignal.signal()
         case .canceling: break
         case .reverting: throw StoreError(.conflict, "the replay is being reverted: wait until it has ended")
         case .applied, .done, .reverted, .canceled, .failed:

@@ -1,3 +1,4 @@
+public import AsyncPrimitives
 public import Ledger
 public import Logging
 public import PQ
@@ -59,8 +60,10 @@ public final class PostgresLedger: Service {
     /// fold.
     public let replayPool: Pool
 
-    /// The signal that wakes a replay runner in this process.
-    public let replaySignal = ReplaySignal()
+    /// The signal that wakes the replay runner in this process.
+    ///
+    /// A runner also looks at intervals, because another process may have started a replay.
+    public let replaySignal = AsyncSignal()
 
     /// Whether a job without a snapshot was found recently.
     package let missingSnapshots: MissingSnapshots

@@ -1,5 +1,5 @@
+internal import AsyncPrimitives
 internal import NIOCore
-internal import Synchronization
 
 /// A time limit for a response, which holds even if the work continues.
 struct TimeBound: Sendable {
@@ -26,7 +26,7 @@ struct TimeBound: Sendable {
         on executor: any TaskExecutor, for connection: ConnectionRegistry.Connection? = nil,
         _ work: @escaping @Sendable () async throws -> R
     ) async throws -> R {
-        let race = Race<R>()
+        let race = FirstResult<R, any Error>()
         let task = Task(executorPreference: executor) {
             let result: Result<R, any Error>
             do { result = .success(try await work()) } catch { result = .failure(error) }
@@ -47,49 +47,9 @@ struct TimeBound: Sendable {
             if let number { connection?.forget(number) }
         }
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { race.await($0) }
+            try await race.wait().get()
         } onCancel: {
             stop()
-        }
-    }
-
-    /// The first of several results; later ones are ignored.
-    private final class Race<R: Sendable>: Sendable {
-        private enum State {
-            case running
-            case awaited(CheckedContinuation<R, any Error>)
-            case ended(Result<R, any Error>)
-            case delivered
-        }
-
-        private let state = Mutex(State.running)
-
-        func end(_ result: Result<R, any Error>) {
-            let continuation: CheckedContinuation<R, any Error>? = state.withLock { state in
-                switch state {
-                case .running: state = .ended(result)
-                case .awaited(let continuation):
-                    state = .delivered
-                    return continuation
-                case .ended, .delivered: break
-                }
-                return nil
-            }
-            continuation?.resume(with: result)
-        }
-
-        func await(_ continuation: CheckedContinuation<R, any Error>) {
-            let result: Result<R, any Error>? = state.withLock { state in
-                switch state {
-                case .ended(let result):
-                    state = .delivered
-                    return result
-                default:
-                    state = .awaited(continuation)
-                    return nil
-                }
-            }
-            if let result { continuation.resume(with: result) }
         }
     }
 }

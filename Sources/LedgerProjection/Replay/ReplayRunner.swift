@@ -1,3 +1,4 @@
+internal import AsyncPrimitives
 internal import Ledger
 public import LedgerStore
 public import Logging
@@ -118,7 +119,7 @@ public struct ReplayRunner: Service {
             "a replay has failed\(willRetry ? "; trying again later" : "")",
             metadata: ["replay.id": "\(replay.id)", "error": "\(String(reflecting: error))"])
         guard !willRetry else { return }
-        if try await checkpoints.fail(replay.id, "\(error)") { ledger.replaySignal.ring() }
+        if try await checkpoints.fail(replay.id, "\(error)") { ledger.replaySignal.signal() }
     }
 
     /// Returns whether a failure may disappear by itself.

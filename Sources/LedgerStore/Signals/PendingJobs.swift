@@ -1,3 +1,4 @@
+internal import AsyncPrimitives
 internal import DequeModule
 public import Ledger
 internal import Synchronization
@@ -18,7 +19,6 @@ public final class PendingJobs: Sendable {
         /// Whether jobs were returned since the sweep was requested.
         var isSweepDeferred = false
         var isClosed = false
-        var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
     /// The work for a projection worker.
@@ -32,6 +32,7 @@ public final class PendingJobs: Sendable {
     }
 
     private let state = Mutex(State())
+    private let signal = AsyncSignal()
 
     public init() {}
 
@@ -62,19 +63,15 @@ public final class PendingJobs: Sendable {
 
     /// Returns the next work, and waits until there is some.
     ///
+    /// Only one task may wait at a time.
+    ///
     /// Jobs come before a sweep, at most `limit` of them. But only one such batch precedes a requested sweep: otherwise
     /// a sweep would wait for as long as jobs are named, and the jobs that it has to find are not.
     public func next(limit: Int) async -> Work {
         while true {
             if let work = take(limit) { return work }
-            await withCheckedContinuation { continuation in
-                let isReady = state.withLock { state in
-                    guard state.jobs.isEmpty, !state.isSweepRequested, !state.isClosed else { return true }
-                    state.waiters.append(continuation)
-                    return false
-                }
-                if isReady { continuation.resume() }
-            }
+            guard !Task.isCancelled else { return .closed }
+            await signal.wait()
         }
     }
 
@@ -96,11 +93,7 @@ public final class PendingJobs: Sendable {
     }
 
     private func wake(_ change: (inout State) -> Void) {
-        let waiters = state.withLock { state in
-            change(&state)
-            defer { state.waiters = [] }
-            return state.waiters
-        }
-        for waiter in waiters { waiter.resume() }
+        state.withLock { change(&$0) }
+        signal.signal()
     }
 }

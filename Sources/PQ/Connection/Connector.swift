@@ -1,6 +1,6 @@
+internal import AsyncPrimitives
 internal import CLibPQ
 internal import Glibc
-internal import Synchronization
 
 /// Opens connections, each on a separate thread.
 ///
@@ -13,59 +13,15 @@ enum Connector {
         var settings = target.settings
         if settings["connect_timeout"] == nil { settings["connect_timeout"] = String(timeout) }
         let keywords = settings
-        let attempt = Attempt()
-        let opened: Result<Session, PQError> = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                attempt.begin(continuation)
-                Thread.detached(named: "pq-connect") { attempt.finish(open(keywords)) }
-            }
+        // A connection that is opened after a cancellation is closed.
+        let attempt = FirstResult<Session, PQError>()
+        Thread.detached(named: "pq-connect") { attempt.end(open(keywords)) }
+        let opened = await withTaskCancellationHandler {
+            await attempt.wait()
         } onCancel: {
-            attempt.finish(.failure(PQError(.cancelled, "cancelled while connecting")))
+            attempt.end(.failure(PQError(.cancelled, "cancelled while connecting")))
         }
         return try opened.get()
-    }
-
-    /// A connection attempt that the connecting thread or a cancellation ends.
-    ///
-    /// The first of the two determines the result. A connection that is opened too late is closed.
-    private final class Attempt: Sendable {
-        private typealias Waiting = CheckedContinuation<Result<Session, PQError>, Never>
-
-        private enum State {
-            case new
-            case waiting(Waiting)
-            /// Ended before the caller waited.
-            case ended(Result<Session, PQError>)
-            case delivered
-        }
-
-        private let state = Mutex(State.new)
-
-        func begin(_ continuation: CheckedContinuation<Result<Session, PQError>, Never>) {
-            let early: Result<Session, PQError>? = state.withLock { state in
-                guard case .ended(let result) = state else {
-                    state = .waiting(continuation)
-                    return nil
-                }
-                state = .delivered
-                return result
-            }
-            if let early { continuation.resume(returning: early) }
-        }
-
-        func finish(_ result: Result<Session, PQError>) {
-            let waiting: Waiting? = state.withLock { state in
-                switch state {
-                case .new: state = .ended(result)
-                case .waiting(let continuation):
-                    state = .delivered
-                    return continuation
-                case .ended, .delivered: break
-                }
-                return nil
-            }
-            waiting?.resume(returning: result)
-        }
     }
 
     /// Checks on a separate thread whether a server responds.

@@ -1,3 +1,4 @@
+import AsyncPrimitives
 import Ledger
 import Logging
 import Synchronization

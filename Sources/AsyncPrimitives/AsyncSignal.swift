@@ -1,9 +1,9 @@
-import Synchronization
+internal import Synchronization
 
 /// A signal for one waiting task.
 ///
 /// A signal without a waiter stays set, and the next wait returns at once. Several signals before a wait count as one.
-final class AsyncSignal: Sendable {
+public final class AsyncSignal: Sendable {
     private struct State {
         var isSignaled = false
         var waiter: CheckedContinuation<Void, Never>?
@@ -11,7 +11,11 @@ final class AsyncSignal: Sendable {
 
     private let state = Mutex(State())
 
-    func signal() {
+    /// Creates a signal that is not set.
+    public init() {}
+
+    /// Wakes the waiting task, or the next one that waits.
+    public func signal() {
         state.withLock { state in
             guard let waiter = state.waiter.take() else {
                 state.isSignaled = true
@@ -24,9 +28,9 @@ final class AsyncSignal: Sendable {
     /// Waits for a signal, until `moment`, or for the task's cancellation.
     ///
     /// Only one task may wait at a time.
-    func wait(until moment: ContinuousClock.Instant?) async {
+    public func wait(until moment: ContinuousClock.Instant? = nil) async {
         let timer = moment.map { moment in
-            Task(name: "ledger-signal-timer") { [self] in
+            Task(name: "signal-timer") { [self] in
                 do { try await Task.sleep(until: moment, clock: .continuous) } catch { return }
                 signal()
             }
@@ -47,5 +51,15 @@ final class AsyncSignal: Sendable {
             signal()
         }
         timer?.cancel()
+    }
+
+    /// Calls the closure at once, after every signal, and at intervals.
+    ///
+    /// It returns when the task is cancelled.
+    public func listen(every interval: Duration, _ body: () async -> Void) async {
+        while !Task.isCancelled {
+            await body()
+            await wait(until: .now + interval)
+        }
     }
 }
