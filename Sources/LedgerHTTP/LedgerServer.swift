@@ -55,7 +55,7 @@ public struct LedgerServer: Service {
             host: settings.host, allowedHosts: settings.allowedHosts, corsOrigins: settings.corsOrigins)
         let tls = try settings.tls.map { try ServerTLS($0) }
         metrics.setCertificateExpiry { tls?.certificateExpiry }
-        let fastPaths = FastPathTable(table.routes, settings)
+        let fastPaths = FastPathMatcher(table.routes, settings)
         let application = Application(
             responder: makeRouter(table, control, longRequests, metrics, budget, connections).buildResponder(),
             server: HTTPServerBuilder { responder in
@@ -65,7 +65,7 @@ public struct LedgerServer: Service {
                 ) { validator in
                     [
                         FastPathHandler(
-                            table: fastPaths, control: control, budget: budget, metrics: metrics, date: date,
+                            matcher: fastPaths, control: control, budget: budget, metrics: metrics, date: date,
                             validator: validator),
                         WatchHandler(broadcaster: broadcaster, control: control, metrics: metrics, date: date),
                     ]

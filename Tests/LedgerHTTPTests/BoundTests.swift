@@ -229,10 +229,10 @@ struct BoundTests {
             body: Route.Body(schema: "EventsRequest", takesLines: true), responses: [],
             fastPath: FastPath(bodyBytesMax: 100) { _, _, _ in }
         ) { _ in LedgerResponse(status: .ok) }
-        let table = FastPathTable([route], ServerSettings())
+        let table = FastPathMatcher([route], ServerSettings())
         func match(
             _ type: String?, length: Int = 10, _ others: KeyValuePairs<String, String> = [:]
-        ) -> FastPathTable.Match? {
+        ) -> FastPathMatcher.Match? {
             var head = HTTPRequestHead(
                 version: .http1_1, method: .POST, uri: "/v1/jobs/01900000-0000-7000-8000-000000000000/events")
             if let type { head.headers.add(name: "Content-Type", value: type) }

@@ -104,7 +104,7 @@ struct ReplayVerificationTests {
             let largeJobLock = LargeJobLock()
             var settings = ReplaySettings()
             settings.bytesInMemoryMax = 0
-            let check = ReplayVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
+            let check = InMemoryVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
             var stored: [[JobID]] = []
             let rest = try await check.run(jobs) { equal in
                 guard !equal.isEmpty else { return }
@@ -120,7 +120,7 @@ struct ReplayVerificationTests {
             for bytes in stride(from: 10_000, to: 100_000, by: 10_000) {
                 settings.bytesInMemoryMax = bytes
                 var found: [JobID] = []
-                let divided = ReplayVerification(
+                let divided = InMemoryVerification(
                     pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
                 let equal = try await divided.run(jobs) { equal in
                     sizes.insert(equal.count)
@@ -130,7 +130,7 @@ struct ReplayVerificationTests {
             }
             #expect(sizes.contains(2) || sizes.contains(3))
             settings.bytesInMemoryMax = ReplaySettings().bytesInMemoryMax
-            let together = ReplayVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
+            let together = InMemoryVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
             let equal = try await together.run(jobs) { _ in Issue.record("none of them is large") }
             #expect(Set(equal.map(\.job)) == Set(jobs.map(\.id)))
         }

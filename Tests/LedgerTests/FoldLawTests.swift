@@ -41,7 +41,7 @@ struct FoldLawTests {
             try fold.apply(event)
         }
         let head = Int64(events.count)
-        let histories = Dictionary(grouping: fold.executionStates, by: \.task).mapValues { TaskHistory($0) }
+        let histories = Dictionary(grouping: fold.executionStates, by: \.task).mapValues { ExecutionClassifier($0) }
         let tasks = Dictionary(uniqueKeysWithValues: fold.taskStates.map { ($0.name, $0.sequence) })
         for event in events {
             guard let reference = event.body.reference, oracle.discarded[event.sequence] == nil else { continue }

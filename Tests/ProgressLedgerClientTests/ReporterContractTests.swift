@@ -7,7 +7,7 @@ import Testing
 
 @testable import ProgressLedgerClient
 
-/// Tests of the report queue by the table of cases that all clients share.
+/// Tests of the report batcher by the table of cases that all clients share.
 @Suite("Reporter contract")
 struct ReporterContractTests {
     @Test(
@@ -24,23 +24,23 @@ struct ReporterContractTests {
             let tolerance = 0.001
             #expect(moment >= bounds[0] - tolerance && moment <= bounds[1] + tolerance, "not in \(bounds)")
         }
-        #expect(ContractTable.Statistics(simulation.queue.statistics) == one.statistics)
+        #expect(ContractTable.Statistics(simulation.batcher.statistics) == one.statistics)
     }
 
     @Test("the limits are those of the contract")
     func limits() throws {
         let contract = try ContractTable.read().contract
         let found: [String: Double] = [
-            "report_seconds": ReportQueue.delayMax / .seconds(1),
+            "report_seconds": ReportBatcher.delayMax / .seconds(1),
             "request_seconds": LedgerJob.reportDeadline / .seconds(1),
-            "pause_seconds_min": ReportQueue.pauses.first / .seconds(1),
-            "pause_seconds_max": ReportQueue.pauses.longest / .seconds(1),
-            "retry_after_seconds_max": ReportQueue.requestedPauseMax / .seconds(1),
-            "retry_after_spread": ReportQueue.requestedPauseSpread,
-            "events_per_request_max": Double(ReportQueue.eventsPerBatchMax),
+            "pause_seconds_min": ReportBatcher.pauses.first / .seconds(1),
+            "pause_seconds_max": ReportBatcher.pauses.longest / .seconds(1),
+            "retry_after_seconds_max": ReportBatcher.requestedPauseMax / .seconds(1),
+            "retry_after_spread": ReportBatcher.requestedPauseSpread,
+            "events_per_request_max": Double(ReportBatcher.eventsPerBatchMax),
             "labels_per_execution_max": Double(Limits.labelsPerExecutionMax),
             "increment_max": Double(Limits.increments.upperBound),
-            "delivery_seconds_after_end": ReportQueue.deliveryTimeAfterEnd / .seconds(1),
+            "delivery_seconds_after_end": ReportBatcher.deliveryTimeAfterEnd / .seconds(1),
         ]
         #expect(found == contract)
     }
@@ -160,7 +160,7 @@ struct ContractTable: Decodable {
     }
 }
 
-/// One case: calls of a task, decisions of the queue, and replies of a server.
+/// One case: calls of a task, decisions of the batcher, and replies of a server.
 ///
 /// They share one simulated clock.
 struct ContractSimulation {
@@ -182,7 +182,7 @@ struct ContractSimulation {
     /// The request in flight; its reply arrives at `answeredAt`.
     private var flight: Flight?
     private(set) var requests: [(at: Double, pause: Double, events: [EventDraft])] = []
-    private(set) var queue = ReportQueue(Self.reference)
+    private(set) var batcher = ReportBatcher(Self.reference)
 
     init(_ one: ContractTable.Case, chance: Double) {
         self.one = one
@@ -198,12 +198,12 @@ struct ContractSimulation {
         while true {
             var moment = flight == nil ? nil : answeredAt
             if flight == nil, isStarted {
-                switch queue.next(now: now) {
+                switch batcher.next(now: now) {
                 case .send(let events, let awaitsVerdicts):
                     send(events, awaitsVerdicts: awaitsVerdicts)
                     continue
                 case .readStartVerdict:
-                    queue.verdictRead(isSuperseded ? .superseded : .counted, now: now)
+                    batcher.verdictRead(isSuperseded ? .superseded : .counted, now: now)
                     continue
                 case .wait(let until): moment = until
                 case .stop: break
@@ -232,10 +232,10 @@ struct ContractSimulation {
         case "done": report(call.label, total: 0, done: try #require(call.n))
         case "done_labels":
             for number in 0..<(try #require(call.count)) { report("label \(number)", total: 0, done: 1) }
-        case "flush": _ = queue.flush()
+        case "flush": _ = batcher.flush()
         case "finish":
             let outcome = try #require(call.outcome.flatMap { ExecutionOutcome(rawValue: $0) })
-            queue.end(outcome, now: now)
+            batcher.end(outcome, now: now)
         default: break
         }
     }
@@ -243,10 +243,10 @@ struct ContractSimulation {
     private mutating func report(_ label: String?, total: Int64, done: Int64) {
         let label = label.map { Name($0) }
         guard ReportRefusal.of(label: label) == nil, ReportRefusal.of(total: total, done: done) == nil,
-            !queue.hasEnded, let slot = queue.slot(label)
-        else { return queue.countRefusedCall() }
+            !batcher.hasEnded, let slot = batcher.slot(label)
+        else { return batcher.countRefusedCall() }
         let now = now
-        _ = queue.take(slot, total: total, done: done) { now }
+        _ = batcher.take(slot, total: total, done: done) { now }
     }
 
     private mutating func send(_ events: [EventDraft], awaitsVerdicts: Bool) {
@@ -267,10 +267,10 @@ struct ContractSimulation {
             let json =
                 "{\"first_sequence\":2,\"last_sequence\":\(sent.events.count + 1)"
                 + (sent.awaitsVerdicts ? ",\"verdicts\":[\(verdicts)]}" : "}")
-            queue.delivered(try Appended(try JSONReader.read(Array(json.utf8))), now: now)
+            batcher.delivered(try Appended(try JSONReader.read(Array(json.utf8))), now: now)
             return
         }
-        queue.failed(error, now: now, chance: chance)
+        batcher.failed(error, now: now, chance: chance)
     }
 
     /// Returns the error of the reply to a request; nil if the server accepts it.

@@ -5,7 +5,7 @@ internal import NIOCore
 /// A variant of a route that responds on the event loop of its connection.
 ///
 /// It needs no task, no router and no stream for the body, which together cost more than the rest of a small request.
-/// ``FastPathHandler`` calls it for requests that match ``FastPathTable``; all others go to ``Route/handle``.
+/// ``FastPathHandler`` calls it for requests that match ``FastPathMatcher``; all others go to ``Route/handle``.
 struct FastPath: Sendable {
     /// The maximum length of a body in bytes; 0 if the route takes none.
     ///

@@ -7,7 +7,7 @@ internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypesHTTP1
 
-/// A channel handler that responds to the requests of ``FastPathTable``.
+/// A channel handler that responds to the requests of ``FastPathMatcher``.
 ///
 /// It responds on the event loop of the connection. All other requests are forwarded unchanged to the router. A request
 /// is forwarded as a whole or not at all.
@@ -34,7 +34,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     /// A request with a body that is arriving.
     private struct Collected {
         let head: HTTPRequestHead
-        let row: FastPathTable.Row
+        let row: FastPathMatcher.Row
         var request: FastPathRequest
         /// The memory of the body; nil if there is none.
         let share: BodyBudget.Share?
@@ -43,12 +43,12 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     /// A request that has no response yet.
     private struct Current {
         let number: Int
-        let row: FastPathTable.Row
+        let row: FastPathMatcher.Row
         let deadline: NIODeadline
         let started = ContinuousClock.now
     }
 
-    private let table: FastPathTable
+    private let matcher: FastPathMatcher
     private let control: AccessControl
     private let budget: BodyBudget
     private let metrics: HTTPMetrics
@@ -70,10 +70,10 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     private var timer: Scheduled<Void>?
 
     init(
-        table: FastPathTable, control: AccessControl, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate,
+        matcher: FastPathMatcher, control: AccessControl, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate,
         validator: MessageValidator
     ) {
-        self.table = table
+        self.matcher = matcher
         self.control = control
         self.budget = budget
         self.metrics = metrics
@@ -132,7 +132,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     ///
     /// The routed path also refuses a request that the caller may not make, or if there is no memory for its body.
     private func begin(_ head: HTTPRequestHead) -> Collected? {
-        guard var match = table.match(head), let access = access(head, match) else { return nil }
+        guard var match = matcher.match(head), let access = access(head, match) else { return nil }
         match.request.access = access
         guard match.row.fastPath.bodyBytesMax > 0 else {
             return Collected(head: head, row: match.row, request: match.request, share: nil)
@@ -142,7 +142,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     }
 
     /// Returns the caller's access; nil if it may not include the request.
-    private func access(_ head: HTTPRequestHead, _ match: FastPathTable.Match) -> Access? {
+    private func access(_ head: HTTPRequestHead, _ match: FastPathMatcher.Match) -> Access? {
         guard let access = control.access(to: match.row.route.access, head, match.request, &accessMemory),
             control.includes(match.request.job, access.confinement) == true
         else { return nil }
@@ -187,7 +187,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     /// It happens at the deadline of the current request, or after the shortest limit of all rows.
     private func scheduleDeadlineCheck(_ loop: any EventLoop) {
         guard let current else { return }
-        let shortest = NIODeadline.now() + TimeAmount(table.shortestLimit)
+        let shortest = NIODeadline.now() + TimeAmount(matcher.shortestLimit)
         timer = loop.assumeIsolated().scheduleTask(deadline: min(current.deadline, shortest)) {
             self.checkDeadline(loop)
         }

@@ -27,7 +27,7 @@ struct SnapshotEndpoint: Sendable {
 
     // MARK: The two drivers
 
-    /// The variant without a task, for requests that match ``FastPathTable``.
+    /// The variant without a task, for requests that match ``FastPathMatcher``.
     var fastPath: FastPath {
         FastPath { request, loop, whenDone in
             find(request.job, ifNoneMatch: request.ifNoneMatch, on: loop) { result in

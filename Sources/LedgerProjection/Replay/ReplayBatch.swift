@@ -14,6 +14,13 @@ struct ReplayBatch: Sendable {
     private var pool: Pool { ledger.replayPool }
     private var builder: ReplayBuilder { ReplayBuilder(pool: pool, settings: settings) }
 
+    /// Replays the jobs of a batch in these steps.
+    ///
+    /// 1. Fold live projections that were missing.
+    /// 2. Fold each job in memory, and record those that match their live projections.
+    /// 3. Build and store the projections of the others, and compare both sides in the database.
+    ///
+    /// Another counting policy changes only which executions count, so then only the snapshots are compared.
     func run(_ batch: Int32, _ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
         let reporter = ReplayReporter(ledger: ledger, logger: logger)
         try await reporter.begin(batch, of: replay.id, checkpoints)
@@ -22,24 +29,26 @@ struct ReplayBatch: Sendable {
             if replay.policy == .last {
                 let rest = try await verifyInMemory(jobs, of: replay, reporter)
                 if !rest.isEmpty {
-                    try await checkpoints.createProjections(for: rest.map(\.job), of: replay.id)
+                    try await checkpoints.createProjections(for: rest, of: replay.id)
                     try await build(rest, of: replay, reporter)
                 }
             } else {
                 for job in jobs {
                     try await checkpoints.checkRunning(replay.id)
-                    try await compare(job, of: replay)
-                    await reporter.reportDone(jobs: 1, events: job.events)
+                    try await compareSnapshots(job, of: replay)
+                    await reporter.finish([job])
                 }
             }
         } catch {
-            await reporter.finish(error is ReplayCheckpoints.Interrupted ? .canceled : .failed)
+            await reporter.end(error is ReplayCheckpoints.Interrupted ? .canceled : .failed)
             throw error
         }
-        await reporter.finish(.succeeded)
+        await reporter.end(.succeeded)
     }
 
-    /// Attempts without progress before projections held by others are compared as is.
+    /// The maximum number of attempts without progress.
+    ///
+    /// Projections that another worker still holds then are compared as they are.
     private static let idleAttemptsMax = 100
 
     /// Folds the missing live projections up to the sequences of the replay's start.
@@ -65,68 +74,37 @@ struct ReplayBatch: Sendable {
         }
     }
 
-    /// A job that must still be built, and the number of its events reported as done.
-    private typealias PendingJob = (job: ReplayCheckpoints.Job, reported: Int64)
-
     // MARK: In memory
 
     /// Folds the jobs in memory and compares them with the live projections.
     ///
     /// Jobs that match are done; they are stored if the replay applies its result.
     ///
-    /// - Returns: The jobs that must be built and compared part by part.
+    /// - Returns: The jobs that must be built and compared in the database.
     private func verifyInMemory(
         _ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
-    ) async throws -> [PendingJob] {
+    ) async throws -> [ReplayCheckpoints.Job] {
         if replay.applies {
             try await checkpoints.createProjections(for: jobs, of: replay.id)
         } else {
             try await checkpoints.markBuilding(jobs, of: replay.id)
         }
-        var rest: [PendingJob] = []
+        let verification = InMemoryVerification(pool: pool, settings: settings, largeJobLock: largeJobLock)
+        var rest: [ReplayCheckpoints.Job] = []
         for group in groups(jobs) {
             try await checkpoints.checkRunning(replay.id)
-            let (done, reported) = try await storeMatching(group, of: replay, reporter)
-            // Events reported in advance are attributed to the finished jobs first, and the remainder to the others.
-            let compared = group.filter { done.contains($0.id) }
-            let events = compared.reduce(0) { $0 + $1.events }
-            var unassigned = max(0, reported - events)
-            for job in group where !done.contains(job.id) {
-                let share = min(job.events, unassigned)
-                unassigned -= share
-                rest.append((job, share))
+            var matching: Set<JobID> = []
+            try await verification.verify(group) { matches in
+                try await recordMatches(matches, of: replay)
+                matching.formUnion(matches.map(\.job))
+            } onProgress: { job, sequence in
+                try await checkpoints.checkRunning(replay.id)
+                await reporter.advance(job, to: sequence)
             }
-            if !compared.isEmpty {
-                await reporter.reportDone(jobs: Int64(compared.count), events: max(0, events - reported))
-            }
+            await reporter.finish(group.filter { matching.contains($0.id) })
+            rest += group.filter { !matching.contains($0.id) }
         }
         return rest
-    }
-
-    /// Folds a group in memory and stores the jobs that match.
-    ///
-    /// - Returns: The jobs that match, and the number of events that were reported as done.
-    private func storeMatching(
-        _ group: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
-    ) async throws -> (done: Set<JobID>, reported: Int64) {
-        let verification = ReplayVerification(pool: pool, settings: settings, largeJobLock: largeJobLock)
-        // The jobs may have grown since the replay began, or be folded again. No more events are reported than were
-        // announced.
-        let announced = group.reduce(0) { $0 + $1.events }
-        var reported: Int64 = 0
-        var done: Set<JobID> = []
-        func take(_ equal: [StateChanges.JobChanges]) async throws {
-            try await store(equal, of: replay)
-            done.formUnion(equal.map(\.job))
-        }
-        let equal = try await verification.run(group, storingParts: take) { events in
-            try await checkpoints.checkRunning(replay.id)
-            let more = max(0, min(events, announced - reported))
-            reported += more
-            await reporter.reportDone(jobs: 0, events: more)
-        }
-        try await take(equal)
-        return (done, reported)
     }
 
     /// Divides jobs into groups that are folded together; a large job is its own group.
@@ -148,7 +126,7 @@ struct ReplayBatch: Sendable {
     }
 
     /// Records that these jobs match, and stores their states if the replay applies.
-    private func store(_ equal: [StateChanges.JobChanges], of replay: ReplayCheckpoints.Record) async throws {
+    private func recordMatches(_ equal: [StateChanges.JobChanges], of replay: ReplayCheckpoints.Record) async throws {
         guard !equal.isEmpty else { return }
         let matchStatement = ReplayCheckpoints.matchStatement(equal.map(\.job), of: replay.id)
         guard replay.applies else {
@@ -185,13 +163,12 @@ struct ReplayBatch: Sendable {
         await ComputeThreads.run { StateChanges.parts(changes) }
     }
 
-    // MARK: Stored
+    // MARK: In the database
 
+    /// Builds and stores the projections of these jobs, and compares them.
     private func build(
-        _ rest: [PendingJob], of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
+        _ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
     ) async throws {
-        let jobs = rest.map(\.job)
-        let reported = Dictionary(uniqueKeysWithValues: rest.map { ($0.job.id, $0.reported) })
         let small = jobs.filter { $0.events <= settings.smallJobEventsMax }
         for start in stride(from: 0, to: small.count, by: settings.jobsPerComparisonMax) {
             let group = Array(small[start..<min(small.count, start + settings.jobsPerComparisonMax)])
@@ -202,16 +179,15 @@ struct ReplayBatch: Sendable {
                 // One of them cannot be read. Building them one by one finds out which.
                 for job in group { try await buildAlone(job, of: replay) { _ in } }
             }
-            try await compare(group, of: replay)
-            let events = group.reduce(0) { $0 + $1.events - (reported[$1.id] ?? 0) }
-            await reporter.reportDone(jobs: Int64(group.count), events: events)
+            try await compareStored(group, of: replay)
+            await reporter.finish(group)
         }
-        for pending in rest where pending.job.events > settings.smallJobEventsMax {
+        for job in jobs where job.events > settings.smallJobEventsMax {
             try await checkpoints.checkRunning(replay.id)
-            if Int(pending.job.events) > settings.bytesInMemoryMax / Self.bytesPerEventMax {
-                try await largeJobLock.withLargeJob { try await buildLarge(pending, of: replay, reporter) }
+            if Int(job.events) > settings.bytesInMemoryMax / Self.bytesPerEventMax {
+                try await largeJobLock.withLargeJob { try await buildLarge(job, of: replay, reporter) }
             } else {
-                try await buildLarge(pending, of: replay, reporter)
+                try await buildLarge(job, of: replay, reporter)
             }
         }
     }
@@ -220,20 +196,16 @@ struct ReplayBatch: Sendable {
     private static let bytesPerEventMax = 1_400
 
     private func buildLarge(
-        _ pending: PendingJob, of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
+        _ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
     ) async throws {
-        let job = pending.job
-        var folded: Int64 = 0
-        var reported = pending.reported
+        var sequence: Int64 = 0
         try await buildAlone(job, of: replay) { events in
-            folded += events
-            let more = max(0, min(folded, job.events) - reported)
-            reported += more
+            sequence += events
             try await checkpoints.checkRunning(replay.id)
-            await reporter.reportDone(jobs: 0, events: more)
+            await reporter.advance(job, to: sequence)
         }
-        try await compare([job], of: replay)
-        await reporter.reportDone(jobs: 1, events: job.events - reported)
+        try await compareStored([job], of: replay)
+        await reporter.finish([job])
     }
 
     /// Builds one job; a job with missing or invalid events is skipped.
@@ -255,19 +227,21 @@ struct ReplayBatch: Sendable {
     ///
     /// The live snapshots are locked only until the comparison has its own view of the database, in which both sides
     /// have the same sequence. The comparison may then take long, while the live snapshots advance.
-    private func compare(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
+    private func compareStored(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
         let skipped = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
             comparison in
             let pairs = try await pool.withTransaction { lockTransaction in
-                _ = try await lockTransaction.query(ReplayComparison.lockLive(jobs.map(\.id)))
-                // Events appended since are folded on other connections, because the built projections are not locked.
+                // The live snapshots stay where they are until this transaction ends.
+                _ = try await lockTransaction.query(StoredComparison.lockLive(jobs.map(\.id)))
+                // The built ones catch up with them on other connections, because they are not locked.
                 let behind = try await readSequencePairs(jobs, &lockTransaction).filter { !$0.isEqual }
                 if !behind.isEmpty { try await builder.catchUp(behind.map { ($0.job.id, $0.job.projection) }) }
-                _ = try await comparison.pipeline(ReplayComparison.planning)
+                // The comparison's view begins with its first query.
+                _ = try await comparison.pipeline(StoredComparison.planning)
                 return try await readSequencePairs(jobs, &comparison)
             }
             let equal = pairs.filter(\.isEqual).map(\.job)
-            var statements = ReplayComparison.statements(equal, of: replay.id)
+            var statements = StoredComparison.statements(equal, of: replay.id)
             if !replay.applies {
                 statements += ReplayCheckpoints.deletionStatements(equal.map { ($0.id, $0.projection) })
             }
@@ -295,7 +269,7 @@ struct ReplayBatch: Sendable {
     private func readSequencePairs(
         _ jobs: [ReplayCheckpoints.Job], _ transaction: inout Transaction
     ) async throws -> [SequencePair] {
-        let rows = try await transaction.query(ReplayComparison.sequenceQuery(jobs))
+        let rows = try await transaction.query(StoredComparison.sequenceQuery(jobs))
         let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
         var pairs: [SequencePair] = []
         for row in rows {
@@ -306,15 +280,15 @@ struct ReplayBatch: Sendable {
     }
 
     /// Compares the live snapshot with one computed by another counting policy.
-    private func compare(_ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Record) async throws {
+    private func compareSnapshots(_ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Record) async throws {
         do {
             let view = try await ledger.job(job.id)
             guard let view else { throw StoreError(.incomplete, "the job no longer exists") }
             let replayed = try await ledger.job(
                 job.id, at: .sequence(view.snapshot.sequence), counting: replay.policy)
             guard let replayed else { throw StoreError(.incomplete, "the job no longer exists") }
-            let differences = ReplayComparison.differences(view.snapshot, replayed.snapshot)
-            _ = try await pool.commit(ReplayComparison.statements(job, differences, of: replay.id))
+            let differences = StoredComparison.differences(view.snapshot, replayed.snapshot)
+            _ = try await pool.commit(StoredComparison.statements(job, differences, of: replay.id))
         } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
             try await checkpoints.skip(job, of: replay.id, because: error.message)
         }

@@ -16,6 +16,8 @@ actor ReplayReporter {
     private var job = JobID(high: 0, low: 0)
     private var reference = ExecutionReference(task: "")
     private var report: Int64 = 0
+    /// The events reported in advance, by job in progress.
+    private var advances: [JobID: Int64] = [:]
 
     init(ledger: PostgresLedger, logger: Logger?) {
         self.ledger = ledger
@@ -42,16 +44,29 @@ actor ReplayReporter {
         ])
     }
 
-    /// Reports further finished jobs and events.
-    func reportDone(jobs: Int64, events: Int64) async {
-        var bodies: [EventBody] = []
-        if jobs > 0 { bodies.append(progress("jobs", total: 0, done: jobs)) }
+    /// Reports in advance that the first events of a job are done.
+    ///
+    /// The job may be folded again, and it may have grown since the replay began. Of each job, as many events are
+    /// reported as were announced, so only the part beyond the furthest sequence so far is.
+    func advance(_ job: ReplayCheckpoints.Job, to sequence: Int64) async {
+        let reported = advances[job.id] ?? 0
+        let reached = min(sequence, job.events)
+        guard reached > reported else { return }
+        advances[job.id] = reached
+        await append([progress("events", total: 0, done: reached - reported)])
+    }
+
+    /// Reports finished jobs, with their events that were not yet reported.
+    func finish(_ jobs: [ReplayCheckpoints.Job]) async {
+        guard !jobs.isEmpty else { return }
+        let events = jobs.reduce(0) { $0 + $1.events - (advances.removeValue(forKey: $1.id) ?? 0) }
+        var bodies = [progress("jobs", total: 0, done: Int64(jobs.count))]
         if events > 0 { bodies.append(progress("events", total: 0, done: events)) }
-        if !bodies.isEmpty { await append(bodies) }
+        await append(bodies)
     }
 
     /// Reports the end of the batch's execution.
-    func finish(_ outcome: ExecutionOutcome) async {
+    func end(_ outcome: ExecutionOutcome) async {
         await append([.executionFinished(reference, outcome)])
     }
 

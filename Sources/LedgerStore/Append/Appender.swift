@@ -7,8 +7,8 @@ internal import Synchronization
 /// Accepts appends and writes them in groups.
 ///
 /// The appends that arrive while a group commits form the next group. There is no timer; groups grow and shrink with
-/// the load. ``AppendQueue`` decides which appends make up a group. The writers run on the reactor's thread, as the
-/// connections do, so an append changes threads only twice.
+/// the load. ``GroupCommitQueue`` decides which appends make up a group. The writers run on the reactor's thread, as
+/// the connections do, so an append changes threads only twice.
 final class Appender: Sendable {
     /// The maximum number of attempts to write a group.
     ///
@@ -40,7 +40,7 @@ final class Appender: Sendable {
     private let writer: AppendGroupWriter
     private let logger: Logger
     private let onAppended: @Sendable ([JobID]) -> Void
-    private let queue: Mutex<AppendQueue>
+    private let queue: Mutex<GroupCommitQueue>
     private let heads = Mutex(HeadCache())
     private let counters = Mutex(Counters())
     /// The acknowledged heads, to be compared with the ledger.
@@ -84,7 +84,7 @@ final class Appender: Sendable {
         reactor = pool.reactor
         self.now = now
         writer = AppendGroupWriter(pool: pool, now: now)
-        queue = Mutex(AppendQueue(limits: AppendQueue.Limits(groupsInFlightMax: groupsInFlightMax)))
+        queue = Mutex(GroupCommitQueue(limits: GroupCommitQueue.Limits(groupsInFlightMax: groupsInFlightMax)))
         self.logger = logger
         self.onAppended = onAppended
     }
@@ -206,7 +206,7 @@ final class Appender: Sendable {
     private func watchStalls() async {
         repeat {
             while queue.withLock({ $0.hasWriters }) {
-                await sleep(AppendQueue.Limits().stallTimeout)
+                await sleep(GroupCommitQueue.Limits().stallTimeout)
                 if queue.withLock({ $0.reserveWriter(now: .now) }) { startWriter() }
             }
             isWatchingStalls.store(false, ordering: .relaxed)

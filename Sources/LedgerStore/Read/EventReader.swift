@@ -143,7 +143,7 @@ struct EventReader: Sendable {
             var columns = row.columns
             executions[try columns.next(), default: []].append(try ExecutionRow.decode(&columns))
         }
-        findings.histories = executions.mapValues { TaskHistory($0) }
+        findings.histories = executions.mapValues { ExecutionClassifier($0) }
         for row in results[2] {
             guard let verdict = Verdict(rawValue: try row.decode(1)) else {
                 throw PQError(.decoding, "an event has an unknown verdict")
@@ -214,7 +214,7 @@ private struct Findings {
     /// The last event that the projection has folded.
     var checkpoint: Int64 = 0
     /// The executions of the tasks.
-    var histories: [Name: TaskHistory] = [:]
+    var histories: [Name: ExecutionClassifier] = [:]
     /// The discarded events.
     var discards: [Int64: (verdict: Verdict, duplicateOf: Int64?)] = [:]
 

@@ -113,12 +113,12 @@ struct InMemoryJob: Sendable {
     /// Returns these events with their verdicts.
     func explained(_ events: some Sequence<RecordedEvent>) -> [ExplainedEvent] {
         let executions = Dictionary(grouping: fold.executionStates, by: \.task)
-        var histories: [Name: TaskHistory] = [:]
-        for task in fold.taskStates { histories[task.name] = TaskHistory(executions[task.sequence] ?? []) }
+        var histories: [Name: ExecutionClassifier] = [:]
+        for task in fold.taskStates { histories[task.name] = ExecutionClassifier(executions[task.sequence] ?? []) }
         return events.map { one in explained(one, by: one.event.body.reference.flatMap { histories[$0.task] }) }
     }
 
-    private func explained(_ one: RecordedEvent, by history: TaskHistory?) -> ExplainedEvent {
+    private func explained(_ one: RecordedEvent, by history: ExecutionClassifier?) -> ExplainedEvent {
         let event = one.event
         let reference = event.body.reference
         var explained = ExplainedEvent(

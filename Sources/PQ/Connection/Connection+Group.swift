@@ -7,8 +7,8 @@ extension Connection {
     /// The first statement that fails ends the group: later statements are skipped, and outside of a transaction,
     /// earlier ones are undone.
     ///
-    /// - Parameter commits: Whether the end of the group commits; ``CommitProof`` then decides its outcome. A commit of
-    ///   `.writing` is never cancelled.
+    /// - Parameter commits: Whether the end of the group commits; ``CommitOutcome`` decides. A commit of `.writing`
+    ///   is never cancelled.
     func run(
         _ queries: [Query], by deadline: ContinuousClock.Instant, commits: Commits, respectsCancellation: Bool = true
     ) async throws(PQError) -> [Rows] {
@@ -35,8 +35,8 @@ extension Connection {
             if commits == .nothing {
                 if let failure = loss ?? outcome.failure { throw failure }
             } else {
-                let proof = CommitProof(failure: outcome.failure, loss: loss, replicationWarning: warning)
-                if let error = proof.error { throw error }
+                let commit = CommitOutcome(failure: outcome.failure, loss: loss, replicationWarning: warning)
+                if let error = commit.error { throw error }
             }
             return outcome.rows
         }

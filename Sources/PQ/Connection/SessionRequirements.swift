@@ -60,7 +60,7 @@ public struct SessionFacts: Sendable, Equatable {
 extension SessionRequirements {
     /// Returns the statements that set up the session; the last returns its facts.
     func statements(serverVersion: Int) -> [Query] {
-        // The warning that a commit was not replicated must reach the client: see ``CommitProof``.
+        // The warning that a commit was not replicated must reach the client: see ``CommitOutcome``.
         var settings = [(name: "client_min_messages", value: "notice")] + settings
         settings += newerSettings.filter { serverVersion >= $0.version }.map { ($0.name, $0.value) }
         var calls = settings.indices.map { "set_config($\(2 * $0 + 1), $\(2 * $0 + 2), false)" }

@@ -3,12 +3,12 @@ import Ledger
 import Logging
 import Synchronization
 
-/// The reporter of one execution, which carries out the steps of a ``ReportQueue``.
+/// Carries out the steps of a ``ReportBatcher``, for one execution.
 final class ReporterState: Sendable {
     private struct State {
-        var queue: ReportQueue
-        /// The calls of `flush` in progress, with their goals.
-        var flushes: [(signal: AsyncSignal, goal: Int)] = []
+        var batcher: ReportBatcher
+        /// The calls of `flush` in progress, with their generations.
+        var flushes: [(signal: AsyncSignal, generation: Int)] = []
         var isStopped = false
         /// Whether the execution was canceled because the process is ending.
         var isCanceled = false
@@ -19,11 +19,11 @@ final class ReporterState: Sendable {
 
         mutating func take(_ slot: Int, total: Int64, done: Int64) -> Taking {
             guard !isCanceled else { return .canceled }
-            guard !queue.hasEnded else { return .ended }
-            return queue.take(slot, total: total, done: done) { .now } ? .takenFirst : .taken
+            guard !batcher.hasEnded else { return .ended }
+            return batcher.take(slot, total: total, done: done) { .now } ? .takenFirst : .taken
         }
 
-        func isDone(_ goal: Int) -> Bool { isStopped || queue.isSettled(goal) }
+        func isDone(_ generation: Int) -> Bool { isStopped || batcher.isSettled(generation) }
     }
 
     private enum Taking {
@@ -52,7 +52,7 @@ final class ReporterState: Sendable {
         self.client = client
         self.logger = logger
         self.onSuperseded = onSuperseded
-        state = Mutex(State(queue: ReportQueue(reference)))
+        state = Mutex(State(batcher: ReportBatcher(reference)))
         refusal = .of(reference)
     }
 
@@ -63,7 +63,7 @@ final class ReporterState: Sendable {
         if let refusal {
             // The ledger would refuse every event of the execution.
             state.withLock { state in
-                state.queue.giveUp()
+                state.batcher.giveUp()
                 state.isStopped = true
             }
             return log(refusal, "\(reference.task)")
@@ -77,8 +77,8 @@ final class ReporterState: Sendable {
 
     // MARK: Calls of the task
 
-    var isSuperseded: Bool { state.withLock { $0.queue.isSuperseded } }
-    var statistics: ReportStatistics { state.withLock { $0.queue.statistics } }
+    var isSuperseded: Bool { state.withLock { $0.batcher.isSuperseded } }
+    var statistics: ReportStatistics { state.withLock { $0.batcher.statistics } }
 
     func slot(_ label: Name?, _ file: StaticString, _ line: UInt) -> Int? {
         let label = label.flatMap { $0.text.utf8.isEmpty ? nil : $0 }
@@ -86,7 +86,7 @@ final class ReporterState: Sendable {
             log(refusal, file, line)
             return nil
         }
-        guard let slot = state.withLock({ $0.queue.slot(label) }) else {
+        guard let slot = state.withLock({ $0.batcher.slot(label) }) else {
             log(.tooManyLabels, file, line)
             return nil
         }
@@ -96,7 +96,7 @@ final class ReporterState: Sendable {
     func take(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
         // An invalid label was logged when the task looked it up.
         guard let slot, refusal == nil else {
-            state.withLock { $0.queue.countRefusedCall() }
+            state.withLock { $0.batcher.countRefusedCall() }
             return false
         }
         if let refusal = ReportRefusal.of(total: total, done: done) {
@@ -115,7 +115,7 @@ final class ReporterState: Sendable {
     }
 
     private func refuse(_ refusal: ReportRefusal, _ file: StaticString, _ line: UInt) {
-        state.withLock { $0.queue.countRefusedCall() }
+        state.withLock { $0.batcher.countRefusedCall() }
         log(refusal, file, line)
     }
 
@@ -132,7 +132,7 @@ final class ReporterState: Sendable {
     @discardableResult
     func end(_ outcome: ExecutionOutcome) -> Bool {
         let isCanceled = state.withLock { state in
-            state.queue.end(outcome, now: .now)
+            state.batcher.end(outcome, now: .now)
             return state.isCanceled
         }
         signal.signal()
@@ -144,7 +144,7 @@ final class ReporterState: Sendable {
     /// It does nothing if the execution has ended. Later reports are refused.
     func cancel() {
         let isEnded = state.withLock { state in
-            guard state.queue.end(.canceled, now: .now) else { return false }
+            guard state.batcher.end(.canceled, now: .now) else { return false }
             state.isCanceled = true
             return true
         }
@@ -154,7 +154,7 @@ final class ReporterState: Sendable {
     /// Refuses all reports, because the execution starts while the process is ending.
     func refuseAll() {
         state.withLock { state in
-            state.queue.giveUp()
+            state.batcher.giveUp()
             state.isCanceled = true
             state.isStopped = true
         }
@@ -172,13 +172,13 @@ final class ReporterState: Sendable {
 
     private func waitForDelivery(_ limit: Duration?) async -> Bool {
         let flush = AsyncSignal()
-        let goal = state.withLock { state in
-            let goal = state.queue.flush()
-            if !state.isDone(goal) { state.flushes.append((flush, goal)) }
-            return goal
+        let generation = state.withLock { state in
+            let generation = state.batcher.flush()
+            if !state.isDone(generation) { state.flushes.append((flush, generation)) }
+            return generation
         }
         signal.signal()
-        if !state.withLock({ $0.isDone(goal) }) {
+        if !state.withLock({ $0.isDone(generation) }) {
             let now = ContinuousClock.now
             // A timer cannot hold a much longer wait.
             let end = limit.map { now + min($0, .seconds(86_400)) } ?? client.sharedState.waitLimit(now: now)
@@ -187,8 +187,8 @@ final class ReporterState: Sendable {
         let (isOver, isDelivered) = state.withLock { state in
             state.flushes.removeAll { $0.signal === flush }
             let isDelivered =
-                refusal == nil && state.queue.isSettled(goal) && state.queue.statistics.undelivered == 0
-            return (state.isDone(goal), isDelivered)
+                refusal == nil && state.batcher.isSettled(generation) && state.batcher.statistics.undelivered == 0
+            return (state.isDone(generation), isDelivered)
         }
         if !isOver, client.sharedState.isFirstFailure() {
             logger.warning(
@@ -202,14 +202,14 @@ final class ReporterState: Sendable {
 
     private func run() async {
         while true {
-            switch state.withLock({ $0.queue.next(now: .now) }) {
+            switch state.withLock({ $0.batcher.next(now: .now) }) {
             case .send(let events, let awaitsVerdicts): await send(events, awaitsVerdicts: awaitsVerdicts)
             case .readStartVerdict: await readStartVerdict()
             case .wait(let moment): await signal.wait(until: moment)
             case .stop:
                 let dropped = state.withLock { state in
                     state.isStopped = true
-                    return state.queue.statistics.undelivered
+                    return state.batcher.statistics.undelivered
                 }
                 if dropped > 0 {
                     logger.error(
@@ -227,7 +227,7 @@ final class ReporterState: Sendable {
         do throws(LedgerClientError) {
             let result = try await client.append(events, to: job, awaitsVerdicts: awaitsVerdicts)
             client.sharedState.recordResponse()
-            state.withLock { $0.queue.delivered(result, now: .now) }
+            state.withLock { $0.batcher.delivered(result, now: .now) }
         } catch {
             recordFailure(error)
         }
@@ -239,7 +239,7 @@ final class ReporterState: Sendable {
     ///
     /// It reads one event by its sequence, however long the history is.
     private func readStartVerdict() async {
-        guard let sequence = state.withLock({ $0.queue.startSequence }) else { return }
+        guard let sequence = state.withLock({ $0.batcher.startSequence }) else { return }
         var search = EventSearch()
         search.after = sequence - 1
         search.limit = 1
@@ -247,17 +247,17 @@ final class ReporterState: Sendable {
         do throws(LedgerClientError) {
             let event = try await client.events(of: job, search).events.first
             state.withLock {
-                $0.queue.verdictRead(event?.event.sequence == sequence ? event?.verdict : nil, now: .now)
+                $0.batcher.verdictRead(event?.event.sequence == sequence ? event?.verdict : nil, now: .now)
             }
         } catch {
-            state.withLock { $0.queue.verdictFailed(now: .now) }
+            state.withLock { $0.batcher.verdictFailed(now: .now) }
         }
         notifyIfSuperseded(wasSuperseded)
     }
 
     private func recordFailure(_ error: LedgerClientError) {
         let (result, isFirstLoss) = state.withLock { state in
-            let result = state.queue.failed(error, now: .now, chance: .random(in: 0...1))
+            let result = state.batcher.failed(error, now: .now, chance: .random(in: 0...1))
             defer { state.hasLoggedRefusal = state.hasLoggedRefusal || result == .dropped }
             return (result, result == .dropped && !state.hasLoggedRefusal)
         }
@@ -274,9 +274,9 @@ final class ReporterState: Sendable {
         Task(name: "ledger-superseded") { onSuperseded() }
     }
 
-    /// Wakes the calls of `flush` that have reached their goals.
+    /// Wakes the calls of `flush` with settled generations.
     private func wakeFlushes() {
-        let done = state.withLock { state in state.flushes.filter { state.isDone($0.goal) } }
+        let done = state.withLock { state in state.flushes.filter { state.isDone($0.generation) } }
         for flush in done { flush.signal.signal() }
     }
 }

@@ -2,7 +2,7 @@
 ///
 /// Every commit is judged by this type only. It is acknowledged only if PostgreSQL reported success and no warning that
 /// its synchronous standbys are missing.
-enum CommitProof {
+enum CommitOutcome {
     /// Durable, also on the standbys if PostgreSQL waits for any.
     case committed
     /// Committed on this server only; a failover may lose it.

@@ -1,8 +1,8 @@
-/// The executions of one task, which determine the verdicts of its events.
+/// Classifies the events of one task by the task's executions.
 ///
 /// The fold decides once, on arrival, which events are discarded. Whether the others count follows from the executions
 /// alone, so no verdict need ever be stored or changed.
-public struct TaskHistory: Sendable {
+public struct ExecutionClassifier: Sendable {
     /// The classification of an event that was not discarded.
     public struct Classification: Hashable, Sendable {
         /// The execution that the event belongs to.
@@ -23,7 +23,7 @@ public struct TaskHistory: Sendable {
     private let byAttempt: [Int32: Int]
     private let bySequence: [Int64: Int]
 
-    /// Creates the history of these executions, which must all be of one task.
+    /// Creates a classifier from the executions of one task.
     public init(_ executions: [Execution]) {
         let ordered = executions.sorted { $0.sequence < $1.sequence }
         var lastPositions: [Int] = []

@@ -4,10 +4,10 @@ internal import PQ
 
 /// Folds jobs in memory and checks whether their live projections are equal.
 ///
-/// It stores nothing. Nearly all live projections are equal, and then no more work is needed. Jobs that differ, cannot
-/// be read or do not fit into memory are not returned: ``ReplayBuilder`` builds and stores them, and
-/// ``ReplayComparison`` names the differences.
-struct ReplayVerification: Sendable {
+/// Nearly all live projections are equal, and then nothing needs to be stored for a comparison. For jobs that differ,
+/// cannot be read or do not fit into memory, nothing is called: ``ReplayBuilder`` builds and stores them, and
+/// ``StoredComparison`` names the differences.
+struct InMemoryVerification: Sendable {
     let pool: Pool
     let settings: ReplaySettings
     let largeJobLock: LargeJobLock
@@ -26,37 +26,43 @@ struct ReplayVerification: Sendable {
 
     /// Folds and compares the jobs.
     ///
+    /// Jobs that do not fit into memory together are verified in parts.
+    ///
     /// - Parameters:
-    ///   - store: Receives the matching jobs that are not returned: a large job before the next one is folded, and
-    ///     parts of the jobs if they do not fit into memory together.
-    ///   - onProgress: Called with the number of folded events of a large job; some may be counted more than once.
-    /// - Returns: The jobs with equal live projections, with their complete states.
-    func run(
-        _ jobs: [ReplayCheckpoints.Job], storingParts store: ([StateChanges.JobChanges]) async throws -> Void,
-        _ onProgress: (Int64) async throws -> Void = { _ in }
-    ) async throws -> [StateChanges.JobChanges] {
+    ///   - onMatch: Receives the jobs with equal live projections, with their complete states. It is called for each
+    ///     part, and for a large job before the next one is folded.
+    ///   - onProgress: Called with the sequence up to which a job that is folded alone has been read.
+    func verify(
+        _ jobs: [ReplayCheckpoints.Job], onMatch: ([StateChanges.JobChanges]) async throws -> Void,
+        onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
+    ) async throws {
         do {
-            return try await run(jobs, bytesMax: settings.bytesInMemoryMax, onProgress)
+            try await onMatch(try await matches(among: jobs, bytesMax: settings.bytesInMemoryMax, onProgress))
         } catch is MemoryLimitExceeded where jobs.count == 1 {
-            try await largeJobLock.withLargeJob {
-                let equal: [StateChanges.JobChanges]
-                do {
-                    equal = try await run(jobs, bytesMax: settings.largeJobBytesMax, onProgress)
-                } catch  where Self.isCausedByJobs(error) {
-                    equal = []
-                }
-                try await store(equal)
-            }
-            return []
-        } catch  where Self.isCausedByJobs(error) {
-            guard jobs.count > 1 else { return [] }
-            // They do not fit together, or one of them fails. The others are found without it.
+            try await largeJobLock.withLargeJob { try await verifyAlone(jobs, onMatch, onProgress) }
+        } catch  where Self.isCausedByJobs(error) && jobs.count > 1 {
+            // The halves are verified separately, until a job that is too large or that fails is alone.
             let half = jobs.count / 2
             for part in [jobs[..<half], jobs[half...]] {
-                try await store(try await run(Array(part), storingParts: store, onProgress))
+                try await verify(Array(part), onMatch: onMatch, onProgress: onProgress)
             }
-            return []
+        } catch  where Self.isCausedByJobs(error) {
+            // The job is left to the builder.
         }
+    }
+
+    /// Verifies one job that exceeds the usual memory limit.
+    private func verifyAlone(
+        _ job: [ReplayCheckpoints.Job], _ onMatch: ([StateChanges.JobChanges]) async throws -> Void,
+        _ onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
+    ) async throws {
+        let matching: [StateChanges.JobChanges]
+        do {
+            matching = try await matches(among: job, bytesMax: settings.largeJobBytesMax, onProgress)
+        } catch  where Self.isCausedByJobs(error) {
+            return
+        }
+        try await onMatch(matching)
     }
 
     /// Returns whether the jobs caused a failure, and not the database.
@@ -70,21 +76,21 @@ struct ReplayVerification: Sendable {
 
     /// The planner settings for reading the events of many jobs.
     ///
-    /// PostgreSQL expects a few events of each job. It would rather find them page by page and sort them job by job
-    /// than read them in the order of their index, which takes half the time. Compiling a statement that reads a few
-    /// columns costs more than it saves.
+    /// The planner expects a few events of each job, and chooses a bitmap scan with a sort. Reading them in the order
+    /// of their index takes half the time. JIT compilation costs more than it saves.
     private static let planning = Query(
         """
         select set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
             set_config('jit', 'off', true)
         """)
 
-    /// Folds and compares the jobs in one view of the database.
+    /// Returns those of the jobs that have equal live projections.
     ///
-    /// In this view, a live projection and the events that it was folded from match. Nothing needs to be locked, and
-    /// later events are not visible.
-    private func run(
-        _ jobs: [ReplayCheckpoints.Job], bytesMax: Int, _ onProgress: (Int64) async throws -> Void
+    /// It folds and compares them in one view of the database. In this view, a live projection and the events that it
+    /// was folded from match. Nothing needs to be locked, and later events are not visible.
+    private func matches(
+        among jobs: [ReplayCheckpoints.Job], bytesMax: Int,
+        _ onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
     ) async throws -> [StateChanges.JobChanges] {
         try await pool.withTransaction(isolation: .repeatableRead, readOnly: true, deadline: .seconds(300)) {
             transaction in
@@ -99,13 +105,13 @@ struct ReplayVerification: Sendable {
             }
             guard bytes <= bytesMax else { throw MemoryLimitExceeded() }
             let folded = try await fold(candidates, bytesMax: bytesMax, &transaction, onProgress)
-            var comparison = ReplayRowComparison(candidates: candidates, folded: folded)
+            var comparison = InMemoryComparison(candidates: candidates, folded: folded)
             try await comparison.compare(&transaction)
-            return zip(candidates, folded).enumerated().compactMap { number, side in
-                guard comparison.isEqual[number] else { return nil }
+            return candidates.indices.filter { comparison.isEqual[$0] }.map { index in
+                let (job, changes) = (candidates[index].job, folded[index])
                 return StateChanges.JobChanges(
-                    job: side.0.job.id, projection: side.0.job.projection, previousSequence: 0, changes: side.1,
-                    eventCount: Int(side.1.progress.sequence))
+                    job: job.id, projection: job.projection, previousSequence: 0, changes: changes,
+                    eventCount: Int(changes.progress.sequence))
             }
         }
     }
@@ -143,7 +149,7 @@ struct ReplayVerification: Sendable {
 
     private func fold(
         _ candidates: [Candidate], bytesMax: Int, _ transaction: inout Transaction,
-        _ onProgress: (Int64) async throws -> Void
+        _ onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
     ) async throws -> [FoldChanges] {
         let folding = Folding(jobs: candidates.count, bytesMax: bytesMax)
         if candidates.count == 1, let candidate = candidates.first {
@@ -152,8 +158,9 @@ struct ReplayVerification: Sendable {
                 let partEnd = min(candidate.progress.sequence, position + Int64(settings.eventsPerStoreMax))
                 let part = EventCursor.Part(candidate.job.id, after: position, through: partEnd)
                 try await EventCursor.read([part], in: &transaction, folding.apply)
-                if partEnd < candidate.progress.sequence { try await onProgress(partEnd - position) }
                 position = partEnd
+                // The caller reports the last part with the job.
+                if position < candidate.progress.sequence { try await onProgress(candidate.job, position) }
             }
         } else {
             let parts = candidates.map { EventCursor.Part($0.job.id, after: 0, through: $0.progress.sequence) }
@@ -175,8 +182,8 @@ struct ReplayVerification: Sendable {
             self.bytesMax = bytesMax
         }
 
-        func apply(_ job: Int, _ event: Event) throws {
-            while folded.count < job { try finishJob() }
+        func apply(_ jobIndex: Int, _ event: Event) throws {
+            while folded.count < jobIndex { try finishJob() }
             try fold.apply(event)
             // Checked every 256 events, because an event adds a few hundred bytes.
             if event.sequence & 0xFF == 0, foldedBytes + fold.memoryEstimate > bytesMax { throw MemoryLimitExceeded() }

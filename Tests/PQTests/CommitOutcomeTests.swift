@@ -3,7 +3,7 @@ import Testing
 @testable import PQ
 
 @Suite("Commit proofs")
-struct CommitProofTests {
+struct CommitOutcomeTests {
     private static func failure(_ state: String, severity: String = "ERROR") -> PQError {
         PQError(
             .server, "refused", sqlState: SQLState(rawValue: state),
@@ -15,29 +15,29 @@ struct CommitProofTests {
 
     @Test("only a success without a warning proves a commit")
     func committed() {
-        #expect(CommitProof(failure: nil, loss: nil, replicationWarning: nil).error == nil)
-        let local = CommitProof(failure: nil, loss: nil, replicationWarning: Self.warning).error
+        #expect(CommitOutcome(failure: nil, loss: nil, replicationWarning: nil).error == nil)
+        let local = CommitOutcome(failure: nil, loss: nil, replicationWarning: Self.warning).error
         #expect(local?.code == .notReplicated)
         #expect(local?.isOutcomeUnknown == true)
         #expect(local?.isRetrySafe == false)
-        #expect(CommitProof(failure: nil, loss: Self.loss, replicationWarning: nil).error?.isOutcomeUnknown == true)
+        #expect(CommitOutcome(failure: nil, loss: Self.loss, replicationWarning: nil).error?.isOutcomeUnknown == true)
     }
 
     @Test("a statement's error refutes the commit, unless it ends the session or has class 08")
     func refused() {
         for state in ["23505", "57014", "40001", "53100"] {
-            let error = CommitProof(failure: Self.failure(state), loss: nil, replicationWarning: nil).error
+            let error = CommitOutcome(failure: Self.failure(state), loss: nil, replicationWarning: nil).error
             #expect(error?.isOutcomeUnknown == false, "\(state)")
         }
         // Class 08 sent by the server: a pooler or a coordinator has lost the server that commits.
         for state in ["08006", "08003", "08P01", "08000"] {
-            let error = CommitProof(failure: Self.failure(state), loss: nil, replicationWarning: nil).error
+            let error = CommitOutcome(failure: Self.failure(state), loss: nil, replicationWarning: nil).error
             #expect(error?.isOutcomeUnknown == true && error?.isRetrySafe == false, "\(state)")
         }
-        let ended = CommitProof(
+        let ended = CommitOutcome(
             failure: Self.failure("57P01", severity: "FATAL"), loss: nil, replicationWarning: nil)
         #expect(ended.error?.isOutcomeUnknown == true)
-        let warned = CommitProof(failure: Self.failure("57014"), loss: nil, replicationWarning: Self.warning)
+        let warned = CommitOutcome(failure: Self.failure("57014"), loss: nil, replicationWarning: Self.warning)
         #expect(warned.error?.isOutcomeUnknown == true)
     }
 

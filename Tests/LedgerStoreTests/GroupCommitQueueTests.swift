@@ -5,17 +5,17 @@ import Testing
 @testable import LedgerStore
 
 @Suite("The queue of appends")
-struct AppendQueueTests {
+struct GroupCommitQueueTests {
     /// A queue that can be changed within an expectation.
     private final class Queue {
-        private var queue: AppendQueue
+        private var queue: GroupCommitQueue
 
-        init(limits: AppendQueue.Limits = AppendQueue.Limits()) { queue = AppendQueue(limits: limits) }
+        init(limits: GroupCommitQueue.Limits = GroupCommitQueue.Limits()) { queue = GroupCommitQueue(limits: limits) }
 
         var pendingEvents: Int { queue.pendingEvents }
         var hasEnded: Bool { queue.hasEnded }
 
-        func add(_ append: PendingAppend, now: ContinuousClock.Instant) -> AppendQueue.Admission {
+        func add(_ append: PendingAppend, now: ContinuousClock.Instant) -> GroupCommitQueue.Admission {
             queue.add(append, now: now)
         }
         func reserveWriter(now: ContinuousClock.Instant) -> Bool { queue.reserveWriter(now: now) }
@@ -50,11 +50,11 @@ struct AppendQueueTests {
         appends.flatMap { $0.request.parts.map(\.job) }
     }
 
-    private static func reserveWriter(_ admission: AppendQueue.Admission) -> Bool {
+    private static func reserveWriter(_ admission: GroupCommitQueue.Admission) -> Bool {
         if case .startWriter = admission { true } else { false }
     }
 
-    private static func isQueued(_ admission: AppendQueue.Admission) -> Bool {
+    private static func isQueued(_ admission: GroupCommitQueue.Admission) -> Bool {
         if case .queued = admission { true } else { false }
     }
 

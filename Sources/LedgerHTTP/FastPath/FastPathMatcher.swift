@@ -4,7 +4,7 @@ internal import LedgerWire
 internal import NIOHTTP1
 
 /// The routes that have a fast path, and the rules by which a request may take it.
-struct FastPathTable: Sendable {
+struct FastPathMatcher: Sendable {
     /// A route with its fast path.
     struct Row: Sendable {
         let route: Route

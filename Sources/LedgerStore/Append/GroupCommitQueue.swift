@@ -8,7 +8,7 @@ internal import Ledger
 ///
 /// Usually one group is in flight, because each event costs less in a larger group. A second one starts if enough
 /// events wait for a group of their own, or if a group in flight has stalled, for example behind another server's lock.
-struct AppendQueue {
+struct GroupCommitQueue {
     /// The limits of a queue.
     struct Limits {
         /// The maximum number of events that wait or are in flight.

@@ -2,8 +2,8 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// The statements that compare stored projections part by part.
-enum ReplayComparison {
+/// The statements that compare a stored projection with the live one.
+enum StoredComparison {
     /// Maximum number of stored differences of one job; all are counted.
     private static let differencesMax: Int32 = 100
 

@@ -1,17 +1,20 @@
 import Ledger
 
-/// The unsent reports of one execution, and the decision which to send when.
+/// Batches the reports of one execution, and decides when to send them.
 ///
-/// It decides and performs no input or output. The increments of a label are added up until they are sent; memory is
-/// therefore bounded by the number of labels, however much a task reports and however long the ledger is unreachable.
-/// A batch is frozen with its report numbers and repeated unchanged until it has a response, so a lost response makes
-/// nothing count twice.
-struct ReportQueue: Sendable {
+/// It performs no input or output. The increments of a label are added up until they are batched; memory is therefore
+/// bounded by the number of labels, however much a task reports and however long the ledger is unreachable. A batch is
+/// frozen with its report numbers and repeated unchanged until it has a response, so a lost response makes nothing
+/// count twice.
+///
+/// A generation is everything that is pending at one moment. It is batched when none of it is left outside of a batch,
+/// and settled when its batches are delivered or abandoned. A flush waits until its generation is settled.
+struct ReportBatcher: Sendable {
     /// The next action.
     enum Step: Sendable {
         /// Send these events; with `awaitsVerdicts`, request their verdicts.
         ///
-        /// The verdicts show a zombie that its execution is superseded.
+        /// The verdicts show whether the execution is superseded, although it still runs.
         case send([EventDraft], awaitsVerdicts: Bool)
         /// Read the verdict of the event that started the execution.
         case readStartVerdict
@@ -21,7 +24,7 @@ struct ReportQueue: Sendable {
         case stop
     }
 
-    /// The fate of a batch after a request that failed.
+    /// The handling of a batch after a request that failed.
     enum FailureResult: Hashable, Sendable {
         /// It is sent again after a pause.
         case retried
@@ -61,10 +64,8 @@ struct ReportQueue: Sendable {
     private struct Batch {
         var events: [EventDraft]
         let awaitsVerdicts: Bool
-        /// The value of ``ReportQueue/drains`` that this batch completes.
-        ///
-        /// It is nil if another part of the same value follows.
-        var drains: Int?
+        /// The generation of which this is the last batch; nil if another one follows.
+        var completesGeneration: Int?
         /// Whether its events may have been sent before.
         var isResent = false
     }
@@ -72,7 +73,7 @@ struct ReportQueue: Sendable {
     private enum Ending {
         case open
         case requested(ExecutionOutcome)
-        case sent
+        case batched
     }
 
     private let reference: ExecutionReference
@@ -83,7 +84,7 @@ struct ReportQueue: Sendable {
     /// The ledger shows indicators in the order in which events first name them.
     private var pendingSlots: [Int] = []
     private var pendingSince: ContinuousClock.Instant?
-    private var isStartSent = false
+    private var isStartBatched = false
     private var ending = Ending.open
     private var endedAt: ContinuousClock.Instant?
     private var nextReport: Int64 = 1
@@ -94,17 +95,18 @@ struct ReportQueue: Sendable {
     /// The most events in a batch.
     ///
     /// It is smaller after the server or a proxy refused a larger batch.
-    private var eventsMax = ReportQueue.eventsPerBatchMax
-    /// The number of times that a batch took everything that was pending.
-    private var drains = 0
-    /// The value of `drains` at the last batch that was delivered or abandoned.
-    private var settledDrains = 0
-    /// The highest value of `drains` that a flush waits for.
-    private var flushGoal = 0
+    private var eventsMax = ReportBatcher.eventsPerBatchMax
+    /// The last generation that is batched.
+    private var batchedGeneration = 0
+    /// The last generation that is settled.
+    private var settledGeneration = 0
+    /// The last generation that a flush waits for.
+    private var flushGeneration = 0
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
     /// The end of the pause that the ledger asked for, `retryAt` at most.
     private var requestedRetryAt: ContinuousClock.Instant?
+    /// Whether the next batch is sent at once, as at the start and at the end.
     private var isUrgent = true
     private var nextVerdictAt: ContinuousClock.Instant?
     private(set) var startSequence: Int64?
@@ -158,21 +160,19 @@ struct ReportQueue: Sendable {
         counts.dropped &+= 1
     }
 
-    /// Makes everything reported so far due, and returns the goal to wait for.
-    ///
-    /// Later reports are not part of the goal.
+    /// Makes everything reported so far due, and returns its generation.
     mutating func flush() -> Int {
-        let goal = hasUnbatched ? drains + 1 : drains
-        flushGoal = max(flushGoal, goal)
-        return goal
+        let generation = hasUnbatched ? batchedGeneration + 1 : batchedGeneration
+        flushGeneration = max(flushGeneration, generation)
+        return generation
     }
 
-    /// Whether the reports of a flush are delivered or abandoned.
-    func isSettled(_ goal: Int) -> Bool { isSettled || settledDrains >= goal }
+    /// Whether the reports of a generation are delivered or abandoned.
+    func isSettled(_ generation: Int) -> Bool { isEmpty || settledGeneration >= generation }
 
     /// Ends the execution, and returns false if it had ended already.
     ///
-    /// One request follows at once, whatever the queue's own pause: the process may end soon. A pause that the ledger
+    /// One request follows at once, whatever the batcher's own pause: the process may end soon. A pause that the ledger
     /// asked for remains.
     @discardableResult
     mutating func end(_ outcome: ExecutionOutcome, now: ContinuousClock.Instant) -> Bool {
@@ -191,25 +191,29 @@ struct ReportQueue: Sendable {
     /// Whether the execution has ended, so that reports are no longer accepted.
     var hasEnded: Bool { endedAt != nil }
 
-    /// Whether all accepted reports are delivered or given up.
-    var isSettled: Bool { batches.isEmpty && !hasUnbatched }
+    /// Whether all accepted reports are delivered or abandoned.
+    var isEmpty: Bool { batches.isEmpty && !hasUnbatched }
 
     /// Whether something is pending that is in no batch yet.
     private var hasUnbatched: Bool {
         if case .requested = ending { return true }
-        return pendingSince != nil || !isStartSent
+        return pendingSince != nil || !isStartBatched
     }
 
     /// The number of events that the ledger has not recorded yet.
     private var pendingEvents: UInt64 {
         var count = batches.reduce(pendingSlots.count) { $0 + $1.events.count }
-        if !isStartSent { count += 1 }
+        if !isStartBatched { count += 1 }
         if case .requested = ending { count += 1 }
         return UInt64(count)
     }
 
     // MARK: Sending
 
+    /// Returns the next step.
+    ///
+    /// In this order: give up, wait for the end of a pause, send the frozen batch, freeze and send a new one, find out
+    /// whether the execution is superseded, wait.
     mutating func next(now: ContinuousClock.Instant) -> Step {
         if let endedAt, endedAt.duration(to: now) >= Self.deliveryTimeAfterEnd { giveUp() }
         if isGivenUp { return .stop }
@@ -217,15 +221,15 @@ struct ReportQueue: Sendable {
             return .wait(until: endedAt.map { min(retryAt, $0 + Self.deliveryTimeAfterEnd) } ?? retryAt)
         }
         if let batch = batches.first { return .send(batch.events, awaitsVerdicts: batch.awaitsVerdicts) }
-        if isSettled {
-            if case .sent = ending { return .stop }
-        } else {
-            let due = isUrgent || flushGoal > drains ? now : (pendingSince ?? now) + Self.delayMax
+        if hasUnbatched {
+            let isDue = isUrgent || flushGeneration > batchedGeneration
+            let due = isDue ? now : (pendingSince ?? now) + Self.delayMax
             guard due <= now else { return .wait(until: due) }
             let made = makeBatch(now)
             batches = [made]
             return .send(made.events, awaitsVerdicts: made.awaitsVerdicts)
         }
+        if case .batched = ending { return .stop }
         isUrgent = false
         guard !isSuperseded, startSequence != nil, let nextVerdictAt else { return .wait(until: nil) }
         return nextVerdictAt <= now ? .readStartVerdict : .wait(until: nextVerdictAt)
@@ -233,8 +237,8 @@ struct ReportQueue: Sendable {
 
     private mutating func makeBatch(_ now: ContinuousClock.Instant) -> Batch {
         var events: [EventDraft] = []
-        if !isStartSent { events.append(EventDraft(.executionStarted(reference))) }
-        isStartSent = true
+        if !isStartBatched { events.append(EventDraft(.executionStarted(reference))) }
+        isStartBatched = true
         while let slot = pendingSlots.first, events.count < eventsMax {
             events.append(EventDraft(.progress(takeReport(slot))))
             if !counters[slot].isPending { pendingSlots.removeFirst() }
@@ -243,7 +247,7 @@ struct ReportQueue: Sendable {
         if case .requested(let outcome) = ending, !isLeftOver {
             if events.count < eventsMax {
                 events.append(EventDraft(.executionFinished(reference, outcome)))
-                ending = .sent
+                ending = .batched
             } else {
                 isLeftOver = true
             }
@@ -251,11 +255,11 @@ struct ReportQueue: Sendable {
         if !isLeftOver {
             pendingSince = nil
             isUrgent = false
-            drains += 1
+            batchedGeneration += 1
         }
         return Batch(
             events: events, awaitsVerdicts: !isSuperseded && (nextVerdictAt.map { $0 <= now } ?? true),
-            drains: isLeftOver ? nil : drains)
+            completesGeneration: isLeftOver ? nil : batchedGeneration)
     }
 
     /// Takes as much from a counter as one event can carry.
@@ -276,7 +280,7 @@ struct ReportQueue: Sendable {
     /// Records that the ledger has recorded the batch.
     mutating func delivered(_ result: Appended, now: ContinuousClock.Instant) {
         guard let sent = batches.first else { return }
-        settle()
+        removeFirstBatch()
         counts.lastError = nil
         if startSequence == nil { startSequence = result.sequences.lowerBound }
         if sent.awaitsVerdicts { nextVerdictAt = now + Self.verdictInterval }
@@ -342,7 +346,7 @@ struct ReportQueue: Sendable {
         var (first, second) = (whole, whole)
         let middle = whole.events.count / 2
         first.events = Array(whole.events[..<middle])
-        first.drains = nil
+        first.completesGeneration = nil
         second.events = Array(whole.events[middle...])
         first.isResent = true
         second.isResent = true
@@ -358,7 +362,7 @@ struct ReportQueue: Sendable {
         counts.dropped &+= UInt64(positions.count)
         let kept = refused.events.indices.filter { !positions.contains($0) }
         guard !kept.isEmpty else {
-            settle()
+            removeFirstBatch()
             return .dropped
         }
         batches[0].events = kept.map { refused.events[$0] }
@@ -367,8 +371,8 @@ struct ReportQueue: Sendable {
     }
 
     /// Removes the batch in flight, which is recorded or dropped.
-    private mutating func settle() {
-        if let drains = batches.removeFirst().drains { settledDrains = drains }
+    private mutating func removeFirstBatch() {
+        if let generation = batches.removeFirst().completesGeneration { settledGeneration = generation }
         clearPause()
     }
 
@@ -404,7 +408,7 @@ struct ReportQueue: Sendable {
         batches = []
         pendingSlots = []
         pendingSince = nil
-        isStartSent = true
-        ending = .sent
+        isStartBatched = true
+        ending = .batched
     }
 }
