@@ -106,15 +106,14 @@ struct ReplayVerificationTests {
             settings.bytesInMemoryMax = 0
             let check = InMemoryVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
             var stored: [[JobID]] = []
-            let rest = try await check.run(jobs) { equal in
-                guard !equal.isEmpty else { return }
+            try await check.verify(jobs) { equal in
                 stored.append(equal.map(\.job))
                 let turn = Task { try await largeJobLock.withLargeJob {} }
                 turn.cancel()
                 await #expect(throws: CancellationError.self) { try await turn.value }
+            } onProgress: { _, _ in
             }
             #expect(stored == jobs.map { [$0.id] })
-            #expect(rest.isEmpty)
             // Some of the jobs fit together, but all of them do not.
             var sizes: Set<Int> = []
             for bytes in stride(from: 10_000, to: 100_000, by: 10_000) {
@@ -122,17 +121,22 @@ struct ReplayVerificationTests {
                 var found: [JobID] = []
                 let divided = InMemoryVerification(
                     pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
-                let equal = try await divided.run(jobs) { equal in
+                try await divided.verify(jobs) { equal in
                     sizes.insert(equal.count)
                     found += equal.map(\.job)
+                } onProgress: { _, _ in
                 }
-                #expect(found + equal.map(\.job) == jobs.map(\.id))
+                #expect(found == jobs.map(\.id))
             }
             #expect(sizes.contains(2) || sizes.contains(3))
             settings.bytesInMemoryMax = ReplaySettings().bytesInMemoryMax
             let together = InMemoryVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
-            let equal = try await together.run(jobs) { _ in Issue.record("none of them is large") }
-            #expect(Set(equal.map(\.job)) == Set(jobs.map(\.id)))
+            var groups: [[JobID]] = []
+            try await together.verify(jobs) {
+                groups.append($0.map(\.job))
+            } onProgress: { _, _ in
+            }
+            #expect(groups == [jobs.map(\.id)])
         }
     }
 }

@@ -30,14 +30,15 @@ struct InMemoryVerification: Sendable {
     ///
     /// - Parameters:
     ///   - onMatch: Receives the jobs with equal live projections, with their complete states. It is called for each
-    ///     part, and for a large job before the next one is folded.
+    ///     part with such jobs, and for a large job before the next one is folded.
     ///   - onProgress: Called with the sequence up to which a job that is folded alone has been read.
     func verify(
         _ jobs: [ReplayCheckpoints.Job], onMatch: ([StateChanges.JobChanges]) async throws -> Void,
         onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
     ) async throws {
         do {
-            try await onMatch(try await matches(among: jobs, bytesMax: settings.bytesInMemoryMax, onProgress))
+            let matching = try await matches(among: jobs, bytesMax: settings.bytesInMemoryMax, onProgress)
+            if !matching.isEmpty { try await onMatch(matching) }
         } catch is MemoryLimitExceeded where jobs.count == 1 {
             try await largeJobLock.withLargeJob { try await verifyAlone(jobs, onMatch, onProgress) }
         } catch  where Self.isCausedByJobs(error) && jobs.count > 1 {
@@ -62,7 +63,7 @@ struct InMemoryVerification: Sendable {
         } catch  where Self.isCausedByJobs(error) {
             return
         }
-        try await onMatch(matching)
+        if !matching.isEmpty { try await onMatch(matching) }
     }
 
     /// Returns whether the jobs caused a failure, and not the database.
