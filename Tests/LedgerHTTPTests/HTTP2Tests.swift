@@ -127,18 +127,48 @@ struct HTTP2Tests {
         }
     }
 
-    /// Returns the types and flags of all frames that a server sends.
-    private func frames(_ client: RawClient, to sent: [UInt8]) async throws -> [[UInt8]] {
+    /// Returns all bytes that a server sends after the preface and these bytes.
+    private func bytes(_ client: RawClient, to sent: [UInt8]) async throws -> [UInt8] {
         try await client.connect().executeThenClose { inbound, outbound in
             try await outbound.write(ByteBuffer(bytes: Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + sent))
             var received: [UInt8] = []
             for try await bytes in inbound { received.append(contentsOf: bytes.readableBytesView) }
-            var frames: [[UInt8]] = []
-            while received.count >= 9 {
-                frames.append([received[3], received[4]])
-                received.removeFirst(min(received.count, 9 + Int(received[1]) << 8 + Int(received[2])))
+            return received
+        }
+    }
+
+    /// Returns the types and flags of all frames that a server sends.
+    private func frames(_ client: RawClient, to sent: [UInt8]) async throws -> [[UInt8]] {
+        var received = try await bytes(client, to: sent)
+        var frames: [[UInt8]] = []
+        while received.count >= 9 {
+            frames.append([received[3], received[4]])
+            received.removeFirst(min(received.count, 9 + Int(received[1]) << 8 + Int(received[2])))
+        }
+        return frames
+    }
+
+    @Test("a header over 16 KiB in the first request gets 431, before the settings are confirmed")
+    func firstHeader() async throws {
+        try await withServer {
+            $0.idleSeconds = 2
+        } _: { client, _ in
+            let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+            let confirmation: [UInt8] = [0, 0, 0, 4, 1, 0, 0, 0, 0]
+            let start: [UInt8] = [0x82, 0x86, 0x04, 8] + Array("/healthz".utf8) + [0x01, 9] + Array("localhost".utf8)
+            // A literal field with a value of 20,000 bytes: RFC 7541, sections 5.1 and 6.2.2.
+            let long: [UInt8] =
+                [0, 6] + Array("x-long".utf8) + [0x7F, 0xA1, 0x9B, 0x01] + Array(repeating: 0x78, count: 20_000)
+            let block = start + long
+            func frame(_ type: UInt8, _ flags: UInt8, stream: UInt8, _ payload: some Collection<UInt8>) -> [UInt8] {
+                [0, UInt8(payload.count >> 8), UInt8(payload.count & 0xFF), type, flags, 0, 0, 0, stream] + payload
             }
-            return frames
+            let request = frame(1, 1, stream: 1, block.prefix(16_000)) + frame(9, 4, stream: 1, block.dropFirst(16_000))
+            // A later request of the same connection.
+            let short = frame(1, 5, stream: 3, start)
+            let received = String(
+                decoding: try await bytes(client, to: settings + request + confirmation + short), as: UTF8.self)
+            #expect(received.contains(#""status":431"#) && received.contains(#"{"status":"ok"}"#))
         }
     }
 

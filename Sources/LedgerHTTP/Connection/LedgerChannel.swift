@@ -108,6 +108,7 @@ struct LedgerChannel: HTTPChannelHandler {
             HTTP2Setting(parameter: .maxConcurrentStreams, value: Self.streamsMax),
             HTTP2Setting(parameter: .maxHeaderListSize, value: HTTPMessageDecoder.headerBytesMax),
         ]
+        try pipeline.addHandler(EarlySettings())
         let streams = try pipeline.configureAsyncHTTP2Pipeline(
             mode: .server, streamDelegate: manager.http2StreamDelegate, configuration: configuration
         ) { stream in
