@@ -9,6 +9,9 @@ extension LedgerClient {
     // MARK: Jobs
 
     /// Creates a job, or finds the job with the same key and the same content.
+    ///
+    /// Without a key it is repeated like other requests, and creates one job. After
+    /// ``LedgerClientError/Code/outcomeUnknown``, a further call may create a second one.
     public func createJob(_ description: JobDescription) async throws(LedgerClientError) -> JobView {
         try await withOwnWrites(try await ask(.createJob(description), as: JobView.self).value)
     }

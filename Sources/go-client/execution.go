@@ -58,7 +58,7 @@ type Execution struct {
 
 // newExecution makes an execution. Job.StartExecution starts its sender.
 func newExecution(c *Client, job string, task string, settings startSettings) *Execution {
-	name := newExecutionName()
+	name := newRandomName()
 	e := &Execution{
 		client:       c,
 		key:          taskKey{job: job, task: task},
@@ -81,10 +81,10 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 	return e
 }
 
-// newExecutionName returns a unique name of 128 random bits.
+// newRandomName returns a unique name of 128 random bits, for an execution or a request.
 //
 // The client chooses it, so that a start can be repeated after a lost response and is still the same execution.
-func newExecutionName() string {
+func newRandomName() string {
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		// A missing source of randomness must not make the task fail. This name is unique on the host.

@@ -104,7 +104,7 @@ func pages[T any](
 			}
 			var body rawResponse
 			r := request{method: http.MethodGet, path: path + "?" + query.Encode(), wait: requestWait}
-			if err := c.call(ctx, r, true, &body); err != nil {
+			if err := c.call(ctx, r, &body); err != nil {
 				return item, false, err
 			}
 			var next string

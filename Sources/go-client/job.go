@@ -82,10 +82,11 @@ func (d *jobDescription) check() error {
 // CreateJob creates a job, or returns the one with the same key and content.
 //
 // The name has 1 to 200 Unicode scalars. The call waits for the ledger, and retries for 10 s while it is unreachable.
-// Without a key it is not repeated after a lost response, because that could create two jobs.
+// Without a key the retries create one job too.
 //
-// Errors: *InvalidError; ErrConflict if another job has the key; ErrUnavailable. With an error the returned job has no
-// ID and is silent, so that the program can continue with it.
+// Errors: *InvalidError; ErrConflict if another job has the key; ErrUnavailable, after which a further call without a
+// key may create a second job. With an error the returned job has no ID and is silent, so that the program can continue
+// with it.
 func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOption) (*Job, error) {
 	description := jobDescription{Name: name}
 	for _, option := range options {
@@ -106,7 +107,10 @@ func (c *Client) CreateJob(ctx context.Context, name string, options ...CreateOp
 	}
 	var snapshot Snapshot
 	r := request{method: http.MethodPost, path: "/v1/jobs", body: body, wait: requestWait}
-	if err := c.call(ctx, r, description.isKeyGiven, &snapshot); err != nil {
+	if !description.isKeyGiven {
+		r.header = map[string]string{"Idempotency-Key": newRandomName()}
+	}
+	if err := c.call(ctx, r, &snapshot); err != nil {
 		return silent, err
 	}
 	c.ownWrites.wrote(snapshot.Job, snapshot.Sequence)

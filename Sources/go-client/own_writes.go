@@ -108,13 +108,13 @@ func (j *Job) readSnapshot(ctx context.Context, query url.Values) (*Snapshot, er
 		query.Set("min_sequence", strconv.FormatInt(written, 10))
 		r := j.request("/progress", query)
 		r.isLagFinal = true
-		err := j.client.call(ctx, r, true, &snapshot)
+		err := j.client.call(ctx, r, &snapshot)
 		if err == nil || !isLag(err) {
 			return j.seen(&snapshot, err)
 		}
 		query.Del("min_sequence")
 	}
-	err := j.client.call(ctx, j.request("/progress", query), true, &snapshot)
+	err := j.client.call(ctx, j.request("/progress", query), &snapshot)
 	if err == nil && snapshot.LedgerSequence < written {
 		j.client.ownWrites.forget(j.ID)
 	}

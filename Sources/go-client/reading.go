@@ -57,7 +57,7 @@ func (j *Job) Snapshot(ctx context.Context, options ...SnapshotOption) (*Snapsho
 		return j.readSnapshot(ctx, query)
 	}
 	var snapshot Snapshot
-	err := j.client.call(ctx, j.request("/progress", query), true, &snapshot)
+	err := j.client.call(ctx, j.request("/progress", query), &snapshot)
 	if err == nil && !query.Has("at_sequence") {
 		return j.seen(&snapshot, nil)
 	}
@@ -206,7 +206,7 @@ func (j *Job) get(ctx context.Context, what string, query url.Values, into any) 
 		return ErrNotConfigured
 	}
 	j.catchUp(ctx)
-	return j.client.call(ctx, j.request(what, query), true, into)
+	return j.client.call(ctx, j.request(what, query), into)
 }
 
 func (j *Job) request(what string, query url.Values) request {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -191,8 +190,8 @@ func retryAfter(a *httpResponse) time.Duration {
 // call sends a request for a waiting caller, and decodes the response.
 //
 // It retries for 10 s while the ledger is unreachable, and takes 15 s at most in all. A refused token is an error at
-// once. A request that is not repeatable is retried only if no connection was made.
-func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into any) error {
+// once. The request must be safe to repeat.
+func (c *Client) call(ctx context.Context, r request, into any) error {
 	// A single try that hangs may take the whole time.
 	caller := orBackground(ctx)
 	ctx, cancel := context.WithTimeout(caller, requestWait)
@@ -217,7 +216,7 @@ func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into an
 			return cause
 		}
 		pause := backoff(tries, randomFraction()) + retryAfter(a)
-		isFinal := isAuthenticationFailure(a) || !isRepeatable && !isConnectFailure(err) || time.Since(began)+pause > callRetryMax
+		isFinal := isAuthenticationFailure(a) || time.Since(began)+pause > callRetryMax
 		if !isFinal {
 			isFinal = !sleep(ctx, pause)
 		}
@@ -238,12 +237,6 @@ func (c *Client) call(ctx context.Context, r request, isRepeatable bool, into an
 // A waiting caller gets this error at once.
 func isAuthenticationFailure(a *httpResponse) bool {
 	return a != nil && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden)
-}
-
-// isConnectFailure reports whether the request failed before anything was sent.
-func isConnectFailure(err error) bool {
-	var operation *net.OpError
-	return errors.As(err, &operation) && operation.Op == "dial"
 }
 
 // sleep pauses, and returns false if the context ended first.

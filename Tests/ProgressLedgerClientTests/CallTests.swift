@@ -61,6 +61,42 @@ struct CallTests {
         #expect(created.snapshot.indicators[0].label == nil)
     }
 
+    @Test("a creation without a key is repeated with its own Idempotency-Key")
+    func creationsAreRepeated() async throws {
+        try await ScriptedServer.with(.drop, .respond(502), .respond(201, jobText), .respond(201, jobText)) { server in
+            let client = try LedgerClient(url: server.url)
+            #expect(try await client.createJob(JobDescription(name: "n")).id == job)
+            _ = try await client.createJob(JobDescription(name: "n"))
+            let keys = server.requests.map { $0.headers["idempotency-key"] }
+            #expect(keys[0].count == 1 && keys[0][0].utf8.count == 32)
+            #expect(keys[0] == keys[1] && keys[1] == keys[2] && keys[2] != keys[3])
+        }
+        let (keyed, _) = try await exchange(.respond(201, jobText)) {
+            try await $0.createJob(JobDescription(name: "n", key: "k"))
+        }
+        #expect(keyed.headers["idempotency-key"].isEmpty)
+    }
+
+    @Test("the outcome of a creation stays unknown if only its repetition was refused")
+    func creationsStayUnknown() async throws {
+        let busy = ScriptedServer.Reaction.respond(
+            503, #"{"title":"Overloaded","status":503,"detail":""}"#,
+            headers: [("content-type", "application/problem+json")])
+        var settings = LedgerClient.Settings()
+        settings.patience = .seconds(4)
+        for (first, code) in [
+            (ScriptedServer.Reaction.drop, LedgerClientError.Code.outcomeUnknown), (busy, .unavailable),
+        ] {
+            try await ScriptedServer.run([first] + Array(repeating: busy, count: 100)) { server in
+                let client = try LedgerClient(url: server.url, settings: settings)
+                let error = await #expect(throws: LedgerClientError.self) {
+                    try await client.createJob(JobDescription(name: "n"))
+                }
+                #expect(error?.code == code && server.requests.count > 1)
+            }
+        }
+    }
+
     @Test("one event is written as an object, several events as an array")
     func eventsAreWritten() async throws {
         let reference = ExecutionReference(task: "t", execution: "e", attempt: 2)

@@ -57,16 +57,30 @@ BUSY = {"title": "Overloaded", "status": 503}
 
 
 @pytest.mark.parametrize("failure", [*map(whole, (408, 502, 503, 504)), whole(503, UNKNOWN, **PROBLEM)])
-def test_a_creation_that_may_have_been_done_is_repeated_only_with_a_key(failure: Play) -> None:
+def test_a_creation_that_may_have_been_done_is_repeated_with_the_same_key(failure: Play) -> None:
     settings = Settings(pause_seconds_min=0.01)
-    server = ScriptedServer(failure, whole(201, snapshot(1)))
+    for key in (None, "k"):
+        server = ScriptedServer(failure, whole(201, snapshot(1)))
+        Client(server.url, settings=settings).jobs.create("n", key=key)
+        first, second = (headers.get("idempotency-key") for _, headers in server.requests)
+        assert first == second
+        assert (first is None) == (key is not None)
+        server.close()
+
+
+@pytest.mark.parametrize("failure", [*map(whole, (408, 502, 503, 504)), whole(503, UNKNOWN, **PROBLEM)])
+def test_the_outcome_of_a_creation_stays_unknown_if_only_its_repetition_was_refused(failure: Play) -> None:
+    settings = Settings(pause_seconds_min=0.2, patience_seconds=0.5)
+    busy = whole(503, BUSY, **PROBLEM)
+    server = ScriptedServer(failure, *[busy] * 10)
     with pytest.raises(OutcomeUnknownError):
         Client(server.url, settings=settings).jobs.create("n")
-    assert len(server.requests) == 1
+    assert len(server.requests) > 1
     server.close()
-    server = ScriptedServer(failure, whole(201, snapshot(1)))
-    Client(server.url, settings=settings).jobs.create("n", key="k")
-    assert len(server.requests) == 2
+    server = ScriptedServer(*[busy] * 10)
+    with pytest.raises(UnavailableError):
+        Client(server.url, settings=settings).jobs.create("n")
+    server.close()
 
 
 @pytest.mark.parametrize("failure", [whole(429), whole(503, BUSY, **PROBLEM)])

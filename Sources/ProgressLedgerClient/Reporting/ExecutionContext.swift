@@ -35,7 +35,7 @@ public final class ExecutionContext: Sendable {
     ) {
         self.task = task
         self.attempt = attempt
-        execution = Self.newName()
+        execution = RandomName.make()
         let reference = ExecutionReference(task: task, execution: execution, attempt: attempt)
         let reporter = ReporterState(reference, job, client, logger, onSuperseded)
         self.reporter = reporter
@@ -44,16 +44,6 @@ public final class ExecutionContext: Sendable {
 
     /// Ends the execution as failed, unless it has ended already.
     deinit { reporter?.end(.failed) }
-
-    /// Returns a unique name of 128 random bits.
-    private static func newName() -> Name {
-        var generator = SystemRandomNumberGenerator()
-        let digits = [generator.next(), generator.next()].map { bits in
-            let text = String(bits, radix: 16)
-            return String(repeating: "0", count: 16 - text.utf8.count) + text
-        }
-        return Name(digits.joined())
-    }
 
     /// Returns an indicator of the job by its label; nil is the default indicator.
     ///

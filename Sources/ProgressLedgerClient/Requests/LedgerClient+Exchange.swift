@@ -32,6 +32,7 @@ extension LedgerClient {
         let policy = RetryPolicy(patience: settings.patience)
         let begin = ContinuousClock.now
         var tries = 0
+        var isOutcomeUnknown = false
         while true {
             if let limit, limit <= .now {
                 throw LedgerClientError(.deadlineExceeded(mayHaveBeenSent: false), of: request, at: address)
@@ -50,12 +51,13 @@ extension LedgerClient {
                 error = LedgerClientError(lost, of: request, at: address)
                 failure = RetryPolicy.Failure(lost)
             }
+            isOutcomeUnknown = isOutcomeUnknown || failure.isOutcomeUnknown
             guard !request.isTriedOnce,
                 let pause = policy.pause(
                     after: failure, tries: tries, elapsed: begin.duration(to: .now),
                     isSafeToRepeat: request.isSafeToRepeat, chance: .random(in: 0..<1)),
                 limit.map({ .now + pause < $0 }) ?? true
-            else { throw error }
+            else { throw request.hasIdempotencyKey && isOutcomeUnknown ? error.withUnknownOutcome : error }
             do {
                 try await Task.sleep(for: pause)
             } catch {

@@ -9,8 +9,12 @@ extension LedgerRequest {
     package static func createJob(_ description: JobDescription) -> LedgerRequest {
         var json = JSONWriter()
         description.writeRequest(to: &json)
-        // Without a key, each request is a new job.
-        return .post("create the job", "/v1/jobs", json: json.bytes, isSafeToRepeat: description.key != nil)
+        var request = LedgerRequest.post("create the job", "/v1/jobs", json: json.bytes, isSafeToRepeat: true)
+        if description.key == nil {
+            // Without it, each repetition would be a new job.
+            request.headers.append((name: LedgerRequest.idempotencyKey, value: RandomName.make().text))
+        }
+        return request
     }
 
     package static func job(_ job: JobID) -> LedgerRequest {

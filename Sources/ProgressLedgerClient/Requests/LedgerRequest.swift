@@ -17,6 +17,14 @@ package struct LedgerRequest: Sendable {
     /// Whether a failure is final, because the caller needs the error at once.
     var isTriedOnce = false
 
+    /// The header by which the server recognises a repeated request.
+    static let idempotencyKey = "idempotency-key"
+
+    /// Whether the request has a key by which the server recognises a repetition.
+    ///
+    /// If the caller asks again, that is another request.
+    var hasIdempotencyKey: Bool { headers.contains { $0.name == Self.idempotencyKey } }
+
     /// Whether the request changes the ledger.
     var isWrite: Bool { method != .GET }
 

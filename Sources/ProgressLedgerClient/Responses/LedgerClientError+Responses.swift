@@ -53,6 +53,15 @@ extension LedgerClientError {
         }
     }
 
+    /// The error of a request with an earlier try that may have been recorded.
+    ///
+    /// That the last try was not recorded says nothing about the request.
+    var withUnknownOutcome: LedgerClientError {
+        guard isRetrySafe else { return self }
+        return LedgerClientError(
+            .outcomeUnknown, message, remedy: Code.outcomeUnknown.remedy, status: status, retryAfter: retryAfter)
+    }
+
     private init(noResponse message: String, _ request: LedgerRequest) {
         if request.isWrite {
             self.init(.outcomeUnknown, message, remedy: Code.outcomeUnknown.remedy)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Optional, TypeVar
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from . import values
 from .answers import Conservation, Contribution, HistoryPoint, JobTask, Snapshot, Started, moment
@@ -35,17 +35,22 @@ Page = tuple[list[T], Optional[str]]
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One call to the ledger. `is_repeatable`: whether it is idempotent."""
+    """One call to the ledger.
+
+    `is_repeatable`: whether its request may be sent again. `is_new_each_time`: whether another call, unlike a repeated
+    request, has another effect.
+    """
 
     request: Request
     read: Callable[[Any], T]
     is_repeatable: bool = True
+    is_new_each_time: bool = False
     accepts: tuple[int, ...] = (200, 201)
 
     def result(self, response: Response) -> T:
         """Decodes a response. Raises the error that it reports."""
         if response.status not in self.accepts:
-            raise error_of(response, self.is_repeatable)
+            raise error_of(response, self.is_repeatable and not self.is_new_each_time)
         try:
             content = json.loads(response.body) if response.body else None
             date = response_date(response.headers)
@@ -103,8 +108,8 @@ def _get(path: str, parameters: Mapping[str, Any] | None = None) -> Request:
     return Request("GET", f"{path}?{urlencode(given)}" if given else path)
 
 
-def _post(path: str, content: Any) -> Request:
-    return Request("POST", path, json.dumps(content, ensure_ascii=False).encode("utf-8"))
+def _post(path: str, content: Any, headers: Mapping[str, str] | None = None) -> Request:
+    return Request("POST", path, json.dumps(content, ensure_ascii=False).encode("utf-8"), headers or {})
 
 
 def create_job(name: str, key: str | None, tags: Mapping[str, str] | None) -> Call[Snapshot]:
@@ -113,8 +118,9 @@ def create_job(name: str, key: str | None, tags: Mapping[str, str] | None) -> Ca
         content["key"] = key
     if values.tags(tags):
         content["tags"] = values.tags(tags)
-    # Without a key, repeating it creates two jobs.
-    return Call(_post("/v1/jobs", content), Snapshot.read, is_repeatable=key is not None)
+    # Without a key, a repeated request would be a second job.
+    headers = {} if "key" in content else {"Idempotency-Key": uuid4().hex}
+    return Call(_post("/v1/jobs", content, headers), Snapshot.read, is_new_each_time=bool(headers))
 
 
 def read_job(job: str, min_sequence: int = 0) -> Call[Snapshot]:

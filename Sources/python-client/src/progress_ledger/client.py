@@ -199,7 +199,8 @@ class Jobs:
 
         `name`: 1 to 200 characters. `key`: unique in the ledger, 1 to 200 characters. `tags`: up to 50.
         Raises `ConflictError` if another job has the key, and `UnavailableError` if the ledger does not respond within
-        `Settings.patience_seconds`. With a key it is safe to repeat.
+        `Settings.patience_seconds`. Without a key it raises `OutcomeUnknownError` if a job may have been created. With
+        a key the call is safe to repeat.
         """
         call = calls.create_job(name, key, tags)
         if self._ledger.requester is None:

@@ -28,7 +28,7 @@ class Requester:
 
         Retries for `patience` or `Settings.patience_seconds`, then raises.
         """
-        began, tries = time.monotonic(), 0
+        began, tries, is_unknown = time.monotonic(), 0, False
         limit = self.settings.patience_seconds if patience is None else patience
         while True:
             tries += 1
@@ -38,11 +38,15 @@ class Requester:
             try:
                 return self._ask_once(call, seconds)
             except (UnavailableError, OutcomeUnknownError) as error:
+                is_unknown = is_unknown or isinstance(error, OutcomeUnknownError)
                 if isinstance(error, OutcomeUnknownError) and not call.is_repeatable:
                     raise
                 asked = error.retry_after if isinstance(error, UnavailableError) else None
                 wait = retry_pause(tries, asked, random.random(), self.settings)
                 if time.monotonic() + wait - began > limit:
+                    if call.is_new_each_time and is_unknown and isinstance(error, UnavailableError):
+                        # An earlier try may have been recorded.
+                        raise OutcomeUnknownError(str(error), status=error.status, errors=error.errors) from error
                     raise
                 time.sleep(wait)
 
