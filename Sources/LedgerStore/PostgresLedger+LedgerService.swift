@@ -209,7 +209,13 @@ extension PostgresLedger: LedgerService {
     ) async throws(StoreError) -> TaskPage? {
         guard let view = try await self.job(job) else { return nil }
         let sequence = try await pointInTimeFold.sequence(of: moment, job, head: view.ledgerSequence)
-        return try await pointInTimeFold.tasks(of: view, at: sequence, state: state, limit: limit, after: cursor)
+        var page = try await pointInTimeFold.tasks(of: view, at: sequence, state: state, limit: limit, after: cursor)
+        let query = ReporterLookup.query(job, page.firstEvents)
+        page.setReporters(
+            try await attempting("reading the reporters of tasks") { () throws(PQError) in
+                try ReporterLookup.reporters(try await pool.lookUp([query])[0])
+            })
+        return page
     }
 
     public func explain(

@@ -193,6 +193,8 @@ type ExecutionSummary struct {
 	// until the next one starts.
 	IsCounted     bool `json:"counted"`
 	IsProvisional bool `json:"provisional"`
+	// Reporter identifies the token or subject that started it; empty without authentication.
+	Reporter string `json:"reporter"`
 	// Progress lists the sums of its reports by label.
 	Progress []ExecutionProgress `json:"progress"`
 }

@@ -15,6 +15,8 @@ public struct ExecutionSummary: Hashable, Sendable {
     public var isCounted: Bool
     /// Whether it failed and counts only until another execution starts.
     public var isProvisional: Bool
+    /// The reporter of its first event; nil without authentication.
+    public var reporter: Name?
     /// The units that it reported on each indicator.
     ///
     /// In the order in which the job first named the indicators.
@@ -34,7 +36,8 @@ public struct ExecutionSummary: Hashable, Sendable {
 
     public init(
         name: Name?, attempt: Int32, outcome: ExecutionOutcome?, firstSequence: Int64, lastSequence: Int64,
-        startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, progress: [CountedUnits]
+        startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, reporter: Name? = nil,
+        progress: [CountedUnits]
     ) {
         self.name = name
         self.attempt = attempt
@@ -45,10 +48,13 @@ public struct ExecutionSummary: Hashable, Sendable {
         self.lastAt = lastAt
         self.isCounted = isCounted
         self.isProvisional = isProvisional
+        self.reporter = reporter
         self.progress = progress
     }
 
-    /// Creates the summary of an execution.
+    /// Creates the summary of an execution, without its reporter.
+    ///
+    /// The fold does not keep reporters: ``TaskPage/setReporters(_:)``.
     ///
     /// - Parameter labels: The labels of the indicators that it reported on, by the indicators' sequences.
     public init(_ execution: Execution, labels: [Int64: Name?]) {

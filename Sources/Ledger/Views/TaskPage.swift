@@ -12,4 +12,19 @@ public struct TaskPage: Sendable {
         self.tasks = tasks
         self.nextCursor = nextCursor
     }
+
+    /// The first events of all executions.
+    public var firstEvents: [Int64] { tasks.flatMap { $0.executions.map(\.firstSequence) } }
+
+    /// Sets the reporter of each execution.
+    ///
+    /// - Parameter reporters: The reporters of the executions' first events, by their sequences.
+    public mutating func setReporters(_ reporters: [Int64: Name]) {
+        for task in tasks.indices {
+            for execution in tasks[task].executions.indices {
+                let sequence = tasks[task].executions[execution].firstSequence
+                tasks[task].executions[execution].reporter = reporters[sequence]
+            }
+        }
+    }
 }

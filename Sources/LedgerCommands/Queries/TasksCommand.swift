@@ -49,16 +49,21 @@ struct TasksCommand: AsyncParsableCommand {
     ///
     /// - Parameter now: The server's time. Without it, silent executions are not marked.
     static func table(_ tasks: [TaskSummary], now: Timestamp? = nil) -> Table {
-        var table = Table([
+        // Without authentication there are no reporters.
+        let hasReporters = tasks.contains { $0.executions.contains { $0.reporter != nil } }
+        var columns: [(title: String, alignment: Table.Alignment)] = [
             ("TASK", .left), ("EXECUTION", .left), ("ATTEMPT", .right), ("STATE", .whole), ("COUNTS", .left),
-            ("PROGRESS", .left),
-        ])
+        ]
+        if hasReporters { columns.append(("REPORTER", .left)) }
+        columns.append(("PROGRESS", .left))
+        var table = Table(columns)
         for task in tasks {
             for execution in task.executions {
-                table.add([
-                    task.name.text, execution.name?.text ?? "", String(execution.attempt),
-                    state(execution, of: task, now), Self.countsText(execution), progress(execution),
-                ])
+                table.add(
+                    [
+                        task.name.text, execution.name?.text ?? "", String(execution.attempt),
+                        state(execution, of: task, now), Self.countsText(execution),
+                    ] + (hasReporters ? [execution.reporter?.text ?? ""] : []) + [progress(execution)])
             }
         }
         return table

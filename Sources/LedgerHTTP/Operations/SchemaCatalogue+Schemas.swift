@@ -158,7 +158,8 @@ extension SchemaCatalogue {
                     Field("outcome", .nullable(.choice(ExecutionOutcome.allCases.map(\.rawValue)))),
                     Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)),
                     Field("started_at", .moment), Field("last_at", .moment), Field("counted", .bool),
-                    Field("provisional", .bool), Field("progress", .array(.reference("Contribution"))),
+                    Field("provisional", .bool), Field("reporter", .nullable(.text(max: nil))),
+                    Field("progress", .array(.reference("Contribution"))),
                 ]),
             object(
                 "Contribution",

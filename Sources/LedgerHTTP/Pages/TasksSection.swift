@@ -68,10 +68,12 @@ struct TasksSection {
         let silence: HTML? =
             outcome == TaskState.running.rawValue
             ? PageParts.silence(since: execution.lastAt, now: now, isRunning: true) : nil
+        let reporter = execution.reporter.map { HTML("<small class=\"reporter\">by \(HTML.name($0))</small>") }
         let rest = execution.progress.count - progress.count
         let took = execution.lastAt.microseconds - execution.startedAt.microseconds
         return """
-            <tr data-key="\(execution.firstSequence)" data-counts="\(counts.kind)">\(name)<td>\(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")</td>\
+            <tr data-key="\(execution.firstSequence)" data-counts="\(counts.kind)">\(name)<td>\(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")\
+            \(reporter)</td>\
             <td class="number">\(execution.attempt)</td>\
             <td><span class="outcome" data-outcome="\(outcome)">\(outcome)</span> \(silence)</td>\
             <td class="counts">\(counts.words)</td><td>\(progress)\(rest > 0 ? HTML("<small>and \(rest) more</small>") : "")</td>\

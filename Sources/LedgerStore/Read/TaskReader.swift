@@ -93,7 +93,7 @@ struct TaskReader: Sendable {
             var columns = row.columns
             executions.append(try ExecutionRow.decode(&columns))
         }
-        let labels = try await labels(projection, of: executions, &transaction)
+        let (labels, reporters) = try await labelsAndReporters(projection, of: executions, &transaction)
         var tasks: [TaskSummary] = []
         for (row, execution) in zip(rows, executions) {
             if tasks.last?.firstSequence != execution.task {
@@ -108,31 +108,40 @@ struct TaskReader: Sendable {
                         name: name, state: state.shown(in: projection.jobState), firstSequence: try columns.next(),
                         executionCount: try columns.next(), executions: []))
             }
-            tasks[tasks.count - 1].executions.append(ExecutionSummary(execution, labels: labels))
+            var summary = ExecutionSummary(execution, labels: labels)
+            summary.reporter = reporters[execution.sequence]
+            tasks[tasks.count - 1].executions.append(summary)
         }
         return tasks
     }
 
-    /// Reads the labels of the indicators that these executions have reported on.
-    private static func labels(
+    /// Reads the labels of the executions' indicators, and the executions' reporters.
+    private static func labelsAndReporters(
         _ projection: Projection, of executions: [Execution], _ transaction: inout Transaction
-    ) async throws(PQError) -> [Int64: Name?] {
+    ) async throws(PQError) -> (labels: [Int64: Name?], reporters: [Int64: Name]) {
         let indicators = Set(executions.flatMap { $0.contributions.entries.map(\.indicator) })
-        guard !indicators.isEmpty else { return [:] }
-        let rows = try await transaction.query(
-            Query(
-                """
-                select indicator.sequence, indicator.label
-                from unnest($3::bigint[]) as requested (sequence)
-                cross join lateral (
-                    select sequence, label from ledger.indicator as found
-                    where found.job_id = $1 and found.projection = $2
-                        and found.sequence between requested.sequence and requested.sequence
-                    order by found.sequence
-                    limit 1
-                ) as indicator
-                """,
-                [.uuid(projection.job.uuid), .int2(projection.number), .int8s(indicators.map { $0 })]))
+        let reporters = ReporterLookup.query(projection.job, executions.map(\.sequence))
+        guard !indicators.isEmpty else {
+            return ([:], try ReporterLookup.reporters(try await transaction.query(reporters)))
+        }
+        let labels = Query(
+            """
+            select indicator.sequence, indicator.label
+            from unnest($3::bigint[]) as requested (sequence)
+            cross join lateral (
+                select sequence, label from ledger.indicator as found
+                where found.job_id = $1 and found.projection = $2
+                    and found.sequence between requested.sequence and requested.sequence
+                order by found.sequence
+                limit 1
+            ) as indicator
+            """,
+            [.uuid(projection.job.uuid), .int2(projection.number), .int8s(indicators.map { $0 })])
+        let results = try await transaction.pipeline([labels, reporters])
+        return (try Self.labels(results[0]), try ReporterLookup.reporters(results[1]))
+    }
+
+    private static func labels(_ rows: Rows) throws(PQError) -> [Int64: Name?] {
         var labels: [Int64: Name?] = [:]
         for row in rows {
             let label = try row.decode(1, as: Name.self)

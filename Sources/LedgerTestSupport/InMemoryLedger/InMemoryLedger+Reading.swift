@@ -77,13 +77,15 @@ extension InMemoryLedger {
     public func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) -> TaskPage? {
-        inspect(job) { $0.fold.taskPage(state, limit, after: cursor) }
+        inspect(job) { $0.withReporters($0.fold.taskPage(state, limit, after: cursor)) }
     }
 
     public func tasks(
         _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
     ) -> TaskPage? {
-        inspect(job) { $0.pastFold(through: $0.sequence(of: moment)).taskPage(state, limit, after: cursor) }
+        inspect(job) { job in
+            job.withReporters(job.pastFold(through: job.sequence(of: moment)).taskPage(state, limit, after: cursor))
+        }
     }
 
     public func explain(
@@ -133,6 +135,16 @@ extension Fold {
         let (tasks, hasMore) = taskSummaries(in: state, limit: limit, after: cursor ?? 0)
         return TaskPage(
             sequence: progress.sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+    }
+}
+
+extension InMemoryJob {
+    /// The page with the reporters of the executions' first events.
+    fileprivate func withReporters(_ page: TaskPage) -> TaskPage {
+        var page = page
+        let reporters = page.firstEvents.map { ($0, events[Int($0) - 1].event.reporter) }
+        page.setReporters(Dictionary(uniqueKeysWithValues: reporters).compactMapValues { $0 })
+        return page
     }
 }
 

@@ -12,6 +12,7 @@ extension ExecutionSummary {
             writer.field("last_at", RFC3339.text(lastAt))
             writer.field("counted", isCounted)
             writer.field("provisional", isProvisional)
+            writer.field("reporter", reporter?.text)
             writer.name("progress")
             writer.array(progress) { $1.write(to: &$0) }
         }
@@ -32,6 +33,6 @@ extension ExecutionSummary {
             firstSequence: try reader.integer("first_sequence"), lastSequence: try reader.integer("last_sequence"),
             startedAt: try reader.timestamp("started_at"), lastAt: try reader.timestamp("last_at"),
             isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
-            progress: progress)
+            reporter: value["reporter"]?.text.map { Name($0) }, progress: progress)
     }
 }

@@ -14,6 +14,30 @@ struct LedgerServiceContractReadingTests {
         .start("t", "x", attempt: 9),
     ]
 
+    @Test("an execution has the reporter of its first event, at any moment", arguments: LedgerImplementation.allCases)
+    func executionReporters(_ implementation: LedgerImplementation) async throws {
+        try await implementation.withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "j")).view.id
+            func start(_ task: Name, _ execution: Name, by reporter: Name?) -> EventDraft {
+                EventDraft(
+                    .executionStarted(ExecutionReference(task: task, execution: execution)), reporter: reporter)
+            }
+            let drafts = [
+                start("a", "1", by: "token:a"), start("a", "1", by: "token:b"), start("a", "2", by: nil),
+                start("b", "1", by: "token:é"),
+            ]
+            _ = try await ledger.append(drafts, to: job)
+            #expect(try await ledger.waitUntilFolded(job, sequence: 5, deadline: .testTimeout))
+            func reporters(_ page: TaskPage?) throws -> [[Name?]] {
+                try #require(page).tasks.map { $0.executions.map(\.reporter) }
+            }
+            let now = try await ledger.tasks(job, state: nil, limit: 10, after: nil)
+            #expect(try reporters(now) == [["token:a", nil], ["token:é"]])
+            let before = try await ledger.tasks(job, at: .sequence(3), state: nil, limit: 10, after: nil)
+            #expect(try reporters(before) == [["token:a"]])
+        }
+    }
+
     @Test("retries, zombies and repeated reports get their verdicts", arguments: LedgerImplementation.allCases)
     func verdicts(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in

@@ -162,6 +162,8 @@ class Run:
     """Whether it failed and counts only until a newer execution starts."""
     progress: tuple[tuple[str | None, int, int], ...]
     """Its reported units, by label."""
+    reporter: str | None = None
+    """The token or subject that started it; None without authentication."""
 
     @classmethod
     def read(cls, content: Content) -> Run:
@@ -170,6 +172,7 @@ class Run:
             content["last_sequence"], _moment(content["started_at"]), _moment(content["last_at"]), content["counted"],
             content["provisional"],
             tuple((entry.get("label"), entry["total"], entry["done"]) for entry in content.get("progress") or ()),
+            content.get("reporter"),
         )  # fmt: skip
 
 
