@@ -10,6 +10,10 @@ internal import NIOCore
 struct LedgerRequestContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let channel: any Channel
+    /// The id of the request.
+    ///
+    /// ``ProblemMiddleware`` sets it, because the source has no request.
+    var identity = RequestIdentity()
 
     init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
@@ -37,9 +41,9 @@ struct Endpoint: Sendable {
         } catch let problem as HTTPProblem {
             guard let page = route.page else { throw problem }
             metrics.refusals.record(
-                problem, method: request.method.rawValue, route: route.path, from: context.channel.remoteAddress,
-                context.logger)
-            return Page.refusal(problem, root: page, of: request).response
+                problem, of: context.identity, method: request.method.rawValue, route: route.path,
+                from: context.channel.remoteAddress, context.logger)
+            return Page.refusal(problem, root: page, of: request, context.identity).response
         }
         var content: RequestContent?
         if let body = route.body {
@@ -49,8 +53,8 @@ struct Endpoint: Sendable {
         }
         let wait = route.prefersWait ? min(request.headers.preferredWait, settings.preferWaitMax) : 0
         let request = RouteRequest(
-            request: request, access: access, query: request.uri.query, pathID: pathID, route: route,
-            content: content, wait: wait)
+            request: request, identity: context.identity, access: access, query: request.uri.query, pathID: pathID,
+            route: route, content: content, wait: wait)
         let bound = route.bound(settings, waiting: wait)
         let route = route
         let permit = route.isLimited ? try longRequests.enter(access) : nil

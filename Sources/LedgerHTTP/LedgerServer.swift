@@ -66,7 +66,7 @@ public struct LedgerServer: Service {
                     [
                         FastPathHandler(
                             matcher: fastPaths, control: control, budget: budget, metrics: metrics, date: date,
-                            validator: validator),
+                            validator: validator, logger: logger),
                         WatchHandler(broadcaster: broadcaster, control: control, metrics: metrics, date: date),
                     ]
                 }

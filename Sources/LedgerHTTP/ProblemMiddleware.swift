@@ -19,6 +19,8 @@ struct ProblemMiddleware: RouterMiddleware {
         next: @concurrent (Request, LedgerRequestContext) async throws -> Response
     ) async throws -> Response {
         let started = ContinuousClock.now
+        var context = context
+        context.identity = RequestIdentity(request.headers)
         metrics.began()
         let response: Response
         do {
@@ -36,34 +38,31 @@ struct ProblemMiddleware: RouterMiddleware {
         _ error: any Error, _ request: Request, _ context: LedgerRequestContext
     ) -> LedgerResponse {
         switch error {
-        case let problem as HTTPProblem:
-            metrics.refusals.record(
-                problem, method: request.method.rawValue, route: context.endpointPath,
-                from: context.channel.remoteAddress, context.logger)
-            return problem.response
-        case let error as RequestError: return HTTPProblem(error).response
-        case let error as StoreError:
-            return HTTPProblem.response(
-                error, isRead: request.method == .get || request.method == .head, context.logger)
-        case let broken as UnreadableRequest: return broken.problem.response
-        case let error as HTTPError where error.status == .notFound: return unknownPath(request)
+        case let broken as UnreadableRequest: return broken.problem.response(to: context.identity)
+        case let error as HTTPError where error.status == .notFound: return unknownPath(request, context.identity)
         case let error as HTTPError:
             return HTTPProblem(error.status, error.status.reasonPhrase, error.body ?? error.status.reasonPhrase)
-                .response
+                .response(to: context.identity)
         case let error as any HTTPResponseError:
-            return HTTPProblem(error.status, error.status.reasonPhrase, error.status.reasonPhrase).response
+            return HTTPProblem(error.status, error.status.reasonPhrase, error.status.reasonPhrase)
+                .response(to: context.identity)
         default: break
         }
-        return HTTPProblem.unexpected(error, context.logger)
+        let problem = HTTPProblem.problem(
+            error, isRead: request.method == .get || request.method == .head, of: context.identity, context.logger)
+        metrics.refusals.record(
+            problem, of: context.identity, method: request.method.rawValue, route: context.endpointPath,
+            from: context.channel.remoteAddress, context.logger)
+        return problem.response(to: context.identity)
     }
 
-    private func unknownPath(_ request: Request) -> LedgerResponse {
+    private func unknownPath(_ request: Request, _ identity: RequestIdentity) -> LedgerResponse {
         // OPTIONS * is about the server (RFC 9110, section 9.3.7).
         let methods = request.head.path == "*" ? table.methods : table.methods(of: request.uri.path)
         guard !methods.isEmpty else {
             return HTTPProblem(
                 .notFound, "No such route", "There is no route \(request.uri.path). See /openapi.json."
-            ).response
+            ).response(to: identity)
         }
         let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : []) + ["OPTIONS"]).sorted()
             .joined(separator: ", ")
@@ -71,6 +70,6 @@ struct ProblemMiddleware: RouterMiddleware {
         return HTTPProblem(
             .methodNotAllowed, "Method not allowed", "\(request.uri.path) allows \(allowed).",
             headers: [.allow: allowed]
-        ).response
+        ).response(to: identity)
     }
 }

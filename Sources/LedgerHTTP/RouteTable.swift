@@ -106,6 +106,8 @@ struct Route: Sendable {
 /// A request to a route, with the parts that a handler needs.
 struct RouteRequest: Sendable {
     let request: Request
+    /// The id of the request.
+    let identity: RequestIdentity
     /// The caller's access.
     let access: Access
     let query: String?

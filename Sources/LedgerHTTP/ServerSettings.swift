@@ -22,7 +22,8 @@ public struct ServerSettings: Sendable {
     public var basePath = ""
     /// The trusted reverse proxies.
     ///
-    /// Their `X-Forwarded-Prefix` is the base path of a request, and their `X-Forwarded-Proto` its protocol.
+    /// Their `X-Forwarded-Prefix` is the base path of a request, their `X-Forwarded-Proto` its protocol, and their
+    /// `X-Request-Id` its id.
     public var trustedProxies = TrustedProxies()
     /// The files of TLS; nil for plain HTTP.
     public var tls: TLSFiles?

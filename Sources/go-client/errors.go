@@ -55,8 +55,8 @@ type Problem struct {
 	Title string `json:"title"`
 	// Detail describes the problem for people.
 	Detail string `json:"detail"`
-	// Instance identifies the occurrence in the server's log; empty if nothing was logged.
-	Instance string `json:"instance"`
+	// RequestID is the id of the request, by which the server's log names it.
+	RequestID string `json:"request_id"`
 	// Errors lists every invalid field or parameter, up to 100.
 	Errors []FieldProblem `json:"errors"`
 }

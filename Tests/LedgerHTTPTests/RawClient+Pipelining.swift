@@ -14,6 +14,16 @@ extension RawClient {
         }
         return try RawResponse.all(in: received)
     }
+
+    /// Sends a request on a connection that stays open, as the fast path requires.
+    func send(
+        _ method: String, _ path: String, _ headers: [String: String] = [:], _ body: String? = nil
+    ) async throws -> RawResponse {
+        var text = "\(method) \(path) HTTP/1.1\r\nHost: \(headers["Host"] ?? "localhost")\r\n"
+        for (name, value) in headers where name != "Host" { text += "\(name): \(value)\r\n" }
+        if let body { text += "Content-Length: \(body.utf8.count)\r\n" }
+        return try #require(try await sendPipelined([text + "\r\n" + (body ?? "")]).first)
+    }
 }
 
 extension RawResponse {

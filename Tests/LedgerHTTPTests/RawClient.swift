@@ -2,6 +2,7 @@ import LedgerHTTP
 import LedgerStore
 import LedgerTestSupport
 import LedgerWire
+import Logging
 import NIOCore
 import NIOPosix
 import Testing
@@ -13,6 +14,10 @@ struct RawResponse: Sendable {
     let body: [UInt8]
 
     var json: JSONValue { get throws { try JSONReader.read(body) } }
+    /// The body as text, without the id of the request: each request has its own.
+    var textWithoutID: String {
+        String(decoding: body, as: UTF8.self).replacing(/request_id":"[0-9a-f]+|<code>[0-9a-f]+/, with: "")
+    }
     /// The locations in the errors of a problem: JSON pointers, or names of parameters.
     var pointers: [String] {
         get throws { (try json["errors"]?.elements ?? []).compactMap { $0["pointer"]?.text ?? $0["parameter"]?.text } }
@@ -135,10 +140,11 @@ func withPostgresServer<R: Sendable>(_ body: (RawClient, PostgresLedger) async t
 
 /// Runs the closure with a server on a free port for this service.
 func withServer<R: Sendable>(
-    on service: any LedgerService, _ settings: ServerSettings, _ body: (RawClient) async throws -> R
+    on service: any LedgerService, _ settings: ServerSettings, logger: Logger = TestCluster.logger,
+    _ body: (RawClient) async throws -> R
 ) async throws -> R {
     let (ports, sink) = AsyncStream.makeStream(of: Int.self)
-    let server = LedgerServer(service: service, settings: settings, logger: TestCluster.logger) { _, port in
+    let server = LedgerServer(service: service, settings: settings, logger: logger) { _, port in
         sink.yield(port)
     }
     let running = Task {

@@ -1,35 +1,10 @@
 import Ledger
-import Logging
-import Synchronization
+import LedgerTestSupport
 import Testing
 
 @testable import ProgressLedgerClient
 
 private let job = JobID("0190b5a1-7c1e-7a3b-9d2f-4c5e6f708192")!
-
-/// A log handler that records messages.
-private final class LogRecorder: LogHandler, Sendable {
-    private let lines = Mutex<[String]>([])
-
-    var logLevel: Logger.Level {
-        get { .warning }
-        set {}
-    }
-    var metadata: Logger.Metadata {
-        get { [:] }
-        set {}
-    }
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { nil }
-        set {}
-    }
-
-    func log(event: LogEvent) { lines.withLock { $0.append("\(event.message) \(event.metadata ?? [:])") } }
-
-    var logged: [String] { lines.withLock { $0 } }
-
-    var logger: Logger { Logger(label: "test") { _ in self } }
-}
 
 @Suite("Outages and invalid reports", .timeLimit(.minutes(10)))
 struct OutageTests {
@@ -116,7 +91,7 @@ struct OutageTests {
         #expect(context.statistics.refused == 50 * 10 + 101)
         await context.finish(.succeeded, atMost: .zero)
         #expect(!context.progress("l").done())
-        let refusals = recorder.logged.filter { $0.hasPrefix("a report was refused") }
+        let refusals = recorder.logged.filter { $0.message.hasPrefix("a report was refused") }
         #expect(refusals.count == 4, "\(refusals)")
     }
 

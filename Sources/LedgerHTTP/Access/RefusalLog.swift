@@ -47,7 +47,8 @@ final class RefusalLog: Sendable {
     ///
     /// - Parameter route: The path of the route with the names of its parameters; nil if no route was reached.
     func record(
-        _ problem: HTTPProblem, method: String, route: String?, from address: SocketAddress?, _ logger: Logger
+        _ problem: HTTPProblem, of request: RequestIdentity, method: String, route: String?,
+        from address: SocketAddress?, _ logger: Logger
     ) {
         guard let refusal = problem.refusal else { return }
         let now = ContinuousClock.now
@@ -57,6 +58,6 @@ final class RefusalLog: Sendable {
         if let client = address?.ipAddress { metadata["client.address"] = "\(client)" }
         if let caller = problem.caller { metadata["caller"] = "\(caller)" }
         if suppressed > 0 { metadata["refusals.suppressed"] = "\(suppressed)" }
-        logger.notice("refused a request", metadata: metadata)
+        request.logger(logger).notice("refused a request", metadata: metadata)
     }
 }

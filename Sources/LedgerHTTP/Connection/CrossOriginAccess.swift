@@ -12,9 +12,10 @@ struct CrossOriginAccess: Sendable {
     private let isPreflight: Bool
 
     /// The request headers of the routes that a page may set.
-    private static let requestHeaders = "Accept, Authorization, Content-Type, If-None-Match, Last-Event-ID, Prefer"
+    private static let requestHeaders =
+        "Accept, Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Traceparent"
     /// The response headers that a page may read, beyond those that it may always read.
-    private static let responseHeaders = "Allow, ETag, Location, Preference-Applied, Retry-After"
+    private static let responseHeaders = "Allow, ETag, Location, Preference-Applied, Retry-After, X-Request-Id"
     /// The seconds for which a browser remembers the response to a preflight request.
     private static let maxAge = "600"
 

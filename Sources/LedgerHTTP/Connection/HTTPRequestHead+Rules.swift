@@ -15,6 +15,8 @@ extension HTTPRequestHead {
         var host: String?
         /// Whether a browser has named the origin of the page that sends the request.
         var hasOrigin: Bool
+        /// Whether a field names the request.
+        var hasRequestID: Bool
     }
 
     /// Checks the rules of HTTP for all requests, in one pass over the header.
@@ -28,6 +30,7 @@ extension HTTPRequestHead {
         var isUpgradeNamed = false
         var hasUpgrade = false
         var hasOrigin = false
+        var hasRequestID = false
         var problem: HTTPProblem?
         for (name, value) in headers {
             switch name.utf8.count {
@@ -38,6 +41,7 @@ extension HTTPRequestHead {
             case 7 where name.lowercased() == "upgrade": hasUpgrade = true
             case 10 where value != "keep-alive" && name.lowercased() == "connection":
                 isUpgradeNamed = isUpgradeNamed || Self.tokens(value).contains("upgrade")
+            case 12 where name.lowercased() == "x-request-id": hasRequestID = true
             case 14 where name.lowercased() == "content-length":
                 // A length that no integer can hold is too large as well.
                 if Int(value).map({ $0 > bodyBytesMax }) ?? true { problem = .tooLarge(bodyBytesMax) }
@@ -58,7 +62,8 @@ extension HTTPRequestHead {
         }
         return Rules(
             problem: problem, keepsAlive: isKeepAlive,
-            isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed), host: host, hasOrigin: hasOrigin)
+            isUpgrade: method == .CONNECT || (hasUpgrade && isUpgradeNamed), host: host, hasOrigin: hasOrigin,
+            hasRequestID: hasRequestID)
     }
 
     /// Reduces an absolute target to its path and query, and moves its host to `Host`.

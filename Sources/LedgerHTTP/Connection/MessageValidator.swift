@@ -40,6 +40,14 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         var isForwardedSecure: Bool
     }
 
+    /// The response to a request that was not forwarded.
+    private struct Refusal {
+        let problem: HTTPProblem
+        let request: RequestIdentity
+        let isHead: Bool
+        let crossOrigin: CrossOriginAccess?
+    }
+
     /// The state of reading.
     ///
     /// - betweenMessages: nothing, or an incomplete head, was read. Can become message or discarding.
@@ -66,7 +74,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
     private var reading = Reading.betweenMessages
     private var openRequests = CircularBuffer<OpenRequest>(initialCapacity: 1)
     /// A refusal that waits for the responses before it.
-    private var refusal: (problem: HTTPProblem, isHead: Bool, crossOrigin: CrossOriginAccess?)?
+    private var refusal: Refusal?
     /// Whether the response in progress is the last one.
     private var isLast = false
     /// Whether the server stops.
@@ -111,7 +119,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
                 HTTPProblem(
                     .serviceUnavailable, "Too many connections",
                     "The server has reached its maximum number of connections. Try again later.",
-                    headers: HTTPFields(retryAfter: .seconds(1))), isHead: false, context)
+                    headers: HTTPFields(retryAfter: .seconds(1))), of: nil, context)
         }
     }
 
@@ -194,13 +202,15 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
                 basePath = forwarded.basePath ?? basePath
                 isForwardedSecure = forwarded.isSecure
             } catch {
-                return refuse(error, isHead: head.method == .HEAD, context)
+                return refuse(error, of: head, context)
             }
         }
         let redirection = head.removeBasePath(basePath)
         let rules = head.rules(bodyBytesMax: settings.bodyBytesMax, validHost: servedHost)
+        // Any other client could give its requests the ids of others.
+        if rules.hasRequestID, !isFromTrustedProxy { head.headers.remove(name: "x-request-id") }
         if let problem = rules.problem ?? originProblem(head, rules) ?? redirection {
-            return refuse(problem, isHead: head.method == .HEAD, context, origins.crossOriginAccess(head))
+            return refuse(problem, of: head, context, origins.crossOriginAccess(head))
         }
         if rules.isUpgrade || !rules.keepsAlive || head.version != .http1_1 {
             for name in ["connection", "upgrade", "http2-settings", "keep-alive"] { head.headers.remove(name: name) }
@@ -233,7 +243,7 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
         // The decoder decodes nothing after an error: it reports all further data as another error.
         case .discarding: hasReceivedData = true
         case .betweenMessages where isLast: reading = .discarding
-        case .betweenMessages: refuse(problem, isHead: false, context)
+        case .betweenMessages: refuse(problem, of: nil, context)
         case .message:
             reading = .discarding
             if openRequests.isEmpty {
@@ -342,26 +352,34 @@ final class MessageValidator: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: Refusals
 
+    /// Refuses a request.
+    ///
+    /// - Parameter head: The head of the request; nil if it is unknown.
     private func refuse(
-        _ problem: HTTPProblem, isHead: Bool, _ context: ChannelHandlerContext, _ crossOrigin: CrossOriginAccess? = nil
+        _ problem: HTTPProblem, of head: HTTPRequestHead?, _ context: ChannelHandlerContext,
+        _ crossOrigin: CrossOriginAccess? = nil
     ) {
         reading = .discarding
-        refusal = (problem, isHead, crossOrigin)
+        refusal = Refusal(
+            problem: problem, request: head.map { RequestIdentity($0.headers) } ?? RequestIdentity(),
+            isHead: head?.method == .HEAD, crossOrigin: crossOrigin)
         if openRequests.isEmpty { sendRefusal(context) }
     }
 
     private func sendRefusal(_ context: ChannelHandlerContext) {
-        guard let (problem, isHead, crossOrigin) = refusal else { return }
+        guard let refused = refusal else { return }
         refusal = nil
+        let problem = refused.problem
         metrics.refused(status: problem.details.status)
         metrics.refusals.record(
-            problem, method: "other", route: nil, from: connection.remoteAddress, logger)
-        var head = HTTPResponseHead(problem.response.head)
+            problem, of: refused.request, method: "other", route: nil, from: connection.remoteAddress, logger)
+        let response = problem.response(to: refused.request)
+        var head = HTTPResponseHead(response.head)
         head.headers.replaceOrAdd(name: "connection", value: "close")
         head.headers.replaceOrAdd(name: "date", value: date.text)
-        crossOrigin?.add(to: &head.headers)
+        refused.crossOrigin?.add(to: &head.headers)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if !isHead, case .bytes(let bytes) = problem.response.body {
+        if !refused.isHead, case .bytes(let bytes) = response.body {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
         }
         let written = context.eventLoop.makePromise(of: Void.self)

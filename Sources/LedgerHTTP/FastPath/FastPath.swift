@@ -13,11 +13,12 @@ struct FastPath: Sendable {
     var bodyBytesMax = 0
     /// Responds to a request.
     ///
-    /// Called on `loop`, and must not block. It calls `whenDone` once, on `loop`.
+    /// Called on `loop`, and must not block. It calls `whenDone` once, on `loop`. The caller turns an error into a
+    /// problem, as it does on the routed path.
     let respond:
         @Sendable (
             _ request: FastPathRequest, _ loop: any EventLoop,
-            _ whenDone: @escaping @Sendable (LedgerResponse) -> Void
+            _ whenDone: @escaping @Sendable (Result<LedgerResponse, any Error>) -> Void
         ) -> Void
 }
 

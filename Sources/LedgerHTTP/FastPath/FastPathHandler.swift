@@ -43,6 +43,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     /// A request that has no response yet.
     private struct Current {
         let number: Int
+        let head: HTTPRequestHead
         let row: FastPathMatcher.Row
         let deadline: NIODeadline
         let started = ContinuousClock.now
@@ -53,6 +54,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     private let budget: BodyBudget
     private let metrics: HTTPMetrics
     private let date: HTTPDate
+    private let logger: Logger
     /// The handler that writes responses in the wire format.
     private let validator: MessageValidator
     private var state = State.passing(requests: 0)
@@ -71,7 +73,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
 
     init(
         matcher: FastPathMatcher, control: AccessControl, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate,
-        validator: MessageValidator
+        validator: MessageValidator, logger: Logger
     ) {
         self.matcher = matcher
         self.control = control
@@ -79,6 +81,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         self.metrics = metrics
         self.date = date
         self.validator = validator
+        self.logger = logger
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -164,12 +167,19 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         metrics.began()
         lastNumber += 1
         let number = lastNumber
-        current = Current(number: number, row: collected.row, deadline: .now() + TimeAmount(collected.row.limit))
+        current = Current(
+            number: number, head: collected.head, row: collected.row,
+            deadline: .now() + TimeAmount(collected.row.limit))
         if timer == nil { scheduleDeadlineCheck(context.eventLoop) }
         let loop = context.eventLoop
         let me = NIOLoopBound(self, eventLoop: loop)
-        collected.row.fastPath.respond(collected.request, context.eventLoop) { response in
-            guard me.value.current?.number == number else { return }
+        collected.row.fastPath.respond(collected.request, context.eventLoop) { result in
+            guard let current = me.value.current, current.number == number else { return }
+            let response: LedgerResponse
+            switch result {
+            case .success(let made): response = made
+            case .failure(let error): response = me.value.response(to: current, failingWith: error)
+            }
             guard collected.request.acceptsGzip, response.isSlowToCompress else {
                 return me.value.send(collected.request.acceptsGzip ? response.compressed() : response)
             }
@@ -197,10 +207,17 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         timer = nil
         guard let current else { return }
         if NIODeadline.now() >= current.deadline {
-            send(HTTPProblem.timedOut(isRead: current.row.route.isRead, current.row.limit).response)
+            let problem = HTTPProblem.timedOut(isRead: current.row.route.isRead, current.row.limit)
+            send(response(to: current, failingWith: problem))
         } else {
             scheduleDeadlineCheck(loop)
         }
+    }
+
+    /// Returns the response to a request that has failed with an error.
+    private func response(to request: Current, failingWith error: any Error) -> LedgerResponse {
+        let identity = RequestIdentity(request.head.headers)
+        return HTTPProblem.problem(error, isRead: request.row.route.isRead, of: identity, logger).response(to: identity)
     }
 
     private func send(_ response: LedgerResponse) {

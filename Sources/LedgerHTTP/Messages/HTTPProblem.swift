@@ -47,13 +47,24 @@ struct HTTPProblem: Error, Sendable {
         self.headers = headers
     }
 
-    var response: LedgerResponse {
+    /// The response to a request, with the id of the request.
+    func response(to request: RequestIdentity) -> LedgerResponse {
+        var details = details
+        details.requestID = request.id
+        details.traceID = request.trace?.traceID
         var writer = JSONWriter()
         details.write(to: &writer, more: more)
         writer.newLine()
         return LedgerResponse(
-            status: HTTPResponse.Status(code: details.status), headers: headers,
+            status: HTTPResponse.Status(code: details.status), headers: headers(for: request),
             contentType: "application/problem+json", bytes: writer.bytes)
+    }
+
+    /// The headers of the response to a request.
+    func headers(for request: RequestIdentity) -> HTTPFields {
+        var headers = headers
+        headers.append(HTTPField(name: .requestID, value: request.id))
+        return headers
     }
 
     static func noSuchJob(_ id: String) -> HTTPProblem {
@@ -163,26 +174,30 @@ struct HTTPProblem: Error, Sendable {
 }
 
 extension HTTPProblem {
-    /// The response to a failure of the ledger, which it also logs.
-    static func response(_ error: StoreError, isRead: Bool = false, _ logger: Logger) -> LedgerResponse {
-        guard let problem = HTTPProblem(error, isRead: isRead) else { return unexpected(error, logger) }
-        logger.warning("the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
-        return problem.response
-    }
-
-    /// The response to an error that no request should be able to cause.
+    /// The problem of a request that has failed with an error.
     ///
-    /// It contains no details; the log contains them, under the same instance.
-    static func unexpected(_ error: any Error, _ logger: Logger) -> LedgerResponse {
-        let instance = "urn:progress-ledger:error:\(String(UInt64.random(in: 0 ... .max), radix: 16))"
-        logger.error(
-            "a request failed unexpectedly",
-            metadata: ["error": "\(String(reflecting: error))", "error.instance": "\(instance)"])
-        var problem = HTTPProblem(
+    /// It also logs the error, unless the request itself is at fault.
+    ///
+    /// - Parameter isRead: Whether the request changes nothing.
+    static func problem(
+        _ error: any Error, isRead: Bool, of request: RequestIdentity, _ logger: Logger
+    ) -> HTTPProblem {
+        switch error {
+        case let problem as HTTPProblem: return problem
+        case let error as RequestError: return HTTPProblem(error)
+        case let error as StoreError:
+            guard let problem = HTTPProblem(error, isRead: isRead) else { break }
+            request.logger(logger).warning(
+                "the ledger refused a request", metadata: ["error": "\(String(reflecting: error))"])
+            return problem
+        default: break
+        }
+        // No request should be able to cause this error. Its details are for the log only.
+        request.logger(logger).error(
+            "a request failed unexpectedly", metadata: ["error": "\(String(reflecting: error))"])
+        return HTTPProblem(
             .internalServerError, "Internal error",
-            "The server failed unexpectedly. Its log contains the details under this instance.")
-        problem.details.instance = instance
-        return problem.response
+            "The server failed unexpectedly. Its log contains the details under this request_id.")
     }
 }
 

@@ -155,6 +155,12 @@ enum DescriptionRoute {
     }
 
     private static func headers(of outcome: Route.ResponseSpec, _ route: Route) -> [String] {
+        let requestID = outcome.status >= 400 && outcome.mediaType == "application/problem+json" ? ["X-Request-Id"] : []
+        return requestID + ownHeaders(of: outcome, route)
+    }
+
+    /// The headers of a response that not all problems have.
+    private static func ownHeaders(of outcome: Route.ResponseSpec, _ route: Route) -> [String] {
         switch outcome.status {
         case 200, 304: route.hasEntityTag ? ["ETag"] + (route.prefersWait ? ["Preference-Applied"] : []) : []
         case 201, 202: route.hasLocation ? ["Location"] : []
@@ -169,6 +175,7 @@ enum DescriptionRoute {
         ("Location", "The path of the new resource", .text(max: nil)),
         ("Preference-Applied", "wait=SECONDS, if the response waited for a change", .text(max: nil)),
         ("Retry-After", "The number of seconds to wait before trying again", .integer(1...3_600)),
+        ("X-Request-Id", "The id of the request, by which the server's log names it", .text(max: nil)),
     ]
 
     private static func writeHeaders(to writer: inout JSONWriter) {

@@ -294,7 +294,7 @@ extension SchemaCatalogue {
     private static var errors: [Schema] {
         let problem = [
             Field("title", .text(max: nil)), Field("status", .integer(nil)), Field("detail", .text(max: nil)),
-            Field("instance", .text(max: nil), required: false),
+            Field("request_id", .text(max: nil)), Field("trace_id", .text(max: nil), required: false),
             Field("errors", .array(.reference("FieldError")), required: false),
         ]
         return [

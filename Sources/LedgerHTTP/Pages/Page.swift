@@ -62,16 +62,16 @@ struct Page: Sendable {
     }
 
     /// The page of an error.
-    static func problem(_ problem: HTTPProblem, root: PageRoot) -> LedgerResponse {
+    static func problem(_ problem: HTTPProblem, root: PageRoot, of request: RequestIdentity) -> LedgerResponse {
         var response = Page(
             root: root, title: "\(problem.details.title) – progress ledger", icon: "\(root.rawValue)pages/icon.svg",
             script: "session.js",
             body: """
                 <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
-                <p><a href="\(root.rawValue)">All jobs</a></p></main>
+                <p>Request <code>\(request.id)</code></p><p><a href="\(root.rawValue)">All jobs</a></p></main>
                 """
         ).response(HTTPResponse.Status(code: problem.details.status))
-        for field in problem.headers { response.headers.append(field) }
+        for field in problem.headers(for: request) { response.headers.append(field) }
         return response
     }
 }
@@ -81,12 +81,14 @@ extension Page {
     ///
     /// A browser without a token is redirected to the login, which returns to the page. It keeps the fragment of the
     /// address, which contains the token of a share link.
-    static func refusal(_ problem: HTTPProblem, root: PageRoot, of request: Request) -> LedgerResponse {
+    static func refusal(
+        _ problem: HTTPProblem, root: PageRoot, of request: Request, _ identity: RequestIdentity
+    ) -> LedgerResponse {
         let isForPerson = request.headers[values: .accept].contains { $0.contains("text/html") }
         guard problem.details.status == HTTPResponse.Status.unauthorized.code else {
-            return Self.problem(problem, root: root)
+            return Self.problem(problem, root: root, of: identity)
         }
-        guard isForPerson, request.method == .get else { return problem.response }
+        guard isForPerson, request.method == .get else { return problem.response(to: identity) }
         let target = String((request.head.path ?? "/").drop { $0 == "/" })
         return LedgerResponse(
             status: .seeOther,

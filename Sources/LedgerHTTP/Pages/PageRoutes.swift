@@ -97,10 +97,10 @@ struct PageRoutes: Sendable {
             do {
                 return try await body(request)
             } catch let problem as HTTPProblem {
-                return Page.problem(problem, root: root)
+                return Page.problem(problem, root: root, of: request.identity)
             } catch let error as StoreError {
                 guard let problem = HTTPProblem(error) else { throw error }
-                return Page.problem(problem, root: root)
+                return Page.problem(problem, root: root, of: request.identity)
             }
         }
     }

@@ -2,7 +2,6 @@ internal import HTTPTypes
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
-internal import Logging
 internal import NIOCore
 
 /// Appends events to one job and responds with their sequences.
@@ -13,11 +12,9 @@ struct AppendEndpoint: Sendable {
     static let fastBodyBytesMax = 16_384
 
     private let service: any LedgerService
-    private let logger: Logger
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
-        logger = dependencies.logger
     }
 
     /// The variant without a task, for small bodies.
@@ -27,13 +24,13 @@ struct AppendEndpoint: Sendable {
             do throws(RequestError) {
                 drafts = try EventRequest.drafts(request.body, request.format)
             } catch {
-                return whenDone(HTTPProblem(error).response)
+                return whenDone(.failure(error))
             }
             service.append(drafts.reported(by: request.access), to: request.job) { result in
                 loop.execute {
                     switch result {
-                    case .success(let range): whenDone(Self.response(range))
-                    case .failure(let error): whenDone(HTTPProblem.response(error, logger))
+                    case .success(let range): whenDone(.success(Self.response(range)))
+                    case .failure(let error): whenDone(.failure(error))
                     }
                 }
             }

@@ -3,7 +3,6 @@ internal import HummingbirdCore
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
-internal import Logging
 internal import NIOCore
 internal import ServiceLifecycle
 
@@ -11,12 +10,10 @@ internal import ServiceLifecycle
 struct SnapshotEndpoint: Sendable {
     private let service: any LedgerService
     private let cache: ResponseCache
-    private let logger: Logger
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
         cache = dependencies.cache
-        logger = dependencies.logger
     }
 
     /// A response with the sequence of its snapshot.
@@ -32,9 +29,9 @@ struct SnapshotEndpoint: Sendable {
         FastPath { request, loop, whenDone in
             find(request.job, ifNoneMatch: request.ifNoneMatch, on: loop) { result in
                 switch result {
-                case .success(let found?): whenDone(found.response)
-                case .success(nil): whenDone(HTTPProblem.noSuchJob(request.job.description).response)
-                case .failure(let error): whenDone(HTTPProblem.response(error, isRead: true, logger))
+                case .success(let found?): whenDone(.success(found.response))
+                case .success(nil): whenDone(.failure(HTTPProblem.noSuchJob(request.job.description)))
+                case .failure(let error): whenDone(.failure(error))
                 }
             }
         }

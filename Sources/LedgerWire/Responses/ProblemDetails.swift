@@ -5,18 +5,22 @@ public struct ProblemDetails: Sendable, Hashable {
     public var title: String
     public var status: Int
     public var detail: String
-    /// The id of this occurrence, for finding it in the server's log.
-    public var instance: String?
+    /// The id of the request, by which the server's log names it.
+    public var requestID: String?
+    /// The id of the distributed trace that the request belongs to.
+    public var traceID: String?
     public var errors: [FieldError]
 
     public init(
-        title: String, status: Int, detail: String, instance: String? = nil, errors: [FieldError] = []
+        title: String, status: Int, detail: String, errors: [FieldError] = [], requestID: String? = nil,
+        traceID: String? = nil
     ) {
         self.title = title
         self.status = status
         self.detail = detail
-        self.instance = instance
         self.errors = errors
+        self.requestID = requestID
+        self.traceID = traceID
     }
 
     /// Writes the problem as a JSON object.
@@ -27,7 +31,6 @@ public struct ProblemDetails: Sendable, Hashable {
             writer.field("title", title)
             writer.field("status", status)
             writer.field("detail", detail)
-            if let instance { writer.field("instance", instance) }
             if !errors.isEmpty {
                 writer.name("errors")
                 writer.array(errors.prefix(RequestError.errorsMax)) { writer, error in
@@ -38,6 +41,8 @@ public struct ProblemDetails: Sendable, Hashable {
                     }
                 }
             }
+            if let requestID { writer.field("request_id", requestID) }
+            if let traceID { writer.field("trace_id", traceID) }
             more(&writer)
         }
     }
@@ -47,13 +52,12 @@ public struct ProblemDetails: Sendable, Hashable {
         guard let title = value["title"]?.text, let status = value["status"]?.integer else { return nil }
         self.init(
             title: title, status: Int(clamping: status), detail: value["detail"]?.text ?? "",
-            instance: value["instance"]?.text,
             errors: (value["errors"]?.elements ?? []).compactMap { error in
                 guard let detail = error["detail"]?.text else { return nil }
                 if let parameter = error["parameter"]?.text {
                     return FieldError(parameter: parameter, detail: detail)
                 }
                 return FieldError(pointer: error["pointer"]?.text ?? "", detail: detail)
-            })
+            }, requestID: value["request_id"]?.text, traceID: value["trace_id"]?.text)
     }
 }
