@@ -46,15 +46,34 @@ public final class LedgerClient: Sendable {
         ///
         /// Without it, they are those of the system.
         public var caFile: String?
+        /// The client's own certificate, if the server requires one.
+        public var certificate: ClientCertificate?
+
+        /// The paths of the PEM files of a client's certificate.
+        ///
+        /// They are read at the first connection.
+        public struct ClientCertificate: Hashable, Sendable {
+            /// The certificate, followed by intermediate ones.
+            public var certificateFile: String
+            /// The private key of the certificate, without a passphrase.
+            public var keyFile: String
+
+            public init(certificateFile: String, keyFile: String) {
+                self.certificateFile = certificateFile
+                self.keyFile = keyFile
+            }
+        }
 
         public init() {}
 
-        /// Returns the default settings with the token and authorities of the environment.
+        /// Returns the default settings with the credentials of the environment.
         ///
         /// `PROGRESS_LEDGER_TOKEN` is a token, `PROGRESS_LEDGER_TOKEN_FILE` the path of a file with one,
-        /// `PROGRESS_LEDGER_CA_FILE` that of a file with authorities.
+        /// `PROGRESS_LEDGER_CA_FILE` that of a file with authorities. `PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE` and
+        /// `PROGRESS_LEDGER_CLIENT_KEY_FILE` are the paths of the client's certificate.
         ///
-        /// - Throws: ``LedgerClientError/Code/invalidAddress`` if a value is not a token, or the file has none.
+        /// - Throws: ``LedgerClientError/Code/invalidAddress`` if a value is not a token, the file has none, or only
+        ///   one of the two paths of the certificate is given.
         public static func fromEnvironment() throws(LedgerClientError) -> Settings {
             func variable(_ name: String) -> String? {
                 ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
@@ -68,6 +87,18 @@ public final class LedgerClient: Sendable {
             }
             settings.tokenFile = variable("PROGRESS_LEDGER_TOKEN_FILE")
             settings.caFile = variable("PROGRESS_LEDGER_CA_FILE")
+            switch (
+                variable("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE"), variable("PROGRESS_LEDGER_CLIENT_KEY_FILE")
+            ) {
+            case (nil, nil): break
+            case (let certificate?, let key?):
+                settings.certificate = ClientCertificate(certificateFile: certificate, keyFile: key)
+            default:
+                throw LedgerClientError(
+                    .invalidAddress, "A client certificate needs both its file and that of its key.",
+                    remedy:
+                        "Set PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE and PROGRESS_LEDGER_CLIENT_KEY_FILE, or neither.")
+            }
             if settings.token == nil, let path = settings.tokenFile, TokenFile(path).token == nil {
                 throw LedgerClientError(
                     .invalidAddress, "The file of PROGRESS_LEDGER_TOKEN_FILE, '\(path)', contains no readable token.",

@@ -76,7 +76,8 @@ func WithToken(token string) ClientOption {
 
 // WithHTTPClient sets the HTTP client, for custom certificates and proxies.
 //
-// Without it, https trusts the certificates in the file that PROGRESS_LEDGER_CA_FILE names, or else the system's.
+// Without it, https trusts the certificates in the file that PROGRESS_LEDGER_CA_FILE names, or else the system's, and
+// presents the one in PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE with the key in PROGRESS_LEDGER_CLIENT_KEY_FILE.
 // Its Timeout is not used, because every request of a Client has its own.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return func(c *Client) error {
@@ -198,11 +199,17 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 	return c, nil
 }
 
-// readCredentials reads the files that the environment names: a token and the certificates to trust.
+// readCredentials reads the files that the environment names: a token, the certificates to trust, and the client's own.
 func (c *Client) readCredentials(transport *http.Transport, scheme string) error {
 	if path := os.Getenv("PROGRESS_LEDGER_CA_FILE"); path != "" && scheme == "https" && c.http.Transport == transport {
 		if err := trustFile(transport, path); err != nil {
 			return &InvalidError{Field: "PROGRESS_LEDGER_CA_FILE", Problem: err.Error()}
+		}
+	}
+	certificate, key := os.Getenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE"), os.Getenv("PROGRESS_LEDGER_CLIENT_KEY_FILE")
+	if certificate+key != "" && scheme == "https" && c.http.Transport == transport {
+		if err := presentCertificate(transport, certificate, key); err != nil {
+			return &InvalidError{Field: "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", Problem: err.Error()}
 		}
 	}
 	if path := os.Getenv("PROGRESS_LEDGER_TOKEN_FILE"); path != "" && c.token == "" {

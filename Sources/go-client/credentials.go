@@ -3,6 +3,7 @@ package ledger
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,6 +94,27 @@ func tokenProblem(token string) string {
 		}
 	}
 	return ""
+}
+
+// presentCertificate makes the client present a certificate to servers.
+func presentCertificate(transport *http.Transport, certificateFile, keyFile string) error {
+	if certificateFile == "" || keyFile == "" {
+		return errors.New("needs the other one of the two files")
+	}
+	for _, path := range []string{certificateFile, keyFile} {
+		if _, err := statusOfFile(path); err != nil {
+			return err
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
+	if err != nil {
+		return err
+	}
+	if transport.TLSClientConfig == nil {
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	transport.TLSClientConfig.Certificates = []tls.Certificate{pair}
+	return nil
 }
 
 // trustFile makes the client trust the certificates in this file instead of the system's.

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
@@ -88,8 +90,33 @@ func TestACertificateFileIsTrustedInsteadOfTheSystems(t *testing.T) {
 	readSnapshot(t, newTestClient(t, listening.URL))
 }
 
+func TestTheCertificateOfTheEnvironmentIsPresented(t *testing.T) {
+	listening := httptest.NewUnstartedServer(&authorizations{})
+	listening.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	listening.StartTLS()
+	defer listening.Close()
+	folder := t.TempDir()
+	write := func(name, kind string, content []byte) string {
+		path := filepath.Join(folder, name)
+		must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
+		return path
+	}
+	certificate := write("ca.pem", "CERTIFICATE", listening.Certificate().Raw)
+	key, err := x509.MarshalPKCS8PrivateKey(listening.TLS.Certificates[0].PrivateKey)
+	must(t, err)
+	t.Setenv("PROGRESS_LEDGER_CA_FILE", certificate)
+	if _, err := newTestClient(t, listening.URL).Job("01890000-0000-7000-8000-000000000000").Snapshot(testContext(t)); err == nil {
+		t.Error("no certificate was needed")
+	}
+	t.Setenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", certificate)
+	t.Setenv("PROGRESS_LEDGER_CLIENT_KEY_FILE", write("key.pem", "PRIVATE KEY", key))
+	readSnapshot(t, newTestClient(t, listening.URL))
+}
+
 func TestMissingCredentialFilesAreNamed(t *testing.T) {
-	for _, name := range []string{"PROGRESS_LEDGER_TOKEN_FILE", "PROGRESS_LEDGER_CA_FILE"} {
+	for _, name := range []string{
+		"PROGRESS_LEDGER_TOKEN_FILE", "PROGRESS_LEDGER_CA_FILE", "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, filepath.Join(t.TempDir(), "missing"))
 			client, err := NewClient("https://127.0.0.1:9")

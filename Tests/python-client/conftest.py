@@ -23,7 +23,7 @@ for _name in list(os.environ):
     if _name.startswith(("SLURM_", "AIRFLOW_CTX_", "AWS_BATCH_", "JOB_COMPLETION")) or _name in (
         "PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN", "PROGRESS_LEDGER_TOKEN_FILE", "PROGRESS_LEDGER_CA_FILE",
         "PROGRESS_LEDGER_JOB", "PROGRESS_LEDGER_ATTEMPT",
-        "PROGRESS_LEDGER_TASK",
+        "PROGRESS_LEDGER_TASK", "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", "PROGRESS_LEDGER_CLIENT_KEY_FILE",
     ):  # fmt: skip
         del os.environ[_name]
 

@@ -109,7 +109,13 @@ def test_without_a_ledger_wrong_values_are_dropped_counted_and_logged_once(messa
 
 @pytest.mark.parametrize(
     "name",
-    ["PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN", "PROGRESS_LEDGER_TOKEN_FILE", "PROGRESS_LEDGER_CA_FILE"],
+    [
+        "PROGRESS_LEDGER_URL",
+        "PROGRESS_LEDGER_TOKEN",
+        "PROGRESS_LEDGER_TOKEN_FILE",
+        "PROGRESS_LEDGER_CA_FILE",
+        "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE",
+    ],
 )
 def test_a_wrong_environment_drops_reports_and_fails_questions(
     name: str, monkeypatch: pytest.MonkeyPatch, messages: Messages

@@ -192,6 +192,25 @@ def test_https_requires_a_valid_certificate(encrypted: str, certificate: Path, m
         Client(encrypted, settings=settings).jobs.create("not trusted")
 
 
+def test_a_client_presents_the_certificate_of_its_environment(
+    certificate: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = str(certificate) + ".crt"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.load_verify_locations(own)
+    context.verify_mode = ssl.CERT_REQUIRED
+    proxy._server.socket = context.wrap_socket(proxy._server.socket, server_side=True)
+    url = proxy.url.replace("http://127.0.0.1", "https://localhost")
+    monkeypatch.setenv("PROGRESS_LEDGER_CA_FILE", own)
+    with pytest.raises((UnavailableError, OutcomeUnknownError)):
+        Client(url, settings=Settings(patience_seconds=0)).jobs.create("without a certificate")
+    monkeypatch.setenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", own)
+    monkeypatch.setenv("PROGRESS_LEDGER_CLIENT_KEY_FILE", str(certificate))
+    with Client(url) as ledger:
+        assert ledger.jobs.create("with a certificate").id
+
+
 def test_a_path_before_the_ledger_is_kept() -> None:
     server = ScriptedServer(whole(200, {"jobs": []}))
     assert list(Client(server.url + "/behind/a/proxy/").jobs.list()) == []

@@ -13,14 +13,18 @@ import Synchronization
 final class ClientTLS: Sendable {
     #if TLS
         private let caFile: String?
+        private let certificate: LedgerClient.Settings.ClientCertificate?
         /// The context, made at the first connection, which takes some milliseconds.
         private let sharedContext = Mutex<NIOSSLContext?>(nil)
     #endif
 
-    /// - Parameter caFile: The path of a PEM file with the authorities to trust; nil for the system's.
-    init(caFile: String?) {
+    /// - Parameters:
+    ///   - caFile: The path of a PEM file with the authorities to trust; nil for the system's.
+    ///   - certificate: The files of the client's certificate; nil for none.
+    init(caFile: String?, certificate: LedgerClient.Settings.ClientCertificate? = nil) {
         #if TLS
             self.caFile = caFile
+            self.certificate = certificate
         #endif
     }
 
@@ -55,6 +59,18 @@ final class ClientTLS: Sendable {
                         configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(caFile))
                     } catch {
                         throw TransportError.notConnected("\(caFile) contains no readable certificate in PEM")
+                    }
+                }
+                if let certificate {
+                    do {
+                        configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificate.certificateFile)
+                            .map { .certificate($0) }
+                        configuration.privateKey = .privateKey(
+                            try NIOSSLPrivateKey(file: certificate.keyFile, format: .pem))
+                    } catch {
+                        throw TransportError.notConnected(
+                            "\(certificate.certificateFile) and \(certificate.keyFile) contain no readable certificate "
+                                + "and private key in PEM")
                     }
                 }
                 let made = try NIOSSLContext(configuration: configuration)

@@ -21,7 +21,7 @@ final class ConnectionPool: Sendable {
 
     init(address: ServerAddress, settings: LedgerClient.Settings) {
         self.address = address
-        self.tls = address.isSecure ? ClientTLS(caFile: settings.caFile) : nil
+        self.tls = address.isSecure ? ClientTLS(caFile: settings.caFile, certificate: settings.certificate) : nil
         self.group = MultiThreadedEventLoopGroup.singleton
         self.waitersMax = settings.waitersMax
         self.state = Mutex(

@@ -158,6 +158,20 @@ struct TLSTests {
                         "/usr/bin/curl",
                         ["--silent", "--show-error", "--fail", "--cacert", own.ca, "\(url)/readyz"] + certificate)
                     #expect((run.status == 0) == isServed, "\(authority ?? "none"): \(run.errors)")
+                    var environment = ["PROGRESS_LEDGER_CA_FILE": own.ca]
+                    if let authority {
+                        environment["PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE"] = "\(authority)/client.pem"
+                        environment["PROGRESS_LEDGER_CLIENT_KEY_FILE"] = "\(authority)/client.key"
+                    }
+                    let jobs = try await CommandRun.ledger("jobs", "--server", url, environment: environment)
+                    #expect((jobs.status == 0) == isServed, "\(authority ?? "none"): \(jobs.errors)")
+                }
+                for (key, reason) in [(nil, "needs both"), (own.ca, "no readable certificate")] {
+                    var environment = ["PROGRESS_LEDGER_CA_FILE": own.ca]
+                    environment["PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE"] = "\(clients.folder)/client.pem"
+                    environment["PROGRESS_LEDGER_CLIENT_KEY_FILE"] = key
+                    let jobs = try await CommandRun.ledger("jobs", "--server", url, environment: environment)
+                    #expect(jobs.status != 0 && jobs.errors.contains(reason), "\(jobs.errors)")
                 }
             }
         }

@@ -11,7 +11,7 @@ from types import TracebackType
 from . import calls, lifecycle, values
 from .answers import Snapshot
 from .connection import Server
-from .credentials import TokenFile, check_token, trust_file
+from .credentials import TokenFile, check_token, present_certificate, trust_file
 from .errors import InvalidValueError, NotFoundError
 from .job import Job, read
 from .jobs import NO_JOB, Ledger, empty_snapshot
@@ -56,8 +56,14 @@ class Configuration:
                 return cls(None, token, settings, tls)
             uses_tls = Server.parse(url, tls).tls is not None
             variable = "PROGRESS_LEDGER_CA_FILE"
-            if tls is None and uses_tls and (path := os.environ.get(variable)):
+            reads_files = tls is None and uses_tls
+            if reads_files and (path := os.environ.get(variable)):
                 tls = trust_file(path)
+            certificate = os.environ.get(variable := "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE")
+            key = os.environ.get("PROGRESS_LEDGER_CLIENT_KEY_FILE")
+            if reads_files and (certificate or key):
+                tls = tls or ssl.create_default_context()
+                present_certificate(tls, certificate, key)
             found: str | TokenFile | None = token or None
             if found is None and (given := os.environ.get(variable := "PROGRESS_LEDGER_TOKEN")):
                 found = check_token(given)
@@ -103,7 +109,8 @@ class Client:
     `PROGRESS_LEDGER_TOKEN_FILE` names, which is read again when it changes.
     `settings`: limits and waits, see `Settings`.
     `tls`: the certificates to trust, if the system's are not sufficient; by default those in the file that
-    `PROGRESS_LEDGER_CA_FILE` names.
+    `PROGRESS_LEDGER_CA_FILE` names, with the client's certificate in `PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE` and
+    `PROGRESS_LEDGER_CLIENT_KEY_FILE`.
 
     One client per process is sufficient: it is safe to use from any thread and after a fork. It connects at its first
     request, and reports in a background thread. Unsent reports are sent before the process ends, also on SIGTERM.

@@ -74,3 +74,19 @@ def trust_file(path: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=path)
     except (OSError, ValueError) as error:
         raise InvalidValueError(f"the file {path} has no certificates to trust: {error}") from None
+
+
+def present_certificate(tls: ssl.SSLContext, certificate: str | None, key: str | None) -> None:
+    """Adds the certificate of the client, whose private key has no passphrase.
+
+    Raises `InvalidValueError` if one of the files is missing or invalid.
+    """
+    try:
+        if not certificate or not key:
+            raise ValueError("the certificate and its key need each other")
+        for path in (certificate, key):
+            _status_of_file(path)
+        # Without a function the library would ask for a passphrase on the terminal.
+        tls.load_cert_chain(certificate, key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise InvalidValueError(f"the files {certificate} and {key} have no certificate and key: {error}") from None
