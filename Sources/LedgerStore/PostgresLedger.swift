@@ -82,6 +82,7 @@ public final class PostgresLedger: Service {
     let guaranteeReading: CachedReading<[String]>
     let partitionReading: CachedReading<[String]>
     let appendPool: Pool
+    let jobCountReading: CachedReading<JobCountsByName>
     public let tokens = TokenRegistry()
     let tokenStore: TokenStore
     private let publisher: NotificationPublisher
@@ -166,6 +167,10 @@ public final class PostgresLedger: Service {
         appender = Appender(
             pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger, now: settings.now,
             onHeadsLost: { lossSink.yield($0) }
+        let jobCounts = JobCountReader(pool: pool)
+        jobCountReading = CachedReading(ageMax: .seconds(15)) { () async throws(PQError) in
+            try await jobCounts.counts()
+        }
         ) { jobs in
             signals.enqueue(jobs)
             guard publisher.hasPeers else { return }

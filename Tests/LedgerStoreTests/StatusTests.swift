@@ -30,6 +30,63 @@ struct StatusTests {
         }
     }
 
+    @Test("running, stalled, late and failed jobs are counted by name")
+    func jobCounts() async throws {
+        try await withLedger { ledger in
+            func job(_ name: Name, _ drafts: [EventDraft], deadline: Name? = nil) async throws -> JobID {
+                let tags: [Name: Name] = deadline.map { ["ledger.deadline": $0] } ?? [:]
+                let id = try await ledger.createJob(JobDescription(name: name, tags: tags)).view.id
+                guard !drafts.isEmpty else { return id }
+                let last = try await ledger.append(drafts, to: id).upperBound
+                #expect(try await ledger.waitUntilFolded(id, sequence: last, deadline: .testTimeout))
+                return id
+            }
+            func units(_ label: Name, total: Int64, done: Int64) -> EventDraft {
+                let reference = ExecutionReference(task: "t", attempt: 1)
+                return EventDraft(
+                    .progress(ProgressReport(reference: reference, label: label, total: total, done: done)))
+            }
+            let begun = units("a", total: 9, done: 1)
+            let stalled = try await job("mosaic", [begun], deadline: "2000-01-31T23:59:59.5+01:00")
+            // The other indicator of this job moves.
+            let moving = try await job(
+                "mosaic", [begun, units("b", total: 9, done: 1)], deadline: "2999-01-01T00:00:00Z")
+            let waiting = try await job("mosaic", [units("a", total: 9, done: 0)], deadline: "soon")
+            let complete = try await job("mosaic", [units("a", total: 9, done: 9)])
+            for id in [stalled, moving, waiting, complete] {
+                let changed = try await ledger.pool.query(
+                    Query(
+                        """
+                        update ledger.indicator set updated_at = updated_at - interval '61 seconds'
+                        where job_id = $1 and label = 'a'
+                        """, [.uuid(id.uuid)]))
+                #expect(changed.affectedRows == 1)
+            }
+            _ = try await job("copy \"1\"", [EventDraft(.jobFinished(.failed))])
+            let old = try await job("old", [EventDraft(.jobFinished(.failed))])
+            _ = try await ledger.pool.query(
+                Query(
+                    "update ledger.snapshot set finished_at = finished_at - interval '61 minutes' where job_id = $1",
+                    [.uuid(old.uuid)]))
+            _ = try await job("done", [EventDraft(.jobFinished(.completed))])
+            let figures = await ledger.statistics()
+            func value(_ name: String, _ job: String?) -> Double? {
+                figures.first { $0.name == "progress_ledger_jobs_\(name)" && $0.labels.first?.value == job }?.value
+            }
+            for (job, running, stalled, late, failed) in [
+                ("mosaic", 4.0, 1.0, 1.0, 0.0), ("copy \"1\"", 0, 0, 0, 1), (nil, 0, 0, 0, 0),
+            ] {
+                #expect(value("running", job) == running, "\(job ?? "")")
+                #expect(value("stalled", job) == stalled, "\(job ?? "")")
+                #expect(value("late", job) == late, "\(job ?? "")")
+                #expect(value("failed", job) == failed, "\(job ?? "")")
+            }
+            #expect(value("running", "old") == nil && value("running", "done") == nil)
+            let labels = figures.filter { $0.name == "progress_ledger_jobs_running" }.map { $0.labels.map(\.name) }
+            #expect(labels == [["job_name"], ["job_name"], []])
+        }
+    }
+
     @Test("workers are listed with what they have folded")
     func workers() async throws {
         try await withLedgerDatabase { target in

@@ -157,12 +157,30 @@ extension PostgresLedger {
         do throws(PQError) {
             let status = try await StatusReader(pool: pool).status()
             statistics += Self.statistics(status)
+            statistics += Self.statistics(try await jobCountReading.value())
         } catch {
             statistics.append(gauge("database_reachable", "Whether the database responds.", 0))
             return statistics
         }
         statistics.append(gauge("database_reachable", "Whether the database responds.", 1))
         return statistics
+    }
+
+    /// The numbers of jobs by name. The sum of all other names has no label.
+    private static func statistics(_ counts: JobCountsByName) -> [Statistic] {
+        let others: [(name: Name?, counts: JobCounts)] = [(nil, counts.others)]
+        let series = counts.names.map { (name: Optional($0.name), counts: $0.counts) } + others
+        func gauges(_ name: String, _ help: String, _ value: (JobCounts) -> Int64) -> [Statistic] {
+            series.map { job, counts in
+                Statistic(
+                    name: "progress_ledger_\(name)", help: help, kind: .gauge, value: Double(value(counts)),
+                    labels: job.map { [("job_name", $0.text)] } ?? [])
+            }
+        }
+        return gauges("jobs_running", "Jobs that are running, by name.", \.running)
+            + gauges("jobs_stalled", "Running jobs that do not advance, by name.", \.stalled)
+            + gauges("jobs_late", "Running jobs whose deadline has passed, by name.", \.late)
+            + gauges("jobs_failed", "Jobs that failed within the last hour, by name.", \.failed)
     }
 
     private static func statistics(_ status: LedgerStatus) -> [Statistic] {
