@@ -43,6 +43,8 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         // Structured logging. A dependency of Hummingbird.
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // Spans for an embedder's tracing backend. A dependency of Hummingbird: no additional build time.
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         // Queues that remove their first element in constant time: the product DequeModule. NIO and Hummingbird build
         // it: no additional build time.
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -76,6 +78,7 @@ let package = Package(
             dependencies: [
                 "AsyncPrimitives", "CLibPQ", .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings + [.strictMemorySafety()]
         ),
@@ -94,6 +97,7 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings
         ),
@@ -128,6 +132,7 @@ let package = Package(
                 "AsyncPrimitives", "Ledger", "LedgerStore", "PQ",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings
         ),
@@ -148,6 +153,7 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             // The plugin EmbedFiles embeds these files.
             exclude: ["Pages/Files"],
@@ -176,6 +182,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -194,6 +201,7 @@ let package = Package(
                 "Ledger", "LedgerChain", "LedgerJWT", "LedgerProjection", "LedgerStore", "PQ",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings
         ),
@@ -214,12 +222,14 @@ let package = Package(
             dependencies: [
                 "Ledger", "LedgerHTTP", "LedgerStore", "LedgerTestSupport", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings
         ),

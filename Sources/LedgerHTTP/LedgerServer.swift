@@ -9,26 +9,32 @@ public import Logging
 internal import NIOCore
 internal import NIOPosix
 public import ServiceLifecycle
+public import Tracing
 
 /// The HTTP server of a ledger.
 public struct LedgerServer: Service {
     private let service: any LedgerService
     private let settings: ServerSettings
     private let logger: Logger
+    private let tracer: (any Tracer)?
     private let onListening: @Sendable (_ host: String, _ port: Int) async -> Void
     /// The memory of the bodies on both paths.
     let budget: BodyBudget
 
     /// Creates a server for this ledger.
     ///
-    /// - Parameter onListening: Called once the server accepts connections, with its address and its actual port.
+    /// - Parameters:
+    ///   - tracer: The backend for spans; nil for none, which costs nothing.
+    ///   - onListening: Called once the server accepts connections, with its address and its actual port.
     public init(
         service: any LedgerService, settings: ServerSettings = ServerSettings(), logger: Logger,
+        tracer: (any Tracer)? = nil,
         onListening: @escaping @Sendable (_ host: String, _ port: Int) async -> Void = { _, _ in }
     ) {
         self.service = service
         self.settings = settings
         self.logger = logger
+        self.tracer = tracer
         self.onListening = onListening
         budget = BodyBudget(bytesMax: settings.bodiesBytesMax)
     }
@@ -37,7 +43,7 @@ public struct LedgerServer: Service {
     ///
     /// Then it accepts no more requests and finishes those that it has begun.
     public func run() async throws {
-        let (service, settings, logger, budget) = (service, settings, logger, budget)
+        let (service, settings, logger, tracer, budget) = (service, settings, logger, tracer, budget)
         let onListening = onListening
         let metrics = HTTPMetrics()
         let date = HTTPDate()
@@ -66,8 +72,9 @@ public struct LedgerServer: Service {
                     [
                         FastPathHandler(
                             matcher: fastPaths, control: control, budget: budget, metrics: metrics, date: date,
-                            validator: validator, logger: logger),
-                        WatchHandler(broadcaster: broadcaster, control: control, metrics: metrics, date: date),
+                            validator: validator, logger: logger, tracer: tracer),
+                        WatchHandler(
+                            broadcaster: broadcaster, control: control, metrics: metrics, date: date, tracer: tracer),
                     ]
                 }
             },
@@ -104,7 +111,7 @@ public struct LedgerServer: Service {
     ) -> Router<LedgerRequestContext> {
         let collector = BodyCollector(settings: settings, budget: budget)
         let router = Router(context: LedgerRequestContext.self, options: .autoGenerateHeadEndpoints)
-        router.add(middleware: ProblemMiddleware(table: table, metrics: metrics))
+        router.add(middleware: ProblemMiddleware(table: table, metrics: metrics, tracer: tracer))
         for route in table.routes {
             let endpoint = Endpoint(
                 route: route, control: control, settings: settings, collector: collector, connections: connections,

@@ -1,23 +1,44 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import HummingbirdCore
+internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 internal import Logging
 internal import NIOCore
+internal import NIOHTTP1
+internal import NIOHTTPTypesHTTP1
+internal import Tracing
 
-/// A middleware that turns errors into problem+json and counts requests.
+/// A middleware that turns errors into problem+json, counts and traces requests.
 struct ProblemMiddleware: RouterMiddleware {
     typealias Context = LedgerRequestContext
 
     let table: RouteTable
     let metrics: HTTPMetrics
+    /// The backend for spans; nil for none.
+    let tracer: (any Tracer)?
 
     @concurrent
     func handle(
         _ request: Request, context: LedgerRequestContext,
         next: @concurrent (Request, LedgerRequestContext) async throws -> Response
     ) async throws -> Response {
+        guard let tracer else { return await respond(to: request, context, next) }
+        let span = RequestSpan(tracer, request.method.rawValue, HTTPHeaders(request.headers))
+        let response = await ServiceContext.withValue(span.context) { await respond(to: request, context, next) }
+        // Hummingbird has a path of its own for requests without a route.
+        let route = table.routes.first { $0.path == context.endpointPath }
+        span.end(
+            route: route?.path, job: context.parameters.get("job").flatMap { JobID($0) }, status: response.status.code)
+        return response
+    }
+
+    @concurrent
+    private func respond(
+        to request: Request, _ context: LedgerRequestContext,
+        _ next: @concurrent (Request, LedgerRequestContext) async throws -> Response
+    ) async -> Response {
         let started = ContinuousClock.now
         var context = context
         context.identity = RequestIdentity(request.headers)

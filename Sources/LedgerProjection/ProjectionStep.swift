@@ -1,6 +1,7 @@
 internal import Ledger
 internal import LedgerStore
 internal import PQ
+internal import Tracing
 
 /// One step of the projection: claims jobs, folds their events, stores the results.
 ///
@@ -9,6 +10,8 @@ internal import PQ
 struct ProjectionStep {
     let pool: Pool
     let settings: ProjectionSettings
+    /// The backend for spans; nil for none.
+    var tracer: (any Tracer)?
 
     /// The result of a step.
     struct Result {
@@ -46,6 +49,25 @@ struct ProjectionStep {
     /// - Parameter projections: The projection of each job to fold up to the live one's sequence; nil for the live ones
     ///   themselves.
     func run(_ jobs: [JobID], into projections: [Int16]? = nil) async throws -> Result {
+        guard let tracer else { return try await perform(jobs, into: projections) }
+        let span = tracer.startSpan("project", ofKind: .internal)
+        defer { span.end() }
+        span.attributes["progress_ledger.job.count"] = jobs.count
+        if jobs.count == 1 { span.attributes["progress_ledger.job.id"] = jobs.first?.description }
+        do {
+            let result = try await ServiceContext.withValue(span.context) {
+                try await perform(jobs, into: projections)
+            }
+            span.attributes["progress_ledger.event.count"] = result.eventCount
+            return result
+        } catch {
+            span.attributes["error.type"] = "\(type(of: error))"
+            span.setStatus(SpanStatus(code: .error))
+            throw error
+        }
+    }
+
+    private func perform(_ jobs: [JobID], into projections: [Int16]?) async throws -> Result {
         let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
         return try await pool.withTransaction { transaction in
             let claim =

@@ -54,7 +54,7 @@ public struct ProjectionWorker: Service {
     ///
     /// Work that arrives between two steps is folded together.
     private func runSteps(_ scheduler: StepScheduler, in group: inout DiscardingTaskGroup) async {
-        let step = ProjectionStep(pool: ledger.pool, settings: settings)
+        let step = ProjectionStep(pool: ledger.pool, settings: settings, tracer: ledger.tracer)
         while true {
             await scheduler.acquireSlot()
             switch await scheduler.nextWork() {

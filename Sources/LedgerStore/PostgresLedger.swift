@@ -3,6 +3,7 @@ public import Ledger
 public import Logging
 public import PQ
 public import ServiceLifecycle
+public import Tracing
 
 /// A ledger stored in PostgreSQL.
 ///
@@ -81,8 +82,8 @@ public final class PostgresLedger: Service {
     let lagReading: CachedReading<LedgerStatus.Lag>
     let guaranteeReading: CachedReading<[String]>
     let partitionReading: CachedReading<[String]>
-    let appendPool: Pool
     let jobCountReading: CachedReading<JobCountsByName>
+    let appendPool: Pool
     public let tokens = TokenRegistry()
     let tokenStore: TokenStore
     private let publisher: NotificationPublisher
@@ -93,12 +94,19 @@ public final class PostgresLedger: Service {
     private let role: String?
     private let instance: String
     let logger: Logger
+    /// The backend for spans; nil for none.
+    package let tracer: (any Tracer)?
 
     /// Creates a ledger in this database without connecting to it.
-    public init(target: ConnectionTarget, settings: Settings = Settings(), logger: Logger) {
+    ///
+    /// - Parameter tracer: The backend for spans; nil for none, which costs nothing.
+    public init(
+        target: ConnectionTarget, settings: Settings = Settings(), logger: Logger, tracer: (any Tracer)? = nil
+    ) {
         self.target = target
         role = settings.role
         self.logger = logger
+        self.tracer = tracer
         instance = String(UInt64.random(in: 0 ... .max), radix: 36)
         let group = PoolGroup()
         func makePool(_ connections: Int, _ name: String, _ session: SessionRequirements) -> Pool {
@@ -108,7 +116,7 @@ public final class PostgresLedger: Service {
             pool.session = session
             pool.group = group
             pool.applicationName = "progress-ledger \(name)"
-            return Pool(target: target, settings: pool, logger: logger)
+            return Pool(target: target, settings: pool, logger: logger, tracer: tracer)
         }
         // The server's limit is a little longer than the client's. It applies if the client has died and cannot cancel.
         let statementTimeout = settings.operationDeadline + .seconds(5)
@@ -159,18 +167,18 @@ public final class PostgresLedger: Service {
         partitionReading = CachedReading(ageMax: .seconds(10)) { () async throws(PQError) in
             try await status.missingPartitions()
         }
+        let jobCounts = JobCountReader(pool: pool)
+        jobCountReading = CachedReading(ageMax: .seconds(15)) { () async throws(PQError) in
+            try await jobCounts.counts()
+        }
         let publisher = publisher
         let signals = signals
         let (lossSource, lossSink) = AsyncStream.makeStream(of: [JobID].self, bufferingPolicy: .bufferingOldest(100))
         self.lossSource = lossSource
         self.lossSink = lossSink
         appender = Appender(
-            pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger, now: settings.now,
-            onHeadsLost: { lossSink.yield($0) }
-        let jobCounts = JobCountReader(pool: pool)
-        jobCountReading = CachedReading(ageMax: .seconds(15)) { () async throws(PQError) in
-            try await jobCounts.counts()
-        }
+            pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger, tracer: tracer,
+            now: settings.now, onHeadsLost: { lossSink.yield($0) }
         ) { jobs in
             signals.enqueue(jobs)
             guard publisher.hasPeers else { return }

@@ -2,6 +2,7 @@ public import LedgerProjection
 public import LedgerStore
 public import Logging
 public import PQ
+public import Tracing
 
 /// Runs the closure with a new database that contains the ledger's schema.
 public func withLedgerDatabase<R>(_ body: (ConnectionTarget) async throws -> R) async throws -> R {
@@ -16,9 +17,9 @@ public func withLedgerDatabase<R>(_ body: (ConnectionTarget) async throws -> R) 
 public func withRunningLedger<R: Sendable>(
     on target: ConnectionTarget, projection: ProjectionSettings? = ProjectionSettings(),
     replays: ReplaySettings? = nil, settings: PostgresLedger.Settings = PostgresLedger.Settings(),
-    logger: Logger = TestCluster.logger, _ body: (PostgresLedger) async throws -> R
+    logger: Logger = TestCluster.logger, tracer: (any Tracer)? = nil, _ body: (PostgresLedger) async throws -> R
 ) async throws -> R {
-    let ledger = PostgresLedger(target: target, settings: settings, logger: logger)
+    let ledger = PostgresLedger(target: target, settings: settings, logger: logger, tracer: tracer)
     let runner = replays.map { ReplayRunner(ledger: ledger, settings: $0, logger: TestCluster.logger) }
     let worker = projection.map { ProjectionWorker(ledger: ledger, settings: $0, logger: TestCluster.logger) }
     let running = Task { try await ledger.run(with: worker, runner) }

@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Testing
+import Tracing
 
 /// A response of a server, as it was received.
 struct RawResponse: Sendable {
@@ -141,10 +142,10 @@ func withPostgresServer<R: Sendable>(_ body: (RawClient, PostgresLedger) async t
 /// Runs the closure with a server on a free port for this service.
 func withServer<R: Sendable>(
     on service: any LedgerService, _ settings: ServerSettings, logger: Logger = TestCluster.logger,
-    _ body: (RawClient) async throws -> R
+    tracer: (any Tracer)? = nil, _ body: (RawClient) async throws -> R
 ) async throws -> R {
     let (ports, sink) = AsyncStream.makeStream(of: Int.self)
-    let server = LedgerServer(service: service, settings: settings, logger: logger) { _, port in
+    let server = LedgerServer(service: service, settings: settings, logger: logger, tracer: tracer) { _, port in
         sink.yield(port)
     }
     let running = Task {

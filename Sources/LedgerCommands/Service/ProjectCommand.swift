@@ -28,7 +28,8 @@ struct ProjectCommand: AsyncParsableCommand {
                 try await SchemaCheck.run(
                     database, mayMigrate: false, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(
-                    target: database.target, settings: store, logger: logger.labeled("store"))
+                    target: database.target, settings: store, logger: logger.labeled("store"),
+                    tracer: InstalledTracer.find())
                 let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
                 let replays = ReplayRunner(ledger: ledger, logger: logger.labeled("replay"))
                 try await runner.run([ledger, worker, replays])

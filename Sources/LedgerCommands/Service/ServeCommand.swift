@@ -129,7 +129,9 @@ struct ServeCommand: AsyncParsableCommand {
             try await DatabaseConnection.with(choice, logger: logger) { database in
                 try await SchemaCheck.run(
                     database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
-                let ledger = PostgresLedger(target: database.target, settings: store, logger: logger.labeled("store"))
+                let ledger = PostgresLedger(
+                    target: database.target, settings: store, logger: logger.labeled("store"),
+                    tracer: InstalledTracer.find())
                 try await ledger.loadTokens()
                 try address.check(isProtected: isOpenToAll || acceptsJWT || ledger.tokens.isRequired)
                 try await runner.run(
@@ -238,7 +240,9 @@ struct ServeCommand: AsyncParsableCommand {
             ]
         }
         services.append(
-            LedgerServer(service: ledger, settings: settings, logger: logger.labeled("http")) { host, port in
+            LedgerServer(
+                service: ledger, settings: settings, logger: logger.labeled("http"), tracer: InstalledTracer.find()
+            ) { host, port in
                 let url = ListenAddress.url(host: host, port: port, isSecure: settings.tls != nil)
                 Console.standard.print("listening on \(url)")
             })

@@ -6,6 +6,7 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypesHTTP1
+internal import Tracing
 
 /// A channel handler that responds to the requests of ``FastPathMatcher``.
 ///
@@ -43,10 +44,13 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     /// A request that has no response yet.
     private struct Current {
         let number: Int
-        let head: HTTPRequestHead
-        let row: FastPathMatcher.Row
+        let collected: Collected
         let deadline: NIODeadline
+        /// The span of the request; nil without a backend for spans.
+        let span: RequestSpan?
         let started = ContinuousClock.now
+
+        var row: FastPathMatcher.Row { collected.row }
     }
 
     private let matcher: FastPathMatcher
@@ -55,6 +59,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
     private let metrics: HTTPMetrics
     private let date: HTTPDate
     private let logger: Logger
+    private let tracer: (any Tracer)?
     /// The handler that writes responses in the wire format.
     private let validator: MessageValidator
     private var state = State.passing(requests: 0)
@@ -73,7 +78,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
 
     init(
         matcher: FastPathMatcher, control: AccessControl, budget: BodyBudget, metrics: HTTPMetrics, date: HTTPDate,
-        validator: MessageValidator, logger: Logger
+        validator: MessageValidator, logger: Logger, tracer: (any Tracer)?
     ) {
         self.matcher = matcher
         self.control = control
@@ -82,6 +87,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         self.date = date
         self.validator = validator
         self.logger = logger
+        self.tracer = tracer
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -167,18 +173,26 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         metrics.began()
         lastNumber += 1
         let number = lastNumber
+        let span = tracer.map { RequestSpan($0, collected.head.method.rawValue, collected.head.headers) }
         current = Current(
-            number: number, head: collected.head, row: collected.row,
-            deadline: .now() + TimeAmount(collected.row.limit))
+            number: number, collected: collected, deadline: .now() + TimeAmount(collected.row.limit), span: span)
         if timer == nil { scheduleDeadlineCheck(context.eventLoop) }
-        let loop = context.eventLoop
+        if let span {
+            ServiceContext.withValue(span.context) { call(collected, number, context.eventLoop) }
+        } else {
+            call(collected, number, context.eventLoop)
+        }
+    }
+
+    /// Calls the fast path of a request.
+    private func call(_ collected: Collected, _ number: Int, _ loop: any EventLoop) {
         let me = NIOLoopBound(self, eventLoop: loop)
-        collected.row.fastPath.respond(collected.request, context.eventLoop) { result in
-            guard let current = me.value.current, current.number == number else { return }
+        collected.row.fastPath.respond(collected.request, loop) { result in
+            guard me.value.current?.number == number else { return }
             let response: LedgerResponse
             switch result {
             case .success(let made): response = made
-            case .failure(let error): response = me.value.response(to: current, failingWith: error)
+            case .failure(let error): response = me.value.response(to: collected, failingWith: error)
             }
             guard collected.request.acceptsGzip, response.isSlowToCompress else {
                 return me.value.send(collected.request.acceptsGzip ? response.compressed() : response)
@@ -208,14 +222,14 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         guard let current else { return }
         if NIODeadline.now() >= current.deadline {
             let problem = HTTPProblem.timedOut(isRead: current.row.route.isRead, current.row.limit)
-            send(response(to: current, failingWith: problem))
+            send(response(to: current.collected, failingWith: problem))
         } else {
             scheduleDeadlineCheck(loop)
         }
     }
 
     /// Returns the response to a request that has failed with an error.
-    private func response(to request: Current, failingWith error: any Error) -> LedgerResponse {
+    private func response(to request: Collected, failingWith error: any Error) -> LedgerResponse {
         let identity = RequestIdentity(request.head.headers)
         return HTTPProblem.problem(error, isRead: request.row.route.isRead, of: identity, logger).response(to: identity)
     }
@@ -226,6 +240,8 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         metrics.ended(
             route: request.row.route.path, method: request.row.route.method.rawValue, status: response.status.code,
             seconds: request.started.duration(to: .now), isFast: true)
+        request.span?.end(
+            route: request.row.route.path, job: request.collected.request.job, status: response.status.code)
         guard let context else { return }
         if validator.acceptsEncodedResponse, let encoded = response.encoded(date: date.text) {
             validator.accept(encoded)

@@ -4,6 +4,7 @@ internal import LedgerStore
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypesHTTP1
+internal import Tracing
 
 /// A channel handler that serves watchers on the event loop of their connection.
 ///
@@ -38,6 +39,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     private let control: AccessControl
     private let metrics: HTTPMetrics
     private let date: HTTPDate
+    private let tracer: (any Tracer)?
     private var state = State.passing(requests: 0)
     /// Input that has arrived in the state `subscribing`.
     var pipelined = PipelinedInput()
@@ -45,10 +47,16 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     private var context: ChannelHandlerContext?
     /// The subscription that the broadcaster has not granted yet.
     private var pending: PendingWatch?
+    /// The beginning of the stream's span; nil if there is none.
+    private var spanStart: DefaultTracerClock.Timestamp?
     /// The access of the stream's client.
     private var caller = Access.everything
 
-    init(broadcaster: WatchBroadcaster, control: AccessControl, metrics: HTTPMetrics, date: HTTPDate) {
+    init(
+        broadcaster: WatchBroadcaster, control: AccessControl, metrics: HTTPMetrics, date: HTTPDate,
+        tracer: (any Tracer)?
+    ) {
+        self.tracer = tracer
         self.broadcaster = broadcaster
         self.control = control
         self.metrics = metrics
@@ -119,6 +127,7 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
     private func subscribe(_ head: HTTPRequestHead, _ request: WatchRequest, _ context: ChannelHandlerContext) {
         state = .subscribing(head, request)
         let started = ContinuousClock.now
+        spanStart = tracer == nil ? nil : DefaultTracerClock.now
         let loop = context.eventLoop
         let me = NIOLoopBound(self, eventLoop: loop)
         guard let job = request.job, control.includes(job, request.caller.confinement) != true else {
@@ -164,6 +173,12 @@ final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipelin
         metrics.began()
         metrics.ended(
             route: request.route, method: "GET", status: 200, seconds: started.duration(to: .now), isFast: true)
+        if let tracer, let spanStart {
+            // The span ends with the head of the response; the stream may last for days. If the request is forwarded
+            // instead, it has the span of a routed request.
+            RequestSpan(tracer, head.method.rawValue, head.headers, at: spanStart)
+                .end(route: request.route, job: request.job, status: 200)
+        }
         caller = request.caller
         state = .streaming(subscription, ServerSentEvents(job: request.job, position: request.position))
         var response = HTTPResponse(status: .ok, headerFields: ServerSentEvents.headers)

@@ -3,6 +3,7 @@ internal import Ledger
 internal import Logging
 internal import PQ
 internal import Synchronization
+internal import Tracing
 
 /// Accepts appends and writes them in groups.
 ///
@@ -39,6 +40,8 @@ final class Appender: Sendable {
     private let now: @Sendable () -> ContinuousClock.Instant
     private let writer: AppendGroupWriter
     private let logger: Logger
+    /// The backend for spans; nil for none.
+    private let tracer: (any Tracer)?
     private let onAppended: @Sendable ([JobID]) -> Void
     private let queue: Mutex<GroupCommitQueue>
     private let heads = Mutex(HeadCache())
@@ -75,7 +78,7 @@ final class Appender: Sendable {
     }
 
     init(
-        pool: Pool, groupsInFlightMax: Int, logger: Logger,
+        pool: Pool, groupsInFlightMax: Int, logger: Logger, tracer: (any Tracer)? = nil,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
         onHeadsLost: @escaping @Sendable ([JobID]) -> Void = { _ in },
         onAppended: @escaping @Sendable ([JobID]) -> Void
@@ -86,6 +89,7 @@ final class Appender: Sendable {
         writer = AppendGroupWriter(pool: pool, now: now)
         queue = Mutex(GroupCommitQueue(limits: GroupCommitQueue.Limits(groupsInFlightMax: groupsInFlightMax)))
         self.logger = logger
+        self.tracer = tracer
         self.onAppended = onAppended
     }
 
@@ -101,6 +105,7 @@ final class Appender: Sendable {
     /// Callback variant: calls `whenDone` once, on any thread.
     func append(_ request: AppendRequest, whenDone: @escaping @Sendable (AppendResult) -> Void) {
         guard !request.parts.isEmpty else { return whenDone(.success([])) }
+        let whenDone = tracer.map { AppendSpan($0, request).ending(before: whenDone) } ?? whenDone
         if isCheckingLimits.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged {
             checkLimits()
         }
@@ -152,7 +157,7 @@ final class Appender: Sendable {
     // MARK: Time limits
 
     private func checkLimits() {
-        Task(name: "appender-limits") { [weak self] in
+        Task.detached(name: "appender-limits") { [weak self] in
             while self?.finishOverdue() ?? false {
                 do { try await Task.sleep(for: Self.checkInterval) } catch { return }
             }
@@ -194,9 +199,10 @@ final class Appender: Sendable {
     // MARK: Writers
 
     private func startWriter() {
-        Task(name: "appender-writer", executorPreference: reactor.taskExecutor) { await self.runWriter() }
+        // It writes for all callers, so it is not a part of the trace of one.
+        Task.detached(name: "appender-writer", executorPreference: reactor.taskExecutor) { await self.runWriter() }
         if isWatchingStalls.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged {
-            Task(name: "appender-stalls") { await self.watchStalls() }
+            Task.detached(name: "appender-stalls") { await self.watchStalls() }
         }
     }
 

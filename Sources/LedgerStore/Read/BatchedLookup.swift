@@ -56,7 +56,8 @@ final class BatchedLookup<Found: Sendable>: Sendable {
             return whenDone(.failure(StoreError(.overloaded, message, retryAfter: .seconds(1))))
         }
         guard isIdle else { return }
-        Task(name: "batched-lookup", executorPreference: reactor.taskExecutor) { await self.run() }
+        // It reads for all callers, so it is not a part of the trace of one.
+        Task.detached(name: "batched-lookup", executorPreference: reactor.taskExecutor) { await self.run() }
     }
 
     private func run() async {

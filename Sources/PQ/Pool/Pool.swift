@@ -1,4 +1,5 @@
 public import Logging
+public import Tracing
 
 /// A bounded pool of connections to one database.
 ///
@@ -65,9 +66,14 @@ public final class Pool: Sendable {
     public let reactor: Reactor
     let settings: Settings
     let driver: PoolDriver
+    private let tracer: (any Tracer)?
 
     /// Creates a pool for this database without connecting.
-    public init(target: ConnectionTarget, settings: Settings = Settings(), reactor: Reactor = .shared, logger: Logger) {
+    public init(
+        target: ConnectionTarget, settings: Settings = Settings(), reactor: Reactor = .shared, logger: Logger,
+        tracer: (any Tracer)? = nil
+    ) {
+        self.tracer = tracer
         precondition(settings.connectionsMax > 0, "a pool has at least one connection")
         self.reactor = reactor
         self.settings = settings
@@ -211,14 +217,23 @@ public final class Pool: Sendable {
     private func withPooled<R, Failure: Error>(
         _ body: (Connection) async throws(Failure) -> R, _ convert: (PQError) -> Failure
     ) async throws(Failure) -> R {
+        let span = tracer.map { PoolSpan($0, pool: settings.applicationName) }
         let connection: Connection
-        do throws(PQError) { connection = try await driver.acquire() } catch { throw convert(error) }
+        do throws(PQError) {
+            connection = try await driver.acquire()
+        } catch {
+            span?.end(error)
+            throw convert(error)
+        }
+        span?.acquired()
         do throws(Failure) {
             let result = try await body(connection)
             await driver.release(connection)
+            span?.end(nil)
             return result
         } catch {
             await driver.release(connection)
+            span?.end(error)
             throw error
         }
     }
