@@ -276,7 +276,8 @@ let package = Package(
         .testTarget(
             name: "LedgerCommandsTests",
             dependencies: [
-                "Ledger", "LedgerCommands", "LedgerTestSupport", "LedgerWire", "PQ", "ProgressLedgerClient",
+                "Ledger", "LedgerCommands", "LedgerStore", "LedgerTestSupport", "LedgerWire", "PQ",
+                "ProgressLedgerClient",
                 "progress-ledger",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -13,7 +13,8 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Services",
                 subcommands: [
-                    ServeCommand.self, ProjectCommand.self, MigrateCommand.self, TokenCommand.self, StatusCommand.self,
+                    ServeCommand.self, ProjectCommand.self, MigrateCommand.self, TokenCommand.self, RetireCommand.self,
+                    StatusCommand.self,
                 ]),
             CommandGroup(
                 name: "Queries",

@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import HummingbirdCore
 internal import Ledger
+internal import LedgerStore
 internal import LedgerWire
 internal import Logging
 internal import NIOCore
@@ -26,6 +27,7 @@ struct LedgerRequestContext: RequestContext {
 /// It checks what the caller may do, reads the body, limits the time, and chooses the threads.
 struct Endpoint: Sendable {
     let route: Route
+    let service: any LedgerService
     let control: AccessControl
     let settings: ServerSettings
     let collector: BodyCollector
@@ -78,6 +80,8 @@ struct Endpoint: Sendable {
                 // The stream keeps its permit until it ends.
                 try withExtendedLifetime(permit) { () throws(HTTPProblem) in try control.check(access, route.access) }
             }.response
+        } catch let error as StoreError where error.code == .retired || error.code == .incomplete {
+            throw await HTTPProblem.retired(error, for: access, service) ?? error
         } catch is TimeBound.Exceeded {
             throw HTTPProblem.timedOut(isRead: route.isRead, bound.limit)
         } catch is CancellationError {

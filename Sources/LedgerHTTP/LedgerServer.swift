@@ -114,7 +114,8 @@ public struct LedgerServer: Service {
         router.add(middleware: ProblemMiddleware(table: table, metrics: metrics, tracer: tracer))
         for route in table.routes {
             let endpoint = Endpoint(
-                route: route, control: control, settings: settings, collector: collector, connections: connections,
+                route: route, service: service, control: control, settings: settings, collector: collector,
+                connections: connections,
                 longRequests: longRequests, metrics: metrics)
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 try await endpoint.respond(to: request, context)

@@ -138,7 +138,8 @@ struct JobCreator: Sendable {
                 [.uuid(job.uuid), moment, .bytea(hash.bytea)]),
             Query(
                 """
-                insert into ledger.snapshot (job_id, sequence, created_at, updated_at) values ($1, 1, $2, $2)
+                insert into ledger.snapshot (job_id, sequence, created_at, updated_at, fold_version)
+                values ($1, 1, $2, $2, \(Fold.version))
                 """, [.uuid(job.uuid), moment]),
         ]
     }

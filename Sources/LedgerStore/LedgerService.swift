@@ -172,6 +172,12 @@ public protocol LedgerService: Sendable {
     /// does not exist. Verifies about 100,000 events per second and locks nothing.
     func verify(_ job: JobID, _ range: Verification.Range) async throws(StoreError) -> Verification?
 
+    /// Returns the record of a job's retirement, or `nil` if the job was not retired.
+    ///
+    /// All other operations on the events and the snapshot of a retired job throw ``StoreError/Code/retired``, except
+    /// ``verify(_:_:)``; lists of jobs and heads contain it.
+    func retirement(of job: JobID) async throws(StoreError) -> Retirement?
+
     /// Returns the heads of the jobs after this one, by job id, at most `limit`.
     func heads(after cursor: JobID?, limit: Int) async throws(StoreError) -> [LedgerHead]
 

@@ -5,9 +5,11 @@ extension PostgresLedger {
     public func excerpt(
         _ job: JobID, after sequence: Int64, limit: Int
     ) async throws(StoreError) -> LedgerExcerpt? {
-        try await attempting("exporting a job") { () throws(PQError) in
+        let excerpt = try await attempting("exporting a job") { () throws(PQError) in
             try await ChainReader(pool: pool).excerpt(job, after: sequence, limit: limit)
         }
+        if excerpt?.events.isEmpty ?? false { try await refuseRetired(job) }
+        return excerpt
     }
 
     public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult {

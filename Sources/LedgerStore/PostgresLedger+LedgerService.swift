@@ -54,24 +54,32 @@ extension PostgresLedger: LedgerService {
     }
 
     public func stampedJob(_ id: JobID) async throws(StoreError) -> StampedJob? {
-        try await attempting("reading a job") { () throws(PQError) in try await snapshots.job(id) }
+        let found = try await attempting("reading a job") { () throws(PQError) in try await snapshots.job(id) }
+        guard !(found?.stamp.isRetired ?? false) else { throw .retired([id]) }
+        return found
     }
 
     public func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void) {
-        stamps.get(id, whenDone: whenDone)
+        stamps.get(id) { result in
+            whenDone(result.flatMap { $0?.isRetired ?? false ? .failure(.retired([id])) : .success($0) })
+        }
     }
 
     public func stampedJob(_ id: JobID, whenDone: @escaping @Sendable (Result<StampedJob?, StoreError>) -> Void) {
-        sharedSnapshots.get(id, whenDone: whenDone)
+        sharedSnapshots.get(id) { result in
+            whenDone(result.flatMap { $0?.stamp.isRetired ?? false ? .failure(.retired([id])) : .success($0) })
+        }
     }
 
     public func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {
         switch policy {
         case .last: return try await job(id)
         case .all:
-            return try await attempting("reading a job") { () throws(PQError) in
+            let found = try await attempting("reading a job") { () throws(PQError) in
                 try await snapshots.jobCountingAll(id)
             }
+            guard !(found?.isRetired ?? false) else { throw .retired([id]) }
+            return found
         case .lastSuccessful:
             guard let view = try await job(id) else { return nil }
             return try await fold(view, through: view.snapshot.sequence, policy)
@@ -102,7 +110,7 @@ extension PostgresLedger: LedgerService {
 
     public func jobs(_ ids: [JobID]) async throws(StoreError) -> [JobView] {
         try await attempting("reading jobs") { () throws(PQError) in
-            try await snapshots.jobs(ids)
+            try await snapshots.jobs(ids).filter { !$0.isRetired }
         }
     }
 
@@ -191,17 +199,23 @@ extension PostgresLedger: LedgerService {
     public func events(
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(StoreError) -> EventPage? {
-        try await attempting("reading events") { () throws(PQError) in
+        let page = try await attempting("reading events") { () throws(PQError) in
             try await eventReader.events(job, filter, after: after, limit: limit)
         }
+        // The events of a retired job have no verdicts. Without a verdict, one more lookup tells the cases apart.
+        guard let page, page.events.allSatisfy({ $0.verdict == nil }) else { return page }
+        try await refuseRetired(job)
+        return page
     }
 
     public func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage? {
-        try await attempting("reading tasks") { () throws(PQError) in
+        let page = try await attempting("reading tasks") { () throws(PQError) in
             try await TaskReader(pool: pool).tasks(job, state: state, limit: limit, after: cursor)
         }
+        if page?.tasks.isEmpty ?? false { try await refuseRetired(job) }
+        return page
     }
 
     public func tasks(
@@ -271,7 +285,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification? {
-        try await attempting("verifying a job") { () throws(PQError) in
+        return try await attempting("verifying a job") { () throws(PQError) in
             try await ChainReader(pool: pool).verify(job, stretch)
         }
     }

@@ -81,7 +81,7 @@ public final class PostgresLedger: Service {
     let heartbeats: WorkerHeartbeats
     let lagReading: CachedReading<LedgerStatus.Lag>
     let guaranteeReading: CachedReading<[String]>
-    let partitionReading: CachedReading<[String]>
+    let partitionReading: CachedReading<[StatusReader.MissingMonth]>
     let jobCountReading: CachedReading<JobCountsByName>
     let appendPool: Pool
     public let tokens = TokenRegistry()

@@ -55,6 +55,9 @@ extension PQError {
         sqlState == .checkViolation && server?.constraint == nil && server?.table == "event"
     }
 
+    /// Whether the head of a retired job was to be moved.
+    var isRetiredJob: Bool { sqlState == .checkViolation && server?.constraint == Guarantees.retiredHead }
+
     /// Whether a statement exceeded the lock timeout or the statement timeout.
     var isBlocked: Bool { sqlState == .lockNotAvailable || sqlState == .queryCanceled }
 

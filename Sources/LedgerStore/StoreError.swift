@@ -24,8 +24,10 @@ public struct StoreError: Error, Sendable {
         case schema
         /// Stored data violates an invariant. The operation fails rather than guess.
         case corrupt
-        /// Events of the job are missing: its month was retired, or they were removed.
+        /// Events of the job are missing, and no retirement is recorded.
         case incomplete
+        /// The job was retired: its events are in an export, and no more can be appended.
+        case retired
         /// The request contradicts the current state. The message explains how.
         case conflict
         /// The data to import is not an unaltered ledger.
@@ -71,9 +73,17 @@ extension StoreError {
         StoreError(
             .incomplete,
             """
-            the month in which job \(jobs.map(\.description).joined(separator: ", ")) was created has been retired: its \
-            events are no longer in the ledger, and no more can be appended
+            the partition of the month in which job \(jobs.map(\.description).joined(separator: ", ")) was created is not \
+            attached to ledger.event, and no retirement is recorded: attach it again
             """, jobs: jobs)
+    }
+
+    /// The error for jobs that were retired.
+    static func retired(_ jobs: [JobID]) -> StoreError {
+        StoreError(
+            .retired,
+            "job \(jobs.map(\.description).joined(separator: ", ")) was retired: its events were exported and removed",
+            jobs: jobs)
     }
 }
 

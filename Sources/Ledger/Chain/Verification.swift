@@ -12,12 +12,19 @@ public struct Verification: Hashable, Sendable {
     public var ledgerSequence: Int64
     /// The first fault; nil if there is none.
     public var fault: Fault?
+    /// The time when the job was retired; nil if it was not.
+    ///
+    /// Its events are in an export. Only the record of the retirement and the head were compared.
+    public var retiredAt: Timestamp?
 
-    public init(sequence: Int64, headHash: EventHash, ledgerSequence: Int64, fault: Fault? = nil) {
+    public init(
+        sequence: Int64, headHash: EventHash, ledgerSequence: Int64, fault: Fault? = nil, retiredAt: Timestamp? = nil
+    ) {
         self.sequence = sequence
         self.headHash = headHash
         self.ledgerSequence = ledgerSequence
         self.fault = fault
+        self.retiredAt = retiredAt
     }
 
     /// Whether the check found no fault in the events that it examined.
@@ -69,7 +76,9 @@ public struct Verification: Hashable, Sendable {
         case surplus
         /// An event or its hash was changed, or events were exchanged.
         case altered
-        /// The head of the job does not match the last event, or is missing.
+        /// The head does not match the last event, or is missing.
+        ///
+        /// Or it does not match the record of the job's retirement.
         case head
         /// The job's description does not match its first event.
         case description

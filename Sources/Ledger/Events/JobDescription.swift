@@ -1,4 +1,6 @@
 /// The name, key and tags of a job: the content of its first event.
+///
+/// They stay in the ledger for ever, even if the job is retired, so they must not contain personal data.
 public struct JobDescription: Hashable, Sendable {
     /// The name; not necessarily unique.
     public var name: Name

@@ -8,6 +8,13 @@
 /// restore the keys of ``FoldKeys``, then those of ``dependentKeys(of:)``, apply the events, and store
 /// ``takeChanges()``. To the fold, parts that were not restored do not exist.
 public struct Fold: Sendable {
+    /// The version of the rules that the fold implements.
+    ///
+    /// It is stored with each projection. It must be increased if any event can get another verdict, or any number
+    /// another value, than before. Workers leave projections of other versions alone; an applied replay rebuilds those
+    /// of older ones.
+    public static let version: Int16 = 1
+
     /// The state of the job as a whole.
     public private(set) var progress: JobProgress
 

@@ -70,6 +70,10 @@ public struct Replay: Hashable, Sendable {
     ///
     /// The total is the number of events in the live projections when the replay began.
     public var events: Count
+    /// The number of retired jobs when the replay began.
+    ///
+    /// They have no events to replay.
+    public var retiredJobs: Int64
     /// The number of jobs that could not be replayed because their events are missing.
     public var skippedJobs: Int64
     /// Whether the projections that are not live are kept.
@@ -102,7 +106,8 @@ public struct Replay: Hashable, Sendable {
 
     public init(
         id: JobID, request: Request, state: State, createdAt: Timestamp, finishedAt: Timestamp?, error: String?,
-        jobs: Count, events: Count, skippedJobs: Int64, keeps: Bool, differenceCount: Int64, differences: [Finding]
+        retiredJobs: Int64 = 0, jobs: Count, events: Count, skippedJobs: Int64, keeps: Bool, differenceCount: Int64,
+        differences: [Finding]
     ) {
         self.id = id
         self.request = request
@@ -110,6 +115,7 @@ public struct Replay: Hashable, Sendable {
         self.createdAt = createdAt
         self.finishedAt = finishedAt
         self.error = error
+        self.retiredJobs = retiredJobs
         self.jobs = jobs
         self.events = events
         self.skippedJobs = skippedJobs

@@ -8,12 +8,15 @@ public struct Readiness: Sendable {
         public var name: String
         /// Whether the requirement is met.
         public var isPassed: Bool
-        /// The finding and, if the check failed, the remedy.
+        /// Whether the requirement is met, but will not be unless an operator acts.
+        public var isWarning: Bool
+        /// The finding and, if the check failed or warns, the remedy.
         public var detail: String
 
-        public init(name: String, isPassed: Bool, detail: String) {
+        public init(name: String, isPassed: Bool, isWarning: Bool = false, detail: String) {
             self.name = name
             self.isPassed = isPassed
+            self.isWarning = isWarning
             self.detail = detail
         }
     }

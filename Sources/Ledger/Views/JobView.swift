@@ -12,6 +12,10 @@ public struct JobView: Hashable, Sendable {
     public var ledgerSequence: Int64
     /// The snapshot: the result of the fold so far.
     public var snapshot: Snapshot
+    /// Whether the job was retired.
+    ///
+    /// The snapshot of a retired job shows only the state in which it ended.
+    public var isRetired: Bool
     /// The server's clock at the time of the response, from which ages are computed.
     ///
     /// Nil unless it was decoded from a response.
@@ -40,13 +44,14 @@ public struct JobView: Hashable, Sendable {
 
     public init(
         id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
-        now: Timestamp? = nil, version: Version? = nil
+        isRetired: Bool = false, now: Timestamp? = nil, version: Version? = nil
     ) {
         self.id = id
         self.description = description
         self.createdAt = createdAt
         self.ledgerSequence = ledgerSequence
         self.snapshot = snapshot
+        self.isRetired = isRetired
         self.now = now
         self.version = version
     }

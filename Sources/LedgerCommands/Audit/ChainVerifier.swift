@@ -42,6 +42,9 @@ struct ChainVerifier {
         if let fault = verification.fault {
             return "\(job)  \(fault.kind) at \(fault.sequence): \(VisibleText.escape(fault.detail))"
         }
+        if let retiredAt = verification.retiredAt {
+            return "\(job)  retired through \(verification.sequence) at \(RFC3339.text(retiredAt))"
+        }
         return "\(job)  whole through \(verification.sequence)" + (anchor.map { ", anchored at \($0.sequence)" } ?? "")
     }
 }

@@ -60,14 +60,17 @@ struct ExportCommand: AsyncParsableCommand {
 struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Import an exported job under the same id, with its hash chain.",
+        abstract: "Import exported jobs under the same ids, with their hash chains.",
         discussion: """
             Every hash is checked, by this command before anything is sent and again by the server. Events that the \
             server already has are compared and skipped, so an interrupted import can be run again, and a repeated \
             import changes nothing. A job whose events on the server differ from the file is refused.
             """)
 
-    @Argument(help: "A file that 'export' wrote. With -, standard input is read, and checked only while it is sent.")
+    @Argument(
+        help:
+            "A file that 'export' or 'retire' wrote. With -, standard input is read, and checked only while it is sent."
+    )
     var file: String
 
     @OptionGroup var server: ServerOptions
@@ -80,12 +83,17 @@ struct ImportCommand: AsyncParsableCommand {
         let client = try server.client(defaultPatience: 10)
         let export = ExportFile(file)
         if !export.isStandardInput {
-            let (_, verification) = try export.check()
-            if let fault = verification.fault {
-                throw CommandFailure(.verificationFailed, "Nothing was sent: \(fault.detail).")
+            _ = try export.check { job, verification throws(CommandFailure) in
+                guard let fault = verification.fault else { return }
+                throw CommandFailure(.verificationFailed, "Nothing was sent: job \(job): \(fault.detail).")
             }
         }
         let reader = try ExportFile.Reader(file)
+        repeat { try await importJob(reader, client) } while try reader.nextJob()
+    }
+
+    /// Imports the job that the reader has reached.
+    private func importJob(_ reader: ExportFile.Reader, _ client: LedgerClient) async throws {
         let renderer = ProgressBarRenderer(unit: "events")
         let first = reader.headerLine + [UInt8(ascii: "\n")]
         var (lines, count, sent, appended) = (first, 0, Int64(0), 0)

@@ -13,27 +13,41 @@ struct ExportFile {
     /// Whether the export is standard input, which can be read only once.
     var isStandardInput: Bool { path == "-" }
 
-    /// Verifies the export and prints the result.
+    /// Verifies the jobs of the export and prints the results.
     func verify(_ anchor: AnchorFile?, json: Bool) throws(CommandFailure) {
-        let (job, verification) = try check(anchor)
-        if json {
-            var writer = JSONWriter()
-            VerificationResponse(job: job, verification).write(to: &writer)
-            Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
-        } else {
-            let anchorPosition = anchor?.heads.first { $0.job == job }?.position
-            Console.standard.print(ChainVerifier.text(job, verification, anchor: anchorPosition))
+        var damaged = 0
+        _ = try check(anchor) { job, verification throws(CommandFailure) in
+            if json {
+                var writer = JSONWriter()
+                VerificationResponse(job: job, verification).write(to: &writer)
+                Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
+            } else {
+                let anchorPosition = anchor?.heads.first { $0.job == job }?.position
+                Console.standard.print(ChainVerifier.text(job, verification, anchor: anchorPosition))
+            }
+            if !verification.isIntact { damaged += 1 }
         }
-        guard verification.isIntact else {
+        guard damaged == 0 else {
             throw CommandFailure(.verificationFailed, "The export is not as it was recorded.")
         }
     }
 
-    /// Recomputes the hash chain, without a server.
+    /// Recomputes the hash chains of the jobs, without a server.
     ///
-    /// - Throws: ``CommandFailure`` if the file is not an export, or if the anchor does not contain its job.
-    func check(_ anchor: AnchorFile? = nil) throws(CommandFailure) -> (job: JobID, verification: Verification) {
+    /// - Parameter body: Called with the result of each job.
+    /// - Returns: The SHA-256 of the file.
+    /// - Throws: ``CommandFailure`` if the file is not an export, or if the anchor does not contain one of its jobs;
+    ///   the error of the closure.
+    func check(
+        _ anchor: AnchorFile? = nil, _ body: (JobID, Verification) throws(CommandFailure) -> Void
+    ) throws(CommandFailure) -> EventHash {
         let reader = try Reader(path)
+        repeat { try body(reader.header.job, try check(reader, anchor)) } while try reader.nextJob()
+        return reader.sha256
+    }
+
+    /// Recomputes the hash chain of the job that the reader has reached.
+    private func check(_ reader: Reader, _ anchor: AnchorFile?) throws(CommandFailure) -> Verification {
         let header = reader.header
         var anchorPosition: ChainPosition?
         if let anchor {
@@ -46,43 +60,76 @@ struct ExportFile {
         while let recorded = try reader.next() {
             if check == nil {
                 guard case .jobCreated(let description) = recorded.event.body, recorded.event.sequence == 1 else {
-                    throw CommandFailure(.verificationFailed, "\(path): the first event does not create the job.")
+                    throw CommandFailure(
+                        .verificationFailed, "\(path): the first event of job \(header.job) does not create it.")
                 }
                 check = ChainCheck(
                     job: header.job, description: description, createdAt: recorded.event.recordedAt,
                     anchor: anchorPosition)
             }
-            guard check?.check(recorded.event, hash: recorded.hash) == true else { break }
+            // After a fault, the rest of the job is only skipped.
+            _ = check?.check(recorded.event, hash: recorded.hash)
         }
-        guard var check else { throw CommandFailure(.verificationFailed, "\(path) contains no events.") }
+        guard var check else {
+            throw CommandFailure(.verificationFailed, "\(path) contains no events of job \(header.job).")
+        }
         check.finish(head: header.head, lastStored: check.position.sequence)
-        return (header.job, check.verification(ledgerSequence: header.head.sequence))
+        return check.verification(ledgerSequence: header.head.sequence)
     }
 
-    /// A reader of the header and then of one event at a time.
+    /// A reader of the jobs: of each the header, and then one event at a time.
     final class Reader {
-        let header: LedgerExcerpt
-        /// The bytes of the first line, unchanged.
-        let headerLine: [UInt8]
+        /// The header of the present job.
+        private(set) var header: LedgerExcerpt
+        /// The bytes of its line, unchanged.
+        private(set) var headerLine: [UInt8]
         private let lines: LineFile
         private let path: String
         private var number = 1
+        /// The header of the next job, once the events of the present one were read.
+        private var following: [UInt8]?
+
+        /// The beginning of a header, which no event has.
+        private static let headerStart = Array(#"{"format":"#.utf8)
 
         init(_ path: String) throws(CommandFailure) {
             self.path = path
             lines = try LineFile(path)
             guard let line = try lines.next() else { throw CommandFailure(.usage, "\(path) is empty.") }
             headerLine = line
-            do { header = try LedgerExcerpt(header: try JSONReader.read(line)) } catch {
+            header = try Self.header(line, path)
+        }
+
+        private static func header(_ line: [UInt8], _ path: String) throws(CommandFailure) -> LedgerExcerpt {
+            do { return try LedgerExcerpt(header: try JSONReader.read(line)) } catch {
                 throw CommandFailure(
                     .usage, "\(path) is not a file that 'progress-ledger export' wrote: \(error).")
             }
         }
 
-        /// The next line with an event; nil at the end.
+        /// The SHA-256 of the file, once all jobs were read.
+        var sha256: EventHash { lines.sha256 }
+
+        /// Advances to the next job, after the last event of the present one.
+        ///
+        /// - Returns: Whether there is one.
+        func nextJob() throws(CommandFailure) -> Bool {
+            guard let line = following else { return false }
+            following = nil
+            headerLine = line
+            header = try Self.header(line, path)
+            return true
+        }
+
+        /// The next line with an event of the present job; nil at the end.
         func nextLine() throws(CommandFailure) -> [UInt8]? {
+            guard following == nil, let line = try lines.next() else { return nil }
             number += 1
-            return try lines.next()
+            guard !line.starts(with: Self.headerStart) else {
+                following = line
+                return nil
+            }
+            return line
         }
 
         func next() throws(CommandFailure) -> RecordedEvent? {

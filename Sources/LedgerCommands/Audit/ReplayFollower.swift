@@ -57,6 +57,9 @@ struct ReplayFollower {
         lines.append(
             "replayed \(Count(replay.jobs.done - replay.skippedJobs, "job")) with "
                 + "\(Count(replay.events.done, "event")), policy \(replay.request.policy.rawValue)")
+        if replay.retiredJobs > 0, replay.request.job == nil {
+            lines.append("retired  \(Count(replay.retiredJobs, "job")), whose events are in exports")
+        }
         if replay.skippedJobs > 0 {
             lines.append("skipped  \(Count(replay.skippedJobs, "job")) with missing or invalid events")
             for skip in replay.skips { lines.append("         \(skip.job): \(VisibleText.escape(skip.reason))") }

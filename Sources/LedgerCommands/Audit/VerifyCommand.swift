@@ -106,7 +106,11 @@ struct VerifySweep {
     private struct Counters {
         var checked: Int64 = 0
         var damaged: Int64 = 0
+        var retired: Int64 = 0
         var events: Int64 = 0
+
+        /// The number of retired jobs as a part of a sentence; empty if there are none.
+        var text: String { retired > 0 ? ", \(retired) retired" : "" }
     }
 
     /// Verifies every job, in the order of their ids.
@@ -122,7 +126,7 @@ struct VerifySweep {
         }
         renderer.clear()
         Console.standard.printToError(
-            "\(Count(counters.checked, "job")) checked, \(counters.damaged) not as recorded; "
+            "\(Count(counters.checked, "job")) checked, \(counters.damaged) not as recorded\(counters.text); "
                 + "\(Count(counters.events, "event"))")
         guard counters.damaged == 0 else {
             throw CommandFailure(
@@ -140,7 +144,7 @@ struct VerifySweep {
         renderer.clear()
         Console.standard.printToError(
             "anchored \(RFC3339.text(anchor.createdAt)), signed by \(anchor.publicKey.fingerprint): "
-                + "\(Count(counters.checked, "job")) checked, \(counters.damaged) not as anchored")
+                + "\(Count(counters.checked, "job")) checked, \(counters.damaged) not as anchored\(counters.text)")
         guard counters.damaged == 0 else {
             throw CommandFailure(
                 .verificationFailed, "\(counters.damaged) of \(counters.checked) jobs are not as they were anchored.")
@@ -172,7 +176,11 @@ struct VerifySweep {
             line =
                 json ? finding.document : ChainVerifier.text(job, finding.verification, anchor: anchor)
             if !finding.verification.isIntact { counters.damaged += 1 }
-            counters.events += finding.verification.sequence
+            if finding.verification.retiredAt != nil {
+                counters.retired += 1
+            } else {
+                counters.events += finding.verification.sequence
+            }
         } catch let error as LedgerClientError where error.code == .notFound {
             line =
                 "\(job)  missing: \(anchor.map { "it was anchored at event \($0.sequence)" } ?? "it was just listed")"

@@ -1,4 +1,6 @@
+import Crypto
 import Glibc
+import Ledger
 
 /// A reader of a file's lines, in bounded memory.
 final class LineFile {
@@ -14,6 +16,7 @@ final class LineFile {
     private var buffer: [UInt8] = []
     private var position = 0
     private var isAtEnd = false
+    private var hash = SHA256()
 
     /// - Parameter path: The file; `-` is standard input.
     init(_ path: String) throws(CommandFailure) {
@@ -30,6 +33,21 @@ final class LineFile {
 
     deinit {
         if descriptor > STDERR_FILENO { close(descriptor) }
+    }
+
+    /// The SHA-256 of the bytes that were read.
+    ///
+    /// It is that of the file once ``next()`` has returned nil.
+    var sha256: EventHash { EventHash(bytes: hash.finalize()) ?? .none }
+
+    /// Returns the SHA-256 of a file.
+    static func sha256(of path: String) throws(CommandFailure) -> EventHash {
+        let file = try LineFile(path)
+        while !file.isAtEnd {
+            try file.fill()
+            file.buffer.removeAll(keepingCapacity: true)
+        }
+        return file.sha256
     }
 
     /// The next line that is not empty, without its line feed; nil at the end.
@@ -65,6 +83,7 @@ final class LineFile {
             throw Self.failure(path)
         }
         isAtEnd = count == 0
+        hash.update(data: piece[..<count])
         buffer += piece[..<count]
     }
 }

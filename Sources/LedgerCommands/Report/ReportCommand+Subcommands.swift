@@ -149,7 +149,8 @@ extension ReportCommand {
             abstract: "Create a job and print its id.",
             discussion: """
                 With --key the command can be repeated: a job with the same key and content is returned instead of a \
-                new one. Exit code 2: the key belongs to a job with other content.
+                new one. Exit code 2: the key belongs to a job with other content. The name, the key and the tags stay \
+                in the ledger for ever, even if the job is retired: do not put personal data into them.
                 """)
 
         @Argument(help: "The job's name.")

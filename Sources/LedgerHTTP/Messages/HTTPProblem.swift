@@ -166,7 +166,9 @@ struct HTTPProblem: Error, Sendable {
         case .incomplete:
             self.init(
                 .gone, "History incomplete",
-                "Events of the job are missing: their month was retired, or they were removed. Verify the job.")
+                "Events of the job are missing, and no retirement is recorded. Verify the job.")
+        case .retired:
+            self.init(.gone, "Job retired", "Nothing was recorded or read: \(error.message).")
         case .corrupt:
             return nil
         }

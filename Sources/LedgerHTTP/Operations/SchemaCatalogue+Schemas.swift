@@ -109,7 +109,8 @@ extension SchemaCatalogue {
                     Field("ledger_sequence", .integer(nil)), Field("now", .moment),
                     Field("created_at", .moment),
                     Field("started_at", .nullable(.moment)), Field("updated_at", .nullable(.moment)),
-                    Field("finished_at", .nullable(.moment)), Field("tasks", .reference("TaskCounts")),
+                    Field("finished_at", .nullable(.moment)), Field("retired", .bool, required: false),
+                    Field("tasks", .reference("TaskCounts")),
                     Field("progress", .array(.reference("Indicator"))),
                 ]),
             object(
@@ -241,7 +242,8 @@ extension SchemaCatalogue {
                 [
                     Field("job", .text(max: nil)), Field("ok", .bool), Field("sequence", .integer(nil)),
                     Field("head_hash", .text(max: 64)), Field("ledger_sequence", .integer(nil)),
-                    Field("complete", .bool), Field("fault", .nullable(.reference("Fault"))),
+                    Field("complete", .bool), Field("retired_at", .nullable(.moment)),
+                    Field("fault", .nullable(.reference("Fault"))),
                 ]),
             object(
                 "Fault",
@@ -264,7 +266,11 @@ extension SchemaCatalogue {
             object("Health", [Field("status", .text(max: nil))]),
             object("Readiness", [Field("status", .text(max: nil)), Field("checks", .array(.reference("Check")))]),
             object(
-                "Check", [Field("name", .text(max: nil)), Field("passed", .bool), Field("detail", .text(max: nil))]),
+                "Check",
+                [
+                    Field("name", .text(max: nil)), Field("passed", .bool), Field("warning", .bool),
+                    Field("detail", .text(max: nil)),
+                ]),
             Schema(name: "Limits", content: .alias(.map(.integer(nil)))),
             Schema(name: "Description", content: .alias(.anything)),
         ]
@@ -305,6 +311,13 @@ extension SchemaCatalogue {
                     Field("sequence", .integer(nil)),
                 ]),
             object("Problem", problem),
+            object(
+                "RetiredProblem",
+                problem + [
+                    Field("job", .text(max: nil), required: false), Field("retired_at", .moment, required: false),
+                    Field("export", .reference("RetiredExport"), required: false),
+                ]),
+            object("RetiredExport", [Field("place", .text(max: nil)), Field("sha256", .text(max: 64))]),
             object(
                 "FieldError",
                 [

@@ -46,7 +46,8 @@ struct PageRoutes: Sendable {
                     Self.part,
                 ],
                 responses: [
-                    Self.page("The page"), .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
+                    Self.page("The page"), .problem(404, "No such job"), .retired,
+                    .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, page: .ofJob,
                 handle: withErrorPages(.ofJob) { try await JobPageBuilder(service: service, request: $0).response() }),
             Route(
@@ -69,7 +70,7 @@ struct PageRoutes: Sendable {
                     Route.ResponseSpec(
                         status: 200, description: "The picture", schema: "Text", mediaType: "image/svg+xml"),
                     Route.ResponseSpec(status: 304, description: "Unchanged since the ETag in If-None-Match"),
-                    .problem(404, "No such job"),
+                    .problem(404, "No such job"), .retired,
                 ], handle: badge),
         ]
     }
@@ -99,7 +100,8 @@ struct PageRoutes: Sendable {
             } catch let problem as HTTPProblem {
                 return Page.problem(problem, root: root, of: request.identity)
             } catch let error as StoreError {
-                guard let problem = HTTPProblem(error) else { throw error }
+                let retired = await HTTPProblem.retired(error, for: request.access, service)
+                guard let problem = retired ?? HTTPProblem(error) else { throw error }
                 return Page.problem(problem, root: root, of: request.identity)
             }
         }

@@ -30,7 +30,8 @@ struct AppendEndpoint: Sendable {
                 loop.execute {
                     switch result {
                     case .success(let range): whenDone(.success(Self.response(range)))
-                    case .failure(let error): whenDone(.failure(error))
+                    case .failure(let error):
+                        HTTPProblem.resolve(error, for: request.access, service, on: loop) { whenDone(.failure($0)) }
                     }
                 }
             }

@@ -32,7 +32,8 @@ struct AppendRoutes: Sendable {
                 body: Route.Body(schema: "EventsRequest", takesLines: true),
                 responses: [
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "Appended"),
-                    .problem(404, "No such job"), .problem(413, "Too large"), .problem(422, "The request is invalid"),
+                    .problem(404, "No such job"), .retired, .problem(413, "Too large"),
+                    .problem(422, "The request is invalid"),
                     .problem(503, "The ledger cannot accept more events now"),
                 ], fastPath: endpoint.fastPath, handle: append),
             Route(
@@ -41,7 +42,7 @@ struct AppendRoutes: Sendable {
                 body: Route.Body(schema: "CollectedEventsRequest", takesLines: true),
                 responses: [
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "AppendedToMany"),
-                    .problem(413, "Too large"), .problem(422, "The request is invalid"),
+                    .retired, .problem(413, "Too large"), .problem(422, "The request is invalid"),
                     .problem(503, "The ledger cannot accept more events now"),
                 ], handle: appendMany),
         ]

@@ -52,7 +52,7 @@ struct EventRoutes: Sendable {
                 ],
                 responses: [
                     Route.ResponseSpec(status: 200, description: "A page of events", schema: "EventPage"),
-                    .problem(404, "No such job"), .problem(422, "A parameter is invalid"),
+                    .problem(404, "No such job"), .retired, .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, isLimited: true, handle: list)
         ]
     }

@@ -29,7 +29,7 @@ struct ExecutionRoutes: Sendable {
                         status: 409,
                         description: "The execution is already superseded, or has a different attempt: stop it",
                         schema: "SupersededProblem", mediaType: "application/problem+json"),
-                    .problem(404, "No such job"), .problem(422, "The request is invalid"),
+                    .problem(404, "No such job"), .retired, .problem(422, "The request is invalid"),
                 ], handle: start)
         ]
     }

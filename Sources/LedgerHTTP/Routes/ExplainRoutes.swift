@@ -35,7 +35,7 @@ struct ExplainRoutes: Sendable {
                     Route.ResponseSpec(
                         status: 200, description: "The reported units, and those that count", schema: "Explanation"),
                     .problem(404, "No such job, or none of its events names the indicator"),
-                    .problem(410, "Events that the response needs were retired"),
+                    .retired,
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, isLimited: true, handle: explain)
         ]

@@ -28,7 +28,7 @@ struct ExportRoutes: Sendable {
                     Route.ResponseSpec(
                         status: 200, description: "The events up to the head, with their hashes", schema: "Text",
                         mediaType: "application/x-ndjson"),
-                    .problem(404, "No such job"), .problem(410, "Events were retired"),
+                    .problem(404, "No such job"), .retired,
                 ], isHeavy: true, isLimited: true, handle: export),
             Route(
                 access: .ledger(.admin), method: .post, path: "/v1/imports", operation: "importEvents",

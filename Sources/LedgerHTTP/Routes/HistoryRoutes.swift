@@ -37,7 +37,7 @@ struct HistoryRoutes: Sendable {
                     Route.ResponseSpec(
                         status: 200, description: "The indicators that changed, and the executions that changed them",
                         schema: "SnapshotDiff"),
-                    .problem(404, "No such job"), .problem(410, "Events that the response needs were retired"),
+                    .problem(404, "No such job"), .retired,
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, isLimited: true, handle: difference),
             Route(
@@ -55,7 +55,7 @@ struct HistoryRoutes: Sendable {
                     Route.ResponseSpec(
                         status: 200, description: "The history of the indicator", schema: "IndicatorHistory"),
                     .problem(404, "No such job, or none of its events names the indicator"),
-                    .problem(410, "Events that the response needs were retired"),
+                    .retired,
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, isLimited: true, handle: history),
         ]

@@ -28,7 +28,7 @@ struct JobRoutes: Sendable {
                 responses: [
                     Route.ResponseSpec(status: 201, description: "The new job", schema: "Job"),
                     Route.ResponseSpec(status: 200, description: "The existing job", schema: "Job"),
-                    .problem(409, "Another job has this key"), .problem(422, "The request is invalid"),
+                    .problem(409, "Another job has this key"), .retired, .problem(422, "The request is invalid"),
                 ], hasLocation: true, handle: create),
             Route(
                 access: .jobs(.read), method: .get, path: "/v1/jobs", operation: "listJobs",
@@ -54,7 +54,7 @@ struct JobRoutes: Sendable {
                 summary: "A job with its snapshot",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The job", schema: "Job"),
-                    .unchanged, .problem(404, "No such job"),
+                    .unchanged, .problem(404, "No such job"), .retired,
                 ], prefersWait: true, fastPath: endpoint.fastPath, handle: get),
         ]
     }
@@ -133,6 +133,10 @@ extension Route.ResponseSpec {
     static let unchanged = Route.ResponseSpec(
         status: 304,
         description: "Unchanged since the ETag in If-None-Match; with Prefer: wait=SECONDS, unchanged for that time")
+
+    static let retired = Route.ResponseSpec(
+        status: 410, description: "The job was retired, or events are missing", schema: "RetiredProblem",
+        mediaType: "application/problem+json")
 
     static func problem(_ status: Int, _ description: String) -> Route.ResponseSpec {
         Route.ResponseSpec(

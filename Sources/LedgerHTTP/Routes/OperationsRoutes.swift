@@ -63,6 +63,7 @@ struct OperationsRoutes: Sendable {
                     writer.object { writer in
                         writer.field("name", check.name)
                         writer.field("passed", check.isPassed)
+                        writer.field("warning", check.isWarning)
                         writer.field("detail", check.detail)
                     }
                 }

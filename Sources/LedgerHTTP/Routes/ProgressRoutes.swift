@@ -32,8 +32,7 @@ struct ProgressRoutes: Sendable {
                 ] + Route.Parameter.moments,
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The snapshot", schema: "Job"),
-                    .unchanged, .problem(404, "No such job"),
-                    .problem(410, "Events that the response needs were retired"),
+                    .unchanged, .problem(404, "No such job"), .retired,
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                     .problem(504, "The snapshot did not reach min_sequence in time"),
                 ], prefersWait: true, fastPath: endpoint.fastPath, handle: get)

@@ -27,7 +27,7 @@ struct ReplayRoutes: Sendable {
                         status: 202,
                         description: "The replay has started; the job with the same id tracks its progress",
                         schema: "Replay"),
-                    .problem(404, "No such job"), .problem(409, "Another replay is in progress"),
+                    .problem(404, "No such job"), .retired, .problem(409, "Another replay is in progress"),
                     .problem(422, "The request is invalid"),
                 ], isLimited: true, hasLocation: true, handle: begin),
             Route(

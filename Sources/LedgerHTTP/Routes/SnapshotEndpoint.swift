@@ -31,7 +31,8 @@ struct SnapshotEndpoint: Sendable {
                 switch result {
                 case .success(let found?): whenDone(.success(found.response))
                 case .success(nil): whenDone(.failure(HTTPProblem.noSuchJob(request.job.description)))
-                case .failure(let error): whenDone(.failure(error))
+                case .failure(let error):
+                    HTTPProblem.resolve(error, for: request.access, service, on: loop) { whenDone(.failure($0)) }
                 }
             }
         }

@@ -32,7 +32,7 @@ struct TaskRoutes: Sendable {
                 ] + Route.Parameter.moments,
                 responses: [
                     Route.ResponseSpec(status: 200, description: "A page of tasks", schema: "TaskPage"),
-                    .problem(404, "No such job"), .problem(410, "Events that the response needs were retired"),
+                    .problem(404, "No such job"), .retired,
                     .problem(422, "A parameter is invalid"), .problem(503, "Too many histories are being folded"),
                 ], isHeavy: true, handle: list)
         ]

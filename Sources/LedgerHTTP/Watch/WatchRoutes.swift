@@ -38,7 +38,7 @@ struct WatchRoutes: Sendable {
                     + "once and after every change, at most ten per second; end after the job has finished. Comments "
                     + "keep the connection alive. Last-Event-ID resumes a stream",
                 responses: [
-                    Self.stream("The stream"), .problem(404, "No such job"),
+                    Self.stream("The stream"), .problem(404, "No such job"), .retired,
                     .problem(503, "Too many watchers"),
                 ], handle: respond),
             Route(

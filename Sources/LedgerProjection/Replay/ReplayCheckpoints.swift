@@ -193,8 +193,8 @@ struct ReplayCheckpoints: Sendable {
             orphans + [
                 Query(
                     """
-                    insert into ledger.snapshot (job_id, projection, sequence, is_live)
-                    select built.job_id, built.projection, 0, false
+                    insert into ledger.snapshot (job_id, projection, sequence, is_live, fold_version)
+                    select built.job_id, built.projection, 0, false, \(Fold.version)
                     from unnest($1::uuid[], $2::smallint[]) as built (job_id, projection)
                     where exists (
                         select from ledger.replay where replay.job_id = $3 and replay.state = 'running' for share

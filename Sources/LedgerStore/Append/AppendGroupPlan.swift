@@ -7,6 +7,8 @@ struct JobHead: Sendable {
     var sequence: Int64
     var recordedAt: Timestamp
     var chain: HashChain
+    /// Whether the job was retired, so that its head cannot move.
+    var isRetired = false
 
     var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 }
@@ -37,6 +39,8 @@ struct AppendGroupPlan {
     private mutating func add(_ request: AppendRequest) -> AppendResult {
         let unknown = request.parts.map(\.job).filter { heads[$0] == nil }
         guard unknown.isEmpty else { return .failure(.unknown(unknown)) }
+        let retired = request.parts.map(\.job).filter { heads[$0]?.isRetired ?? false }
+        guard retired.isEmpty else { return .failure(.retired(retired)) }
         return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
     }
 

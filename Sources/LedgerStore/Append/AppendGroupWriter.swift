@@ -12,7 +12,7 @@ struct AppendGroupWriter: Sendable {
     private static func lockHeads(_ jobs: [JobID]) -> Query {
         Query(
             """
-            select job_id, sequence, recorded_at, hash, clock_timestamp()
+            select job_id, sequence, recorded_at, hash, clock_timestamp(), retired_hash is not null
             from ledger.job_head
             where job_id = any ($1)
             order by job_id
@@ -136,7 +136,7 @@ struct AppendGroupWriter: Sendable {
         for row in rows {
             heads[try row.decode(0, as: JobID.self)] = JobHead(
                 sequence: try row.decode(1), recordedAt: try row.decode(2, as: Timestamp.self),
-                chain: HashChain(head: try row.decode(3, as: EventHash.self)))
+                chain: HashChain(head: try row.decode(3, as: EventHash.self)), isRetired: try row.decode(5))
             clock = max(clock, try row.decode(4, as: Timestamp.self))
         }
         return (heads, clock)

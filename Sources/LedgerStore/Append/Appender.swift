@@ -400,6 +400,7 @@ final class Appender: Sendable {
         guard !error.isMissingPartition else {
             return requests.map { .failure(.detached($0.parts.map(\.job))) }
         }
+        guard !error.isRetiredJob else { return requests.map { .failure(.retired($0.parts.map(\.job))) } }
         failure.withLock {
             $0 = (
                 LedgerStatus.Failure(at: .now, state: error.sqlState?.rawValue, message: error.message), .now

@@ -39,7 +39,10 @@ struct GuaranteeReader: Sendable {
     /// The required triggers, as rows of `(table, name, type)`.
     private static let requiredTriggers: String = {
         let ofEvents = Guarantees.eventRefusals.map { ("event", $0) }
-        let others = [("job", Guarantees.jobRefusal), ("job_head", Guarantees.headRefusal)]
+        let others = [
+            ("job", Guarantees.jobRefusal), ("job_head", Guarantees.headRefusal),
+            ("retirement", Guarantees.retirementRefusal),
+        ]
         return (ofEvents + others).map { "('\($0.0)', '\($0.1.name)', \($0.1.type)::smallint)" }.joined(separator: ", ")
     }()
 
@@ -65,13 +68,15 @@ struct GuaranteeReader: Sendable {
         kept as (
             select 'event' as part, event.* from event
             union all
-            select stored.relname, stored.* from stored where stored.relname in ('job', 'job_head')
+            select stored.relname, stored.* from stored where stored.relname in ('job', 'job_head', 'retirement')
         ),
         refused as (
             select kept.relname, kept.relowner, privilege, kept.oid
             from kept
             cross join unnest($7::text[]) as privilege
             where not (kept.part = 'job_head' and privilege = 'update')
+            union all
+            select relname, relowner, 'insert', oid from kept where part = 'retirement'
         ),
         fault (place, sentence) as (
             select 1, 'the schema ledger lacks table ' || required
@@ -106,10 +111,35 @@ struct GuaranteeReader: Sendable {
             where has_table_privilege(service.oid, refused.oid, refused.privilege)
                 or (refused.privilege = 'update' and has_any_column_privilege(service.oid, refused.oid, 'update'))
             union all
-            select 6, format('role %s may change the job of a head', $1)
+            select 6, format('role %s may change %s of a head', $1, part)
             from stored
             join pg_roles as service on service.rolname = $1
-            where stored.relname = 'job_head' and has_column_privilege(service.oid, stored.oid, 'job_id', 'update')
+            cross join (values ('job_id', 'the job'), ('retired_hash', 'the retirement')) as fixed ("column", part)
+            where stored.relname = 'job_head'
+                and has_column_privilege(service.oid, stored.oid, fixed."column", 'update')
+            union all
+            select 6, 'constraint \(Guarantees.retiredHead) of job_head is missing or was changed'
+            from stored
+            where stored.relname = 'job_head' and not exists (
+                select from pg_constraint as rule
+                where rule.conrelid = stored.oid and rule.conname = '\(Guarantees.retiredHead)' and rule.contype = 'c'
+                    and rule.convalidated and pg_get_constraintdef(rule.oid) = 'CHECK ((retired_hash = hash))'
+            )
+            union all
+            select 6, format('%s may call retire_jobs', case caller.oid when 0 then 'everybody' else 'role ' || $1 end)
+            from pg_proc as proc
+            join schema on proc.pronamespace = schema.oid
+            cross join lateral (
+                select 0::oid as oid
+                where exists (
+                    select from aclexplode(coalesce(proc.proacl, acldefault('f', proc.proowner))) as acl
+                    where acl.grantee = 0
+                )
+                union all
+                select oid from pg_roles
+                where rolname = $1 and not rolsuper and has_function_privilege(oid, proc.oid, 'execute')
+            ) as caller
+            where proc.proname = 'retire_jobs'
             union all
             select 7, format('role %s does not exist', $1) where not exists (select from pg_roles where rolname = $1)
             union all

@@ -16,7 +16,10 @@ enum GuaranteeRepair {
             """
         ]
         sql += Guarantees.eventRefusals.map { triggers($0, on: "event") }
-        sql += [triggers(Guarantees.jobRefusal, on: "job"), triggers(Guarantees.headRefusal, on: "job_head")]
+        sql += [
+            triggers(Guarantees.jobRefusal, on: "job"), triggers(Guarantees.headRefusal, on: "job_head"),
+            triggers(Guarantees.retirementRefusal, on: "retirement"), retiredHead,
+        ]
         sql.append(revoking)
         sql.append("grant usage on schema ledger to \(Guarantees.serviceRole)")
         for grant in Guarantees.grants {
@@ -27,6 +30,8 @@ enum GuaranteeRepair {
         let functions = Guarantees.functions.map { "ledger.\($0)" }.joined(separator: ", ")
         sql.append("revoke all on function \(functions) from public")
         sql.append("grant execute on function \(functions) to \(Guarantees.serviceRole)")
+        sql.append(
+            "revoke all on function ledger.\(Guarantees.retirement) from public, \(Guarantees.serviceRole)")
         return sql.map { Query($0, prepare: false) }
     }
 
@@ -79,6 +84,22 @@ enum GuaranteeRepair {
             """
     }
 
+    /// Restores the constraint by which the head of a retired job cannot move.
+    private static let retiredHead = """
+        do $$
+        begin
+            if not exists (
+                select from pg_constraint
+                where conrelid = 'ledger.job_head'::regclass and conname = '\(Guarantees.retiredHead)' and contype = 'c'
+                    and convalidated and pg_get_constraintdef(oid) = 'CHECK ((retired_hash = hash))'
+            ) then
+                alter table ledger.job_head drop constraint if exists \(Guarantees.retiredHead);
+                alter table ledger.job_head add constraint \(Guarantees.retiredHead) check (retired_hash = hash);
+            end if;
+        end
+        $$
+        """
+
     /// Revokes privileges that only the owner may have.
     private static let revoking = """
         do $$
@@ -101,12 +122,14 @@ enum GuaranteeRepair {
                     and class.oid in (
                         select tree.relid from pg_partition_tree('ledger.event') as tree
                         union all
-                        select unnest(array['ledger.job', 'ledger.job_head']::regclass[])
+                        select unnest(array['ledger.job', 'ledger.job_head', 'ledger.retirement']::regclass[])
                     )
             loop
                 execute format(
                     'revoke update, delete, truncate, trigger on %s from %s cascade', given.relation, given.grantee
                 );
+                continue when given.relation <> 'ledger.retirement'::regclass;
+                execute format('revoke insert on ledger.retirement from %s cascade', given.grantee);
             end loop;
         end
         $$

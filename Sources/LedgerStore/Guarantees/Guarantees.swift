@@ -28,14 +28,29 @@ enum Guarantees {
         name: "job_refuse_statement", events: "update or delete or truncate", isForEachRow: false, type: 58)
     static let headRefusal = Refusal(
         name: "job_head_refuse_statement", events: "delete or truncate", isForEachRow: false, type: 42)
+    static let retirementRefusal = Refusal(
+        name: "retirement_refuse_statement", events: "update or delete or truncate", isForEachRow: false, type: 58)
 
     /// The body of `ledger.refuse_change()`, as PostgreSQL stores it.
     static let refusalBody = """
 
         begin
+            -- The one exception: ledger.retire_jobs() deletes the events of jobs that it has recorded as retired.
+            if tg_op = 'DELETE' and current_setting('ledger.retires_jobs', true) = 'on' then
+                if tg_name = 'event_refuse_statement' then
+                    return null;
+                end if;
+                if tg_name = 'event_refuse_change' and exists (
+                    select from ledger.retirement
+                    join ledger.job_head as head on head.job_id = retirement.job_id and head.hash = retirement.hash
+                    where retirement.job_id = old.job_id and head.retired_hash = retirement.hash
+                ) then
+                    return old;
+                end if;
+            end if;
             raise exception '% on %.% is refused: the ledger is append-only', tg_op, tg_table_schema, tg_table_name
                 using errcode = 'LG001',
-                    hint = 'Nothing in the ledger is ever changed. To retire old months, detach their partitions.';
+                    hint = 'Nothing in the ledger is ever changed. To remove old jobs, run progress-ledger retire.';
         end
 
         """
@@ -56,7 +71,7 @@ enum Guarantees {
             Grant(
                 privilege: "select",
                 tables: [
-                    "schema_migration", "job", "job_head", "event", "import_partition", "access_token",
+                    "schema_migration", "job", "job_head", "event", "retirement", "import_partition", "access_token",
                     "idempotency_key",
                 ]
                     + projections + operations),
@@ -73,6 +88,14 @@ enum Guarantees {
     static let functions = [
         "make_event_partition(timestamptz)", "make_event_partitions(integer)", "fail_stale()",
     ]
+
+    /// The function that deletes the events of retired jobs.
+    ///
+    /// Only the owner may call it.
+    static let retirement = "retire_jobs(uuid[], bigint[], bytea[], bytea, text, boolean)"
+
+    /// The constraint by which the head of a retired job cannot move.
+    static let retiredHead = "job_head_retired"
 
     /// The privileges on append-only tables that only the owner may have.
     static let refusedPrivileges = ["update", "delete", "truncate", "trigger"]

@@ -76,6 +76,10 @@ struct Importer: Sendable {
             throw Refusal.invalid("the excerpt contains no events")
         }
         let (head, clock) = try await head(of: excerpt.job, &transaction)
+        guard !(head?.isRetired ?? false) else {
+            throw Refusal.conflict(
+                "job \(excerpt.job) was retired from this ledger: import its export into another one")
+        }
         let stored = head?.sequence ?? 0
         guard first.event.sequence <= stored + 1 else {
             throw Refusal.conflict(
@@ -110,15 +114,19 @@ struct Importer: Sendable {
     ) async throws(PQError) -> (head: JobHead?, clock: Timestamp) {
         let results = try await transaction.pipeline([
             Query(
-                "select sequence, hash, recorded_at from ledger.job_head where job_id = $1 for update",
-                [.uuid(job.uuid)]),
+                """
+                select sequence, hash, recorded_at, retired_hash is not null
+                from ledger.job_head
+                where job_id = $1
+                for update
+                """, [.uuid(job.uuid)]),
             Query("select clock_timestamp()"),
         ])
         let clock = try results[1][0].decode(0, as: Timestamp.self)
         guard let row = results[0].first else { return (nil, clock) }
         let head = JobHead(
             sequence: try row.decode(0), recordedAt: try row.decode(2),
-            chain: HashChain(head: try row.decode(1, as: EventHash.self)))
+            chain: HashChain(head: try row.decode(1, as: EventHash.self)), isRetired: try row.decode(3))
         return (head, clock)
     }
 

@@ -40,15 +40,19 @@ extension PostgresLedger {
     }
 
     /// Whether jobs can be created this month and the next.
+    ///
+    /// A missing partition of the next month is a warning, because the server still does its work.
     private func partitionCheck() async -> Readiness.Check {
         do throws(PQError) {
-            let months = try await partitionReading.value()
+            let missing = try await partitionReading.value()
+            let months = missing.map(\.month).joined(separator: " and of ")
+            let hasBegun = missing.contains { $0.hasBegun }
             return Readiness.Check(
-                name: "partitions", isPassed: months.isEmpty,
-                detail: months.isEmpty
+                name: "partitions", isPassed: !hasBegun, isWarning: !hasBegun && !missing.isEmpty,
+                detail: missing.isEmpty
                     ? "the partitions of this month and the next are attached"
-                    : "the partition of \(months.joined(separator: " and of ")) is not attached to ledger.event: "
-                        + "no job can be created or appended to in it; attach it again")
+                    : "the partition of \(months) is not attached to ledger.event: no job can be created or appended to in "
+                        + "it; attach it again, or run `select ledger.make_event_partitions()`")
         } catch {
             return Readiness.Check(name: "partitions", isPassed: false, detail: error.description)
         }

@@ -30,7 +30,7 @@ struct StatusReader: Sendable {
             stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[6]),
             replay: try results[2].first?.decode(0, as: JobID.self))
         status.guaranteeFaults = try GuaranteeReader.faults(results[3])
-        status.missingPartitions = try Self.months(results[4])
+        status.missingPartitions = try Self.missingMonths(results[4]).map(\.month)
         for row in results[7] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
         for row in results[8] { status.tables.append(try Self.table(row)) }
         status.database = try results[9].first.map { row throws(PQError) in try Self.database(row) }
@@ -42,9 +42,17 @@ struct StatusReader: Sendable {
         try GuaranteeReader.faults(try await inTransaction([GuaranteeReader.query])[0])
     }
 
+    /// A month without an attached partition.
+    struct MissingMonth: Sendable {
+        /// The month, such as `2026-11`.
+        let month: String
+        /// Whether it is the present month.
+        let hasBegun: Bool
+    }
+
     /// The months, of this one and the next, without an attached partition.
-    func missingPartitions() async throws(PQError) -> [String] {
-        try Self.months(try await inTransaction([Self.partitions])[0])
+    func missingPartitions() async throws(PQError) -> [MissingMonth] {
+        try Self.missingMonths(try await inTransaction([Self.partitions])[0])
     }
 
     /// Runs queries in one transaction, because `set local` needs an explicit one.
@@ -233,7 +241,7 @@ struct StatusReader: Sendable {
     /// A partition of several months counts for each of them. An open bound is null here.
     private static let partitions = Query(
         """
-        select to_char(month at time zone 'UTC', 'YYYY-MM')
+        select to_char(month at time zone 'UTC', 'YYYY-MM'), month = this_month
         from (
             select date_trunc('month', clock_timestamp() at time zone 'UTC') at time zone 'UTC' as this_month,
                 (date_trunc('month', clock_timestamp() at time zone 'UTC') + interval '1 month') at time zone 'UTC'
@@ -259,9 +267,9 @@ struct StatusReader: Sendable {
         order by month
         """)
 
-    private static func months(_ rows: Rows) throws(PQError) -> [String] {
-        var months: [String] = []
-        for row in rows { months.append(try row.decode(0)) }
+    private static func missingMonths(_ rows: Rows) throws(PQError) -> [MissingMonth] {
+        var months: [MissingMonth] = []
+        for row in rows { months.append(MissingMonth(month: try row.decode(0), hasBegun: try row.decode(1))) }
         return months
     }
 

@@ -99,9 +99,16 @@ struct EventReader: Sendable {
     private func findings(
         _ job: JobID, _ tasks: Set<Name>, _ range: ClosedRange<Int64>
     ) async throws(PQError) -> Findings {
-        // The checkpoint is read first: later results may be ahead of it, but never behind.
+        // The checkpoint is read first: later results may be ahead of it, but never behind. A retired job has no
+        // verdicts; its events may still be stored until their month is detached.
         let results = try await pool.lookUp([
-            Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]),
+            Query(
+                """
+                select snapshot.sequence
+                from ledger.snapshot
+                join ledger.job_head as head on head.job_id = snapshot.job_id and head.retired_hash is null
+                where snapshot.job_id = $1 and snapshot.is_live
+                """, [.uuid(job.uuid)]),
             Query(
                 """
                 select task.name, \(ExecutionRow.columns)

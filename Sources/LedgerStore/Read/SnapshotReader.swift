@@ -26,7 +26,7 @@ struct SnapshotReader: Sendable {
             coalesce(snapshot.tasks_succeeded, 0), coalesce(snapshot.tasks_failed, 0),
             coalesce(snapshot.tasks_canceled, 0), coalesce(snapshot.executions, 0),
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer)
+            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer), \(isRetired)
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         \(byState ? "join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live" : liveSnapshot)
@@ -53,6 +53,7 @@ struct SnapshotReader: Sendable {
     private static let state = "coalesce(snapshot.state, '\(JobState.running.rawValue)')"
     private static let projection = "coalesce(snapshot.projection, \(missingProjection)::smallint)"
     private static let writer = "coalesce(snapshot.xmin, '0'::xid)"
+    private static let isRetired = "head.retired_hash is not null"
     /// The number that represents a missing projection. Stored ones begin at 1.
     private static let missingProjection: Int16 = 0
 
@@ -147,7 +148,7 @@ struct SnapshotReader: Sendable {
 
     /// The statement that reads stamps. Tests check its plan.
     static let stamps = """
-        select head.job_id, head.sequence, head.hash, \(sequence), \(projection), \(writer)
+        select head.job_id, head.sequence, head.hash, \(sequence), \(projection), \(writer), \(isRetired)
         from ledger.job_head as head
         \(liveSnapshot)
         where head.job_id = any($1)
@@ -160,7 +161,7 @@ struct SnapshotReader: Sendable {
             stamps[try row.decode(0, as: JobID.self)] = SnapshotStamp(
                 ledgerSequence: try row.decode(1), head: try row.decode(2, as: EventHash.self),
                 sequence: try row.decode(3),
-                projection: try row.decode(4), writer: try row.decode(5))
+                projection: try row.decode(4), writer: try row.decode(5), isRetired: try row.decode(6))
         }
         let behind = stamps.filter { $0.value.sequence < $0.value.ledgerSequence }
         if !behind.isEmpty {
@@ -268,10 +269,10 @@ struct SnapshotReader: Sendable {
         let projection = try columns.next(Int16.self)
         let stamp = SnapshotStamp(
             ledgerSequence: ledgerSequence, head: try columns.next(), sequence: sequence, projection: projection,
-            writer: try columns.next())
+            writer: try columns.next(), isRetired: try columns.next())
         let view = JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: ledgerSequence, snapshot: snapshot,
-            version: JobView.Version(projection: projection, history: stamp.history))
+            isRetired: stamp.isRetired, version: JobView.Version(projection: projection, history: stamp.history))
         return StampedJob(view: view, stamp: stamp)
     }
 

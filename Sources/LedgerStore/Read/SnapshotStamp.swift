@@ -16,18 +16,24 @@ public struct SnapshotStamp: Hashable, Sendable {
     public let projection: Int16
     /// The transaction that wrote the snapshot's row.
     public let writer: UInt32
+    /// Whether the job was retired.
+    public let isRetired: Bool
     /// The hash of the last event in the snapshot.
     ///
     /// It is ``EventHash/none`` as long as it is unknown.
     public package(set) var history: EventHash
 
     /// Creates a stamp. Its history is the head's hash if the snapshot is not behind.
-    public init(ledgerSequence: Int64, head: EventHash, sequence: Int64, projection: Int16, writer: UInt32) {
+    public init(
+        ledgerSequence: Int64, head: EventHash, sequence: Int64, projection: Int16, writer: UInt32,
+        isRetired: Bool = false
+    ) {
         history = sequence == ledgerSequence ? head : .none
         self.ledgerSequence = ledgerSequence
         self.head = head
         self.sequence = sequence
         self.projection = projection
         self.writer = writer
+        self.isRetired = isRetired
     }
 }

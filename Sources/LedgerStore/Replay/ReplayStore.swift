@@ -24,7 +24,8 @@ struct ReplayStore: Sendable {
                 [
                     Query(
                         """
-                        insert into ledger.replay (job_id, only_job, applies, policy) values ($1, $2, $3, $4)
+                        insert into ledger.replay (job_id, only_job, applies, policy, fold_version, retired_jobs)
+                        select $1, $2, $3, $4, \(Fold.version), count(*) from ledger.retirement
                         """,
                         [
                             .uuid(id.uuid), .uuid(request.job?.uuid), .bool(request.applies),
@@ -55,7 +56,7 @@ struct ReplayStore: Sendable {
                                 case when live.sequence = 0 or live.job_id = any ($5)
                                     then head.sequence else live.sequence end as events
                             from ledger.snapshot as live
-                            join ledger.job_head as head on head.job_id = live.job_id
+                            join ledger.job_head as head on head.job_id = live.job_id and head.retired_hash is null
                             where live.is_live and live.job_id <> $1 and ($2::uuid is null or live.job_id = $2)
                         ) as one
                         """,
@@ -282,7 +283,7 @@ struct ReplayStore: Sendable {
     private static let summary = """
         select
             replay.job_id, replay.only_job, replay.policy, replay.state, replay.applies, replay.created_at,
-            replay.finished_at, replay.error, coalesce(replay.jobs, part.jobs),
+            replay.finished_at, replay.error, replay.retired_jobs, coalesce(replay.jobs, part.jobs),
             coalesce(replay.jobs_done, part.jobs_done), coalesce(replay.events, part.events),
             coalesce(replay.events_done, part.events_done), coalesce(replay.skipped, part.skipped), replay.keeps,
             coalesce(replay.differences, part.differences)
@@ -306,7 +307,8 @@ struct ReplayStore: Sendable {
         return Replay(
             id: id, request: Replay.Request(job: job, policy: policy, applies: try columns.next()), state: state,
             createdAt: try columns.next(), finishedAt: try columns.nextIfPresent(),
-            error: try columns.nextIfPresent(), jobs: try count(&columns), events: try count(&columns),
+            error: try columns.nextIfPresent(), retiredJobs: try columns.next(), jobs: try count(&columns),
+            events: try count(&columns),
             skippedJobs: try columns.next(), keeps: try columns.next(), differenceCount: try columns.next(),
             differences: [])
     }

@@ -66,14 +66,21 @@ struct SnapshotRestorer: Sendable {
                     )
                 """, [.uuids(jobs)])
         }
+        // That of a retired job is not folded: it shows the state that was recorded.
         let insert = Query(
             """
-            insert into ledger.snapshot (job_id, projection, sequence)
-            select head.job_id, \(freeNumber(of: "head.job_id")), 0
+            insert into ledger.snapshot (
+                job_id, projection, sequence, state, created_at, updated_at, finished_at, fold_version
+            )
+            select
+                head.job_id, \(freeNumber(of: "head.job_id")), coalesce(retirement.sequence, 0),
+                coalesce(retirement.state, 'running'), case when retirement.job_id is not null then job.created_at end,
+                retirement.finished_at, retirement.finished_at, \(Fold.version)
             from unnest($1::uuid[]) as dropped (job_id)
             join ledger.job_head as head on head.job_id = dropped.job_id
-            where not exists (
-                select from ledger.snapshot as live where live.job_id = head.job_id and live.is_live
+            join ledger.job on job.job_id = head.job_id
+            left join ledger.retirement on retirement.job_id = head.job_id and head.retired_hash is not null
+            where not exists (                select from ledger.snapshot as live where live.job_id = head.job_id and live.is_live
             )
             on conflict do nothing
             returning job_id

@@ -14,6 +14,9 @@ struct ChainReader: Sendable {
     /// Verifies a range of a job's ledger, or returns `nil` if the job does not exist.
     func verify(_ job: JobID, _ range: Verification.Range) async throws(PQError) -> Verification? {
         guard let start = try await start(job) else { return nil }
+        if let retirement = start.retirement, start.lastStored == 0 {
+            return Self.verification(retirement, start, range.anchor)
+        }
         // If there is no head, the last event is the end.
         let end = start.head?.sequence ?? start.lastStored
         var check = try await check(job, start, range)
@@ -31,7 +34,31 @@ struct ChainReader: Sendable {
         if last >= end || check.position.sequence < last {
             check.finish(head: start.head, headRecordedAt: start.headRecordedAt, lastStored: start.lastStored)
         }
-        return check.verification(ledgerSequence: end)
+        var verification = check.verification(ledgerSequence: end)
+        verification.retiredAt = start.retirement?.retiredAt
+        return verification
+    }
+
+    /// Compares the record of a retirement with the head and an anchor.
+    private static func verification(
+        _ retirement: Retirement, _ start: Start, _ anchor: ChainPosition?
+    ) -> Verification {
+        let position = retirement.position
+        var verification = Verification(
+            sequence: position.sequence, headHash: position.hash, ledgerSequence: position.sequence,
+            retiredAt: retirement.retiredAt)
+        if start.head != position || start.retiredHash != position.hash {
+            verification.fault = Verification.Fault(
+                .head, at: position.sequence, "the head differs from the record of the job's retirement")
+        } else if let anchor, anchor.sequence > position.sequence {
+            verification.fault = Verification.Fault(
+                .anchor, at: position.sequence + 1,
+                "the ledger was anchored at event \(anchor.sequence), but was retired at \(position.sequence)")
+        } else if let anchor, anchor.sequence == position.sequence, anchor.hash != position.hash {
+            verification.fault = Verification.Fault(
+                .anchor, at: position.sequence, "the job was retired at another hash than the anchored one")
+        }
+        return verification
     }
 
     /// Creates a check that begins at the start of the range.
@@ -58,6 +85,13 @@ struct ChainReader: Sendable {
     /// Reads a part of a job's ledger as recorded, or `nil` if the job does not exist.
     func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(PQError) -> LedgerExcerpt? {
         guard let head = try await start(job)?.head else { return nil }
+        return try await excerpt(job, through: head, after: sequence, limit: limit)
+    }
+
+    /// Reads a part of a job's ledger up to a head that was read before.
+    func excerpt(
+        _ job: JobID, through head: ChainPosition, after sequence: Int64, limit: Int
+    ) async throws(PQError) -> LedgerExcerpt {
         var excerpt = LedgerExcerpt(job: job, head: head)
         for row in try await read(job, after: sequence, through: head.sequence, limit: Int64(limit)) {
             var columns = row.columns
@@ -99,6 +133,8 @@ struct ChainReader: Sendable {
         var lastStored: Int64
         var headRecordedAt: Timestamp?
         var head: ChainPosition?
+        var retiredHash: EventHash?
+        var retirement: Retirement?
     }
 
     /// Reads the job, its head and its last event in one statement, as of one moment.
@@ -109,9 +145,10 @@ struct ChainReader: Sendable {
                 select
                     job.name, job.key, \(TagColumns.columns(of: "job.tags")), job.created_at,
                     (select max(sequence) from ledger.event where event.job_id = job.job_id), head.recorded_at,
-                    head.sequence, head.hash
+                    head.sequence, head.hash, head.retired_hash, \(RetirementRow.columns)
                 from ledger.job
                 left join ledger.job_head as head on head.job_id = job.job_id
+                left join ledger.retirement on retirement.job_id = job.job_id
                 where job.job_id = $1
                 """, [.uuid(job.uuid)]))
         guard let row = rows.first else { return nil }
@@ -124,7 +161,11 @@ struct ChainReader: Sendable {
         if let sequence = try columns.nextIfPresent(Int64.self) {
             start.head = ChainPosition(
                 sequence: sequence, hash: EventHash(bytes: try columns.next([UInt8].self)) ?? .none)
+        } else {
+            columns.skip(1)
         }
+        start.retiredHash = try columns.nextIfPresent([UInt8].self).map { EventHash(bytes: $0) ?? .none }
+        start.retirement = try RetirementRow.decodeIfPresent(&columns)
         return start
     }
 

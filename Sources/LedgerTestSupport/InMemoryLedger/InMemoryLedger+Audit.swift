@@ -21,6 +21,9 @@ extension InMemoryLedger {
         }
     }
 
+    /// This ledger retires no jobs.
+    public func retirement(of job: JobID) -> Retirement? { nil }
+
     public func heads(after cursor: JobID?, limit: Int) -> [LedgerHead] {
         let newer = jobs.filter { job in cursor.map { job.id > $0 } ?? true }
         return newer.sorted { $0.id < $1.id }.prefix(limit).map { LedgerHead(job: $0.id, position: $0.head) }

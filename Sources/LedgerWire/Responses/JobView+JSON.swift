@@ -28,6 +28,7 @@ extension JobView {
             writer.field("started_at", snapshot.startedAt.map(RFC3339.text))
             writer.field("updated_at", snapshot.updatedAt.map(RFC3339.text))
             writer.field("finished_at", snapshot.finishedAt.map(RFC3339.text))
+            if isRetired { writer.field("retired", true) }
             writer.name("tasks")
             snapshot.tasks.write(to: &writer)
             writer.name("progress")
@@ -87,7 +88,7 @@ extension JobView {
                 finishedAt: try reader.timestampIfPresent("finished_at"),
                 tasks: try TaskCounts(value["tasks"] ?? .null),
                 indicators: indicators),
-            now: try reader.timestampIfPresent("now"))
+            isRetired: value["retired"]?.bool ?? false, now: try reader.timestampIfPresent("now"))
     }
 
     private static func indicator(_ value: JSONValue) throws(ResponseError) -> Snapshot.Indicator {

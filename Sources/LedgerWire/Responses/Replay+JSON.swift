@@ -15,6 +15,7 @@ extension Replay {
             jobs.write(to: &writer)
             writer.name("events")
             events.write(to: &writer)
+            writer.field("retired_jobs", retiredJobs)
             writer.field("skipped_jobs", skippedJobs)
             writer.name("skipped")
             writer.array(skips) { writer, skip in
@@ -49,6 +50,8 @@ extension Replay {
             error: value["error"]?.text, jobs: try Count(value["jobs"] ?? .null),
             events: try Count(value["events"] ?? .null), skippedJobs: try reader.integer("skipped_jobs"),
             keeps: keeps, differenceCount: try reader.integer("difference_count"), differences: differences)
+        // A server of an earlier version sends none.
+        if value["retired_jobs"] != nil { retiredJobs = try reader.integer("retired_jobs") }
         for element in value["skipped"]?.elements ?? [] {
             let skip = ResponseReader(element)
             skips.append(Skip(job: try skip.job("job"), reason: try skip.text("reason")))

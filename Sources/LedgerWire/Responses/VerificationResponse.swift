@@ -19,6 +19,7 @@ public struct VerificationResponse: Hashable, Sendable {
             writer.field("head_hash", verification.headHash.description)
             writer.field("ledger_sequence", verification.ledgerSequence)
             writer.field("complete", verification.isComplete)
+            writer.field("retired_at", verification.retiredAt.map(RFC3339.text))
             writer.name("fault")
             guard let fault = verification.fault else { return writer.null() }
             writer.object { writer in
@@ -43,6 +44,7 @@ public struct VerificationResponse: Hashable, Sendable {
             job: try reader.job("job"),
             Verification(
                 sequence: try reader.integer("sequence"), headHash: try reader.hash("head_hash"),
-                ledgerSequence: try reader.integer("ledger_sequence"), fault: fault))
+                ledgerSequence: try reader.integer("ledger_sequence"), fault: fault,
+                retiredAt: try reader.timestampIfPresent("retired_at")))
     }
 }
