@@ -131,6 +131,12 @@ struct ProjectionStep {
         return statements
     }
 
+    /// The condition that this build may fold a snapshot's events.
+    ///
+    /// It is false for a projection of another version of the fold, and in a database with a newer schema, whose events
+    /// may have fields that this build does not know.
+    private static let isFoldedHere = "snapshot.fold_version = \(Fold.version) and not \(KnownSchema.isNewer)"
+
     /// Returns the query that claims jobs that are behind and reads their next events.
     ///
     /// It must run after ``IndexedLookup/planning``. A job with a snapshot that another worker holds is skipped and not
@@ -147,6 +153,7 @@ struct ProjectionStep {
             cross join lateral (
                 select snapshot.* from ledger.snapshot
                 where snapshot.job_id = requested.job_id and snapshot.is_live and snapshot.sequence < head.sequence
+                    and \(Self.isFoldedHere)
                 order by snapshot.projection
                 limit 1
                 for update of snapshot skip locked
@@ -173,6 +180,7 @@ struct ProjectionStep {
                 select snapshot.* from ledger.snapshot
                 where snapshot.job_id = requested.job_id and snapshot.sequence < head.sequence and not snapshot.is_live
                     and snapshot.projection between requested.projection and requested.projection
+                    and \(Self.isFoldedHere)
                 order by snapshot.projection
                 limit 1
                 for update of snapshot skip locked
@@ -201,6 +209,8 @@ struct ProjectionStep {
     struct Lag {
         /// Jobs that another worker holds, or that have got events since.
         var held: [JobID] = []
+        /// Jobs that another version of this program must fold.
+        var foreign: [JobID] = []
         /// Jobs with a missing next event.
         var broken: [JobID] = []
         /// Jobs without a live snapshot.
@@ -217,7 +227,8 @@ struct ProjectionStep {
                     exists (
                         select from ledger.event
                         where event.job_id = head.job_id and event.sequence = snapshot.sequence + 1
-                    )
+                    ),
+                    snapshot.fold_version <> \(Fold.version) or \(KnownSchema.isNewer)
                 from ledger.job_head as head
                 \(LiveSnapshot.join(of: "head.job_id"))
                 where head.job_id = any ($1) and head.sequence > coalesce(snapshot.sequence, 0)
@@ -225,7 +236,9 @@ struct ProjectionStep {
         var lag = Lag()
         for row in rows {
             let job = try row.decode(0, as: JobID.self)
-            if try row.decode(1, as: Bool.self) {
+            if try row.decodeIfPresent(3, as: Bool.self) ?? false {
+                lag.foreign.append(job)
+            } else if try row.decode(1, as: Bool.self) {
                 lag.missing.append(job)
             } else if try row.decode(2, as: Bool.self) {
                 lag.held.append(job)

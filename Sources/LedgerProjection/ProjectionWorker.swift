@@ -140,6 +140,13 @@ public struct ProjectionWorker: Service {
             try await restoreProjections(lag.missing)
             scheduler.signals.enqueue(lag.missing)
         }
+        if !lag.foreign.isEmpty {
+            let foreign = StoreError(
+                .schema,
+                "the projection or the schema belongs to another version of this program: run the version that migrated the "
+                    + "database, and apply a replay to rebuild older projections", jobs: lag.foreign)
+            await recordFailure(of: lag.foreign, foreign, scheduler)
+        }
         guard !lag.broken.isEmpty else { return }
         let broken = lag.broken
         let missing = StoreError(

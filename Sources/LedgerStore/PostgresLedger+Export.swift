@@ -5,6 +5,7 @@ extension PostgresLedger {
     public func excerpt(
         _ job: JobID, after sequence: Int64, limit: Int
     ) async throws(StoreError) -> LedgerExcerpt? {
+        try await refuseNewerSchema()
         let excerpt = try await attempting("exporting a job") { () throws(PQError) in
             try await ChainReader(pool: pool).excerpt(job, after: sequence, limit: limit)
         }
@@ -13,6 +14,7 @@ extension PostgresLedger {
     }
 
     public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult {
+        try await refuseNewerSchema()
         let result: ImportResult
         do {
             result = try await Importer(pool: pool).importExcerpt(excerpt)

@@ -81,6 +81,7 @@ extension PostgresLedger: LedgerService {
             guard !(found?.isRetired ?? false) else { throw .retired([id]) }
             return found
         case .lastSuccessful:
+            try await refuseNewerSchema()
             guard let view = try await job(id) else { return nil }
             return try await fold(view, through: view.snapshot.sequence, policy)
         }
@@ -89,6 +90,7 @@ extension PostgresLedger: LedgerService {
     public func job(
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView? {
+        try await refuseNewerSchema()
         guard let view = try await job(id) else { return nil }
         let sequence = try await pointInTimeFold.sequence(of: moment, id, head: view.ledgerSequence)
         return try await fold(view, through: sequence, policy)
@@ -221,6 +223,7 @@ extension PostgresLedger: LedgerService {
     public func tasks(
         _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage? {
+        try await refuseNewerSchema()
         guard let view = try await self.job(job) else { return nil }
         let sequence = try await pointInTimeFold.sequence(of: moment, job, head: view.ledgerSequence)
         var page = try await pointInTimeFold.tasks(of: view, at: sequence, state: state, limit: limit, after: cursor)
@@ -243,6 +246,7 @@ extension PostgresLedger: LedgerService {
             guard case .noSuchIndicator = outcome, let view = try await self.job(job) else { return outcome }
             return try await explainUnnamed(label, in: view, at: view.snapshot.sequence)
         }
+        try await refuseNewerSchema()
         guard let view = try await self.job(job) else { return .noSuchJob }
         let sequence = try await pointInTimeFold.sequence(
             of: moment ?? .sequence(view.snapshot.sequence), job, head: view.ledgerSequence)
@@ -269,6 +273,7 @@ extension PostgresLedger: LedgerService {
     public func difference(
         _ job: JobID, from: PointInTime, to: PointInTime?, counting policy: CountingPolicy, limit: Int
     ) async throws(StoreError) -> SnapshotDiff? {
+        try await refuseNewerSchema()
         guard let view = try await self.job(job) else { return nil }
         let head = view.ledgerSequence
         let start = try await pointInTimeFold.sequence(of: from, job, head: head)
@@ -278,6 +283,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func history(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult {
+        try await refuseNewerSchema()
         guard let view = try await self.job(job) else { return .noSuchJob }
         let history = try await pointInTimeFold.history(
             of: label, of: view, through: view.ledgerSequence, points: points)
@@ -285,6 +291,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification? {
+        try await refuseNewerSchema()
         return try await attempting("verifying a job") { () throws(PQError) in
             try await ChainReader(pool: pool).verify(job, stretch)
         }

@@ -4,6 +4,14 @@ internal import PQ
 
 extension PostgresLedger {
     public func beginReplay(_ request: Replay.Request) async throws(StoreError) -> Replay {
+        try await refuseNewerSchema()
+        let hasNewer = try await attempting("starting a replay") { () throws(PQError) in
+            try await replays.hasNewerProjections()
+        }
+        guard !hasNewer else {
+            throw StoreError(
+                .schema, "a newer version of this program has written projections, which this one must not replace")
+        }
         if let job = request.job {
             guard try await self.job(job) != nil else {
                 throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])

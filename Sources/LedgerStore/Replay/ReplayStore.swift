@@ -79,6 +79,15 @@ struct ReplayStore: Sendable {
         }
     }
 
+    /// Whether a newer version of the fold has written a live projection.
+    func hasNewerProjections() async throws(PQError) -> Bool {
+        let rows = try await pool.query(
+            Query(
+                "select exists (select from ledger.snapshot where is_live and fold_version > \(Fold.version))"),
+            deadline: .seconds(60))
+        return try rows[0].decode(0)
+    }
+
     /// The number of latest replays that keep their list of jobs.
     ///
     /// Older replays keep only counts.
