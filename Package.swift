@@ -245,7 +245,8 @@ let package = Package(
         .testTarget(
             name: "LedgerStoreTests",
             dependencies: [
-                "Ledger", "LedgerChain", "LedgerProjection", "LedgerSchema", "LedgerStore", "LedgerTestSupport", "PQ",
+                "AsyncPrimitives", "Ledger", "LedgerChain", "LedgerProjection", "LedgerSchema", "LedgerStore",
+                "LedgerTestSupport", "PQ",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings

@@ -1,3 +1,4 @@
+import AsyncPrimitives
 import Ledger
 import LedgerProjection
 import LedgerSchema
@@ -95,7 +96,7 @@ struct NewerVersionTests {
                             + "\(Fold.version + 1) from ledger.job",
                     ], on: target)
                 // A runner that continued it would end it at once, because it has no jobs.
-                ledger.replaySignal.ring()
+                ledger.replaySignal.signal()
                 try await Task.sleep(for: .seconds(1))
                 #expect(try await ledger.replay(job)?.state == .running)
             }
