@@ -1,3 +1,4 @@
+import Glibc
 import LedgerHTTP
 import LedgerTestSupport
 import LedgerWire
@@ -244,29 +245,35 @@ struct MessageTests {
     ///
     /// - Returns: The bytes received until the server closes it.
     private func exchange(_ client: RawClient, _ sent: String) async throws -> String {
-        try await client.connect().executeThenClose { inbound, outbound in
-            try await outbound.write(ByteBuffer(string: sent))
-            var received = ""
-            for try await bytes in inbound { received += String(buffer: bytes) }
-            return received
+        var received = ""
+        do {
+            try await client.connect().executeThenClose { inbound, outbound in
+                try await outbound.write(ByteBuffer(string: sent))
+                for try await bytes in inbound { received += String(buffer: bytes) }
+            }
+        } catch let error as IOError where error.errnoCode == ECONNRESET {
+            // On a slow machine the connection may be closed before the bytes are sent.
         }
+        return received
     }
 
     @Test("idle connections are closed after a while, but none with an open request", .timeLimit(.minutes(1)))
     func idleConnections() async throws {
         try await withServer {
-            $0.idleSeconds = 1
+            $0.idleSeconds = 3
         } _: { client, _ in
             let job = try await client.createJob()
             let tag = try #require(try await client.get("/v1/jobs/\(job)").headers["etag"])
-            #expect(try await exchange(client, "").isEmpty)
-            #expect(try await exchange(client, "GET /healthz HT").isEmpty)
+            let waiting =
+                "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: \(tag)\r\nPrefer: wait=4\r\n\r\n"
             let start = ContinuousClock.now
-            let waited = try await exchange(
-                client,
-                "GET /v1/jobs/\(job) HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: \(tag)\r\nPrefer: wait=3\r\n\r\n"
-            )
-            #expect(waited.hasPrefix("HTTP/1.1 304 ") && start.duration(to: .now) >= .seconds(4))
+            async let empty = exchange(client, "")
+            async let half = exchange(client, "GET /healthz HT")
+            async let waited = exchange(client, waiting)
+            #expect(try await empty.isEmpty)
+            #expect(try await half.isEmpty)
+            #expect(try await waited.hasPrefix("HTTP/1.1 304 "))
+            #expect(start.duration(to: .now) >= .seconds(7))
         }
     }
 
