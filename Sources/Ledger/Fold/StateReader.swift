@@ -9,6 +9,12 @@ struct StateReader {
 
     var isAtEnd: Bool { position == bytes.count }
 
+    mutating func readByte() throws(FoldStateError) -> UInt8 {
+        guard position < bytes.count else { throw FoldStateError("ends within a number") }
+        position += 1
+        return bytes[position - 1]
+    }
+
     mutating func readInt128() throws(FoldStateError) -> Int128 {
         var value: UInt128 = 0
         var shift: UInt128 = 0

@@ -243,6 +243,9 @@ public struct LedgerStatus: Hashable, Sendable {
     /// It is larger than the number of connections of a server.
     public static let blockedMax = 200
 
+    /// The number from which on jobs without estimates are not counted.
+    public static let unestimatedMax: Int64 = 10_000
+
     /// The version of the server that responded; nil if it is older than this field.
     public var version: String?
     /// The Git commit of that server's build, or `development`.
@@ -257,6 +260,10 @@ public struct LedgerStatus: Hashable, Sendable {
     public var blocked: [Blocked]
     /// The replay in progress.
     public var replay: JobID?
+    /// The number of jobs with a state of estimates or a summary to be built.
+    ///
+    /// At most ``unestimatedMax``. After an upgrade these are all earlier jobs.
+    public var unestimatedJobs: Int64 = 0
     /// The objects that hold vacuum back, oldest first; at most ``listMax``.
     public var vacuumHolders: [VacuumHolder] = []
     /// The database; nil if the ledger is not in one.

@@ -1,7 +1,7 @@
 /// A job with its snapshot, read at one moment.
 ///
 /// The store reads it, the server writes it as JSON, and the clients decode it from there.
-public struct JobView: Hashable, Sendable {
+public struct JobView: Sendable {
     /// The job's id.
     public var id: JobID
     /// The job's name, key and tags.
@@ -16,6 +16,10 @@ public struct JobView: Hashable, Sendable {
     ///
     /// The snapshot of a retired job shows only the state in which it ended.
     public var isRetired: Bool
+    /// The estimate of the remaining time.
+    ///
+    /// Nil unless it was read with the job. It depends on the time of the read, and is not compared.
+    public var estimate: JobEstimate?
     /// The server's clock at the time of the response, from which ages are computed.
     ///
     /// Nil unless it was decoded from a response.
@@ -44,7 +48,7 @@ public struct JobView: Hashable, Sendable {
 
     public init(
         id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
-        isRetired: Bool = false, now: Timestamp? = nil, version: Version? = nil
+        isRetired: Bool = false, estimate: JobEstimate? = nil, now: Timestamp? = nil, version: Version? = nil
     ) {
         self.id = id
         self.description = description
@@ -52,7 +56,22 @@ public struct JobView: Hashable, Sendable {
         self.ledgerSequence = ledgerSequence
         self.snapshot = snapshot
         self.isRetired = isRetired
+        self.estimate = estimate
         self.now = now
         self.version = version
+    }
+}
+
+extension JobView: Hashable {
+    public static func == (left: JobView, right: JobView) -> Bool {
+        left.id == right.id && left.description == right.description && left.createdAt == right.createdAt
+            && left.ledgerSequence == right.ledgerSequence && left.snapshot == right.snapshot && left.now == right.now
+            && left.version == right.version
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(id)
+        hasher.combine(ledgerSequence)
+        hasher.combine(snapshot)
     }
 }

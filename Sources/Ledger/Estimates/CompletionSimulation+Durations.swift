@@ -1,0 +1,124 @@
+extension CompletionSimulation {
+    /// The minimum number of samples from which durations are drawn.
+    ///
+    /// With fewer, they are drawn from a lognormal distribution.
+    private static let empiricalMin = 8
+
+    /// Draws the seconds of an execution that has not begun.
+    mutating func freshSeconds(of index: Int) -> Double {
+        let work = durations[index]
+        guard work.isSampled else {
+            return factors[index] * (work.deviation * random.limitedNormal()).exponential
+        }
+        guard work.observed.count >= Self.empiricalMin else {
+            return (work.mean + means[index] + work.deviation * random.limitedNormal()).exponential
+        }
+        let u = random.uniform()
+        // The tenth with the longest durations comes from the distribution, which can exceed what was observed.
+        guard u >= 0.9 else {
+            return observed[work.observed.lowerBound + Int(u * Double(work.observed.count))] * factors[index]
+        }
+        return upperSeconds(u, work, shift: means[index])
+    }
+
+    /// Draws the seconds of a task with a usual duration.
+    mutating func knownSeconds(_ usual: Double, in index: Int, speedShift: Double) -> Double {
+        let mean = knownMean(usual, in: index, speedShift: speedShift)
+        return (mean + 1.1 * conditions.taskSpread * random.normal()).exponential
+    }
+
+    /// The expected logarithm of a known task.
+    ///
+    /// It is its usual one, shrunk to that of its class by its spread from job to job.
+    private func knownMean(_ usual: Double, in index: Int, speedShift: Double) -> Double {
+        let work = durations[index]
+        return work.mean + work.taskWeight * (usual + conditions.speed.logarithm - work.mean) + speedShift
+    }
+
+    private func upperSeconds(_ u: Double, _ work: ClassDurations, shift: Double) -> Double {
+        (work.median + shift + work.upperDeviation * min(u, 1 - 1e-4).normalQuantile).exponential
+    }
+
+    /// Draws the remaining seconds of a running execution.
+    mutating func residual(of number: Int, speedShift: Double) -> Double {
+        let work = running[number]
+        switch work.kind {
+        case .reporting(let reporting): return residual(reporting)
+        case .known(let usual):
+            guard let index = work.classIndex else { return silentResidual(work, nil) }
+            return residual(
+                mean: knownMean(usual, in: index, speedShift: speedShift), deviation: 1.12 * conditions.taskSpread, work
+            )
+        case .silent: return silentResidual(work, chosenClasses[number])
+        }
+    }
+
+    /// Draws the rest of an execution that reports: its units left at its pace.
+    private mutating func residual(_ work: RunningWork.Reporting) -> Double {
+        let items = max(1, work.left / max(1e-9, work.unitsPerReport))
+        let deviation = (0.49 * (1 / (work.reports + 1) + 1 / items) + 0.0025).squareRoot()
+        var seconds = work.left * work.pace * (random.normal() * deviation - 0.245 / items).exponential
+        let item = work.unitsPerReport * work.pace
+        if work.gap > 4 * item, work.left > 0 {
+            // It is late with its next report: it may be stuck.
+            seconds += min(work.gap, pareto(work.gap))
+        } else {
+            // A part of the next item is done.
+            seconds -= min(0.5 * work.gap, 0.5 * item)
+        }
+        return max(work.left > 0 ? 0.05 * item : 0, seconds)
+    }
+
+    private mutating func silentResidual(_ work: RunningWork, _ index: Int?) -> Double {
+        guard let index else {
+            return residual(
+                mean: conditions.pool.mean, deviation: max(conditions.pool.withinLabels, 0.5), work)
+        }
+        let known = durations[index]
+        guard known.isSampled else {
+            return residual(mean: means[index], deviation: known.deviation, work)
+        }
+        guard known.observed.count >= Self.empiricalMin else {
+            return residual(mean: known.mean + means[index], deviation: known.deviation, work)
+        }
+        return residual(work, known, index)
+    }
+
+    /// Draws the rest from the samples that lasted longer, if there are enough of them.
+    private mutating func residual(_ work: RunningWork, _ known: ClassDurations, _ index: Int) -> Double {
+        let (shift, factor, count) = (means[index], factors[index], known.observed.count)
+        let first = observed[known.observed].partitioningIndex { $0 > work.age / factor }
+        let longer = known.observed.upperBound - first
+        let z = (work.logarithmOfAge - known.median - shift) / known.upperDeviation
+        guard longer >= max(3, count / 5), random.uniform() >= outlierProbability(z, known.upperDeviation) else {
+            return residual(mean: known.median + shift, deviation: known.upperDeviation, work)
+        }
+        let u = random.uniform()
+        let rank = 1 - (1 - u) * Double(longer) / Double(count)
+        let seconds =
+            rank < 0.9 ? observed[first + Int(u * Double(longer))] * factor : upperSeconds(rank, known, shift: shift)
+        return max(0, seconds - work.age)
+    }
+
+    /// The probability that an execution of this age is an outlier.
+    private func outlierProbability(_ z: Double, _ deviation: Double) -> Double {
+        let outlier = Self.outlierRate * outlierTail(z, deviation)
+        return outlier / (outlier + (1 - Self.outlierRate) * (z < 6 ? z.normalSurvival : 0) + 1e-300)
+    }
+
+    /// Draws the rest of a lognormal duration that exceeds the age, or of an outlier.
+    private mutating func residual(mean: Double, deviation: Double, _ work: RunningWork) -> Double {
+        let z = (work.logarithmOfAge - mean) / deviation
+        if random.uniform() < outlierProbability(z, deviation) { return pareto(work.age) }
+        // Beyond five deviations, the quantiles are too coarse.
+        if z > 5 { return work.age * 0.05 * random.uniform() }
+        let below = 1 - z.normalSurvival
+        let quantile = (below + (1 - below) * random.uniform()).clamped(to: 1e-6...(1 - 1e-7))
+        return max(0, (mean + deviation * quantile.normalQuantile).exponential - work.age)
+    }
+}
+
+extension Double {
+    /// The part after the decimal point of a positive number.
+    var fraction: Double { self - rounded(.down) }
+}

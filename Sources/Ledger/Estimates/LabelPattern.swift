@@ -1,0 +1,79 @@
+/// The durations and the growth of one indicator, as observed so far.
+///
+/// One sample is one successful execution: the seconds that it spent on the label, and the units that it finished.
+public struct LabelPattern: Hashable, Sendable {
+    /// The sequence that identifies the indicator in its job.
+    let indicator: Int64
+    /// The label, by which other jobs know it.
+    let key: NameKey
+    /// The number of samples.
+    var samples: Int64 = 0
+    /// The seconds of all samples, in microseconds.
+    var microseconds: Int64 = 0
+    /// The units of all samples.
+    var units: Int64 = 0
+    /// The mean of the samples' logarithms.
+    var meanLogarithm = 0.0
+    /// The sum of squared deviations from the mean (Welford, 1962).
+    var squaredDeviations = 0.0
+    /// The newest samples, oldest first.
+    ///
+    /// At most ``EstimateState/recentSamplesMax(labels:)``.
+    var recent: [LogDuration] = []
+    /// The time of the last counted `done`.
+    var lastAdvance: Timestamp?
+    /// Units done by last executions that failed, which are done provisionally.
+    var provisionalDone: Int64 = 0
+    /// The newest declarations, at different times, at most ``declarationsMax``.
+    var declarations: [Declaration] = []
+
+    /// Enough to recognise growth that continues; half of them give its rate.
+    static let declarationsMax = 32
+
+    /// Units to do that were declared at one time.
+    struct Declaration: Hashable, Sendable {
+        let at: Timestamp
+        var units: Int64
+    }
+
+    init(indicator: Int64, key: NameKey) {
+        self.indicator = indicator
+        self.key = key
+    }
+
+    mutating func addSample(microseconds duration: Int64, units done: Int64, recentMax: Int) {
+        let sample = LogDuration(seconds: Double(duration) / 1e6)
+        samples += 1
+        microseconds = microseconds.adding(duration)
+        units = units.adding(done)
+        let deviation = sample.logarithm - meanLogarithm
+        meanLogarithm += deviation / Double(samples)
+        squaredDeviations += deviation * (sample.logarithm - meanLogarithm)
+        if recent.count >= recentMax { recent.removeFirst(recent.count - recentMax + 1) }
+        recent.append(sample)
+    }
+
+    mutating func declare(_ total: Int64, at moment: Timestamp) {
+        if let last = declarations.last, last.at == moment {
+            declarations[declarations.count - 1].units = last.units.adding(total)
+            return
+        }
+        if declarations.count == Self.declarationsMax { declarations.removeFirst() }
+        declarations.append(Declaration(at: moment, units: total))
+    }
+
+    /// The mean seconds of a sample.
+    var meanSeconds: Double { Double(microseconds) / 1e6 / Double(max(1, samples)) }
+
+    /// The mean units of a sample.
+    var meanUnits: Double { Double(units) / Double(max(1, samples)) }
+}
+
+extension Int64 {
+    /// The sum, or the highest or lowest number if it is beyond.
+    func adding(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        guard overflow else { return sum }
+        return other > 0 ? .max : .min
+    }
+}

@@ -1,0 +1,124 @@
+/// The lessons of a completed job for later jobs of the same name.
+///
+/// It is made once, when the job has ended with the outcome `completed`.
+public struct RunSummary: Hashable, Sendable {
+    /// The seconds from the first execution to the end.
+    public var seconds: Double
+    /// The labels, ascending by key.
+    var labels: [Label]
+    /// The tasks that succeeded, in the order of their start, at most ``tasksMax``.
+    var tasks: [TaskDuration]
+    /// The errors of this job's own estimates; nil if they were made without history.
+    var errors: Errors?
+
+    /// The maximum number of tasks with durations of their own.
+    ///
+    /// Further tasks are known by their labels.
+    public static let tasksMax = 3_000
+    /// The maximum number of labels; those with the least work beyond it are dropped.
+    static let labelsMax = 500
+    /// The number of durations that represent those of a label.
+    static let quantilesMax = 16
+
+    /// The work on one label.
+    struct Label: Hashable, Sendable {
+        let key: NameKey
+        /// The units declared.
+        var total: Double
+        /// The units done.
+        var done: Double
+        /// The share of the job's duration at which its total last grew.
+        var growthShare: Double
+        /// The number of executions.
+        var executions: Double
+        /// The mean units of an execution.
+        var units: Double
+        /// Midpoints of equal shares of the durations, ascending.
+        var quantiles: [LogDuration]
+    }
+
+    /// The duration of a task's execution that succeeded.
+    struct TaskDuration: Hashable, Sendable {
+        let task: UInt32
+        /// The label that it reported last.
+        let label: NameKey
+        let duration: LogDuration
+    }
+
+    /// The errors of a job's estimates, from which later intervals are calibrated.
+    struct Errors: Hashable, Sendable {
+        /// The mean of ln(true / estimated) in each phase; nil without an estimate.
+        var bias: [Double?]
+        /// The 90 % quantile of the distances of the truth above the median.
+        ///
+        /// In units of the interval's upper part; 1 is calibrated.
+        var above: Double
+        /// The same below the median.
+        var below: Double
+
+        /// The number of phases of a job, by the share now / (now + remaining).
+        static let phaseCount = 5
+
+        /// The phase of a moment.
+        static func phase(elapsed: Double, remaining: Double) -> Int {
+            Int((Double(phaseCount) * elapsed / max(1e-9, elapsed + remaining)).clamped(to: 0...4))
+        }
+    }
+
+    /// Returns midpoints of at most ``quantilesMax`` equal shares of ascending values.
+    static func midpoints<Value>(of ascending: [Value]) -> [Value] {
+        let count = min(ascending.count, quantilesMax)
+        return (0..<count).map { ascending[Int((Double($0) + 0.5) * Double(ascending.count) / Double(count))] }
+    }
+
+    /// Summarises a job that has ended.
+    ///
+    /// - Parameters:
+    ///   - fold: The whole job, folded up to its end.
+    ///   - state: Its state at the end.
+    ///   - errors: The errors of its estimates.
+    init?(of fold: Fold, _ state: EstimateState, errors: Errors?) {
+        guard let start = fold.progress.startedAt, let end = fold.progress.finishedAt else { return nil }
+        seconds = max(LogDuration.secondsMin, end.seconds(since: start))
+        let length = seconds
+        let patterns = Dictionary(state.labels.map { ($0.indicator, $0) }) { first, _ in first }
+        let worked = fold.indicatorStates.compactMap { indicator in
+            patterns[indicator.sequence].map { (indicator: indicator, pattern: $0) }
+        }
+        labels =
+            worked.sorted {
+                ($0.pattern.microseconds, $1.pattern.indicator) > ($1.pattern.microseconds, $0.pattern.indicator)
+            }
+            .prefix(Self.labelsMax)
+            .map { Self.label($0.indicator, $0.pattern, start: start, seconds: length) }
+            .sorted { $0.key.hash < $1.key.hash }
+        tasks = Self.durations(in: fold)
+        self.errors = errors
+    }
+
+    private static func label(
+        _ indicator: IndicatorState, _ pattern: LabelPattern, start: Timestamp, seconds: Double
+    ) -> Label {
+        let growth = pattern.declarations.last?.at.seconds(since: start) ?? 0
+        return Label(
+            key: pattern.key, total: Double(indicator.counted.total), done: Double(indicator.counted.done),
+            growthShare: growth / seconds, executions: Double(pattern.samples), units: pattern.meanUnits,
+            quantiles: midpoints(of: pattern.recent.sorted()))
+    }
+
+    private static func durations(in fold: Fold) -> [TaskDuration] {
+        var found: [TaskDuration] = []
+        for task in fold.taskStates {
+            guard found.count < tasksMax else { break }
+            guard task.state == .succeeded, let execution = fold.execution(task.last),
+                let entry = execution.contributions.entries.last(where: { $0.units.done > 0 }),
+                let label = fold.indicatorIndices[entry.indicator].map({ fold.indicators[$0].label })
+            else { continue }
+            found.append(
+                TaskDuration(
+                    task: NameKey(task.name).half, label: NameKey(label),
+                    duration: LogDuration(seconds: execution.lastAt.seconds(since: execution.startedAt))))
+        }
+        return found
+    }
+}

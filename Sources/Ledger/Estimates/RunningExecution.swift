@@ -1,0 +1,56 @@
+/// The work of an execution that is running, as far as estimates need it.
+public struct RunningExecution: Hashable, Sendable {
+    /// The sequence of its first event, which identifies it.
+    public let sequence: Int64
+    /// Its task.
+    let task: UInt32
+    let startedAt: Timestamp
+    /// Whether it began with `execution_started`.
+    ///
+    /// Then the duration of its first report is known.
+    let isAnnounced: Bool
+    /// The time of its last report of units done.
+    var lastAdvance: Timestamp?
+    /// The number of its reports of units done.
+    var advances: Int64 = 0
+    /// The units of its first report.
+    var firstUnits: Int64 = 0
+    /// Its units and time by label, in the order of the first report.
+    var parts: [Part] = []
+
+    /// The work of the execution on one label.
+    struct Part: Hashable, Sendable {
+        /// The index of the label's pattern.
+        let label: Int
+        var total: Int64 = 0
+        var done: Int64 = 0
+        /// The time attributed to the label.
+        var microseconds: Int64 = 0
+    }
+
+    init(sequence: Int64, task: UInt32, startedAt: Timestamp, isAnnounced: Bool) {
+        self.sequence = sequence
+        self.task = task
+        self.startedAt = startedAt
+        self.isAnnounced = isAnnounced
+    }
+
+    /// Whether it has declared units and done none.
+    ///
+    /// Such an execution plans work for others, unless executions of this job do the units that they declare.
+    var isOnlyDeclaring: Bool { advances == 0 && parts.contains { $0.total > 0 } }
+
+    /// The index of the part of a label; nil if there are too many.
+    mutating func part(of label: Int, max: Int) -> Int? {
+        if let index = parts.lastIndex(where: { $0.label == label }) { return index }
+        guard parts.count < max else { return nil }
+        parts.append(Part(label: label))
+        return parts.count - 1
+    }
+
+    /// Adds the time since the last report, or since the start, to a part.
+    mutating func attributeTime(until moment: Timestamp, to part: Int) {
+        let elapsed = Swift.max(0, moment.microseconds - (lastAdvance ?? startedAt).microseconds)
+        parts[part].microseconds = parts[part].microseconds.adding(elapsed)
+    }
+}

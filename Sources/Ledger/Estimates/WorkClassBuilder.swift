@@ -1,0 +1,99 @@
+/// Divides the work that is left into classes of executions of the same kind.
+struct WorkClassBuilder {
+    /// The maximum number of classes.
+    ///
+    /// Beyond it, those with the fewest executions become one.
+    static let classesMax = 64
+
+    private let pool: DurationPool
+    private let speed: JobSpeed
+    private var stems: [NameKey: Group] = [:]
+    private var segments: [NameKey: Group] = [:]
+
+    /// The means of the labels of one stem.
+    private struct Group {
+        var count = 0.0
+        var sum = 0.0
+        var squares = 0.0
+
+        mutating func add(_ value: Double) {
+            count += 1
+            sum += value
+            squares += value.squared
+        }
+
+        /// The guess for another label of the stem.
+        ///
+        /// Its spread has a prior of 0.5, which counts like two labels.
+        var guess: WorkClass.Durations {
+            let mean = sum / count
+            let deviation =
+                ((max(0, squares - count * mean.squared) + 2 * 0.25) / (count + 1)).squareRoot()
+            return .guessed(
+                mean: mean, meanDeviation: deviation / count.squareRoot(), deviation: deviation, isFree: false)
+        }
+    }
+
+    init(_ labels: [LabelWork], _ pool: DurationPool, _ speed: JobSpeed) {
+        self.pool = pool
+        self.speed = speed
+        for label in labels {
+            guard let pattern = label.pattern, pattern.samples > 0 else { continue }
+            stems[label.stems.whole, default: Group()].add(pattern.meanLogarithm)
+            segments[label.stems.segment, default: Group()].add(pattern.meanLogarithm)
+        }
+    }
+
+    /// Returns the classes, and assigns each label with work left to one.
+    func classes(of labels: inout [LabelWork]) -> [WorkClass] {
+        var classes: [WorkClass] = []
+        var classOfStem: [NameKey: Int] = [:]
+        for index in labels.indices where labels[index].left > 0 {
+            let label = labels[index]
+            if label.hasSamples {
+                classes.append(
+                    WorkClass(
+                        label: label.label, left: label.left, units: label.meanUnits ?? label.known?.units ?? 1,
+                        durations: .sampled(SampledDurations(label, pool, speed))))
+            } else if let known = classOfStem[label.stems.whole] {
+                classes[known].left += label.left
+                labels[index].classIndex = known
+                continue
+            } else {
+                classOfStem[label.stems.whole] = classes.count
+                classes.append(
+                    WorkClass(
+                        label: label.label, left: label.left, units: max(1, min(pool.units, label.left)),
+                        durations: guess(for: label)))
+            }
+            labels[index].classIndex = classes.count - 1
+        }
+        return classes.count > Self.classesMax ? merged(classes, &labels) : classes
+    }
+
+    private func guess(for label: LabelWork) -> WorkClass.Durations {
+        if let group = stems[label.stems.whole] ?? segments[label.stems.segment] { return group.guess }
+        return .guessed(
+            mean: pool.mean, meanDeviation: pool.betweenLabels, deviation: pool.withinLabels, isFree: true)
+    }
+
+    /// Merges the classes with the fewest executions into one.
+    private func merged(_ classes: [WorkClass], _ labels: inout [LabelWork]) -> [WorkClass] {
+        let order = classes.indices.sorted { (classes[$0].executions, $1) > (classes[$1].executions, $0) }
+        var indices = [Int](repeating: Self.classesMax - 1, count: classes.count)
+        var result: [WorkClass] = []
+        var rest = WorkClass(
+            label: nil, left: 0, units: 1,
+            durations: .guessed(mean: pool.mean, meanDeviation: 0.5, deviation: pool.betweenLabels, isFree: false))
+        for (rank, index) in order.enumerated() {
+            if rank < Self.classesMax - 1 {
+                indices[index] = rank
+                result.append(classes[index])
+            } else {
+                rest.left += classes[index].executions
+            }
+        }
+        for label in labels.indices { labels[label].classIndex = labels[label].classIndex.map { indices[$0] } }
+        return result + [rest]
+    }
+}

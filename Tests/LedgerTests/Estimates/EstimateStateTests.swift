@@ -1,0 +1,121 @@
+import Ledger
+import LedgerTestSupport
+import Testing
+
+@Suite("States and summaries of estimates", .ownThread)
+struct EstimateStateTests {
+    @Test("a state that is stored after each batch equals one folded at once", arguments: FoldLawTests.seeds)
+    func isIndependentOfBatches(seed: UInt64) throws {
+        let events = RandomHistory.events(count: 300, seed: seed)
+        var whole = (fold: Fold(tracksChanges: false), state: EstimateState())
+        var stored = (fold: Fold(tracksChanges: false), bytes: EstimateState().encoded)
+        for event in events {
+            try whole.state.apply(event, to: &whole.fold)
+            var state = try EstimateState(encoded: stored.bytes)
+            try state.apply(event, to: &stored.fold)
+            stored.bytes = state.encoded
+            try #require(stored.bytes == whole.state.encoded, "after \(event)")
+            try #require(try EstimateState(encoded: stored.bytes) == whole.state)
+        }
+    }
+
+    @Test("the number of workers is that of the running last executions", arguments: FoldLawTests.seeds)
+    func workers(seed: UInt64) throws {
+        var fold = Fold(tracksChanges: false)
+        var state = EstimateState()
+        for event in RandomHistory.events(count: 300, seed: seed) {
+            try state.apply(event, to: &fold)
+            let running = fold.executionStates.filter { $0.isLast && $0.outcome == nil }
+            try #require(state.workers <= Int64(running.count), "after \(event)")
+            try #require(
+                state.workers >= Int64(running.filter { $0.contributions.entries.contains { $0.units.done > 0 } }.count)
+            )
+        }
+    }
+
+    @Test("damaged bytes and other versions are refused")
+    func damaged() throws {
+        var job = EstimateScenario()
+        job.plan(10)
+        job.work(tasks: 10, workers: 2, stopAfter: 5) { _ in 10 }
+        let bytes = try job.folded(to: 30).state.encoded
+        #expect(throws: FoldStateError.self) { try EstimateState(encoded: Array(bytes.dropLast())) }
+        #expect(throws: FoldStateError.self) { try EstimateState(encoded: bytes + [0]) }
+        #expect(EstimateState(stored: [99] + bytes.dropFirst()) == nil)
+        #expect(EstimateState(stored: bytes) != nil)
+    }
+
+    @Test("a state of a hundred thousand tasks is as small as one of a thousand")
+    func isBounded() throws {
+        func size(tasks: Int) throws -> Int {
+            var job = EstimateScenario()
+            job.plan(Int64(tasks) + 10)
+            let end = job.work(tasks: tasks, workers: 8) { _ in 1 }
+            return try job.folded(to: end).state.encoded.count
+        }
+        #expect(try size(tasks: 20_000) <= size(tasks: 1_000) + 64)
+    }
+
+    /// A job of which the tasks have durations of their own.
+    private func nightly(factor: Double = 1) -> EstimateScenario {
+        var job = EstimateScenario()
+        job.plan(30)
+        let end = job.work(tasks: 30, workers: 2) { factor * (2 + Double($0 * 7 % 13)) }
+        job.end("root", at: end)
+        job.finish(at: end)
+        return job
+    }
+
+    @Test("a summary is restored from its bytes, and is small")
+    func summaryCoding() throws {
+        let first = try #require(try nightly().summary().summary)
+        #expect(try RunSummary(encoded: first.encoded) == first)
+        let history = EstimateHistory([first])
+        let second = try nightly(factor: 1.1).summary(after: history)
+        let summary = try #require(second.summary)
+        #expect(try RunSummary(encoded: summary.encoded) == summary)
+        #expect(summary.encoded.count < 1_000)
+        #expect(throws: FoldStateError.self) { try RunSummary(encoded: Array(summary.encoded.dropLast())) }
+    }
+
+    @Test("after one earlier job, the first moment already has a good estimate")
+    func historyFromTheFirstSecond() throws {
+        let history = EstimateHistory([try #require(try nightly().summary().summary)])
+        let job = nightly(factor: 1.05)
+        let end = try #require(job.recorded().last?.recordedAt)
+        let left = Double(end.microseconds - EstimateScenario.moment(1).microseconds) / 1e6
+        let estimate = try job.estimate(at: 1, history: history)
+        let remaining = try #require(estimate.remaining)
+        #expect(estimate.basis == .history)
+        #expect((0.8...1.25).contains(remaining.p50 / left), "\(remaining), true \(left)")
+        #expect(try job.estimate(at: 1).basis == .job)
+    }
+
+    @Test("a job without totals is estimated from those of earlier jobs")
+    func totalFromHistory() throws {
+        let history = EstimateHistory([try #require(try nightly().summary().summary)])
+        var job = EstimateScenario()
+        job.work(tasks: 30, workers: 2, stopAfter: 10) { 2 + Double($0 * 7 % 13) }
+        #expect(try job.estimate(at: 25).reason == .totalUnknown)
+        #expect(try job.estimate(at: 25, history: history).remaining != nil)
+    }
+
+    @Test("the score of a job compares its estimates with its end")
+    func score() throws {
+        let score = try #require(try nightly().summary().score)
+        #expect(score.estimates >= 4)
+        #expect(score.logarithmicError >= 0 && score.logarithmicError < 1)
+        #expect((0...1).contains(score.coverageP10) && (0...1).contains(score.coverageP90))
+    }
+
+    @Test("at most the newest five jobs of 3,000 tasks take less than 64 kB each")
+    func summaryIsBounded() throws {
+        var job = EstimateScenario()
+        job.plan(4_000)
+        let end = job.work(tasks: 4_000, workers: 50) { 1 + Double($0 % 7) }
+        job.finish(at: end)
+        let summary = try #require(try job.summary().summary)
+        #expect(summary.encoded.count < 64_000)
+        #expect(summary.encoded.count > 3_000 * 6)
+    }
+}
