@@ -163,7 +163,8 @@ struct RouteTable: Sendable {
             + VerifyRoutes(dependencies).routes + ReplayRoutes(dependencies).routes
             + ExportRoutes(dependencies).routes
             + WatchRoutes(dependencies).routes + PageRoutes(dependencies).routes + LoginRoutes(dependencies).routes
-            + TokenRoutes(dependencies).routes + OperationsRoutes(dependencies).routes
+            + TokenRoutes(dependencies).routes + EstimateRoutes(dependencies).routes
+            + OperationsRoutes(dependencies).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }
 

@@ -11,14 +11,20 @@ struct ClaimedJobs {
         let id: JobID
         let projection: Int16
         var fold: Fold
+        /// The state of its estimates; nil if it must first be built from the events.
+        var estimate: EstimateState?
         var events: [Event] = []
 
         /// Folds all events of the job.
         mutating func foldEvents() throws(FoldStateError) -> StateChanges.JobChanges {
             let before = fold.progress.sequence
-            for event in events { try fold.apply(event) }
+            let stateBefore = fold.progress.state
+            for event in events {
+                if estimate == nil { try fold.apply(event) } else { try estimate?.apply(event, to: &fold) }
+            }
             return StateChanges.JobChanges(
                 job: id, projection: projection, previousSequence: before, changes: try fold.takeChanges(),
+                estimate: estimate?.encoded, isReopened: stateBefore != .running && fold.progress.state == .running,
                 eventCount: events.count)
         }
     }
@@ -110,12 +116,13 @@ struct ClaimedJobs {
 
     /// Continues a job after a prefix of its events was folded.
     ///
-    /// - Parameter progress: The job's progress after the prefix. If nil, the prefix could not be folded, and the rest
-    ///   of the job is dropped.
-    mutating func continueFolding(with job: JobID, from progress: JobProgress?) {
+    /// - Parameter changes: The changes of the prefix. If nil, the prefix could not be folded, and the rest of the job
+    ///   is dropped.
+    mutating func continueFolding(with job: JobID, from changes: StateChanges.JobChanges?) {
         guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
-        if let progress {
-            jobs[index].fold = Fold(progress)
+        if let changes {
+            jobs[index].fold = Fold(changes.changes.progress)
+            jobs[index].estimate = changes.estimate.flatMap { EstimateState(stored: $0) }
         } else {
             jobs.remove(at: index)
             self = ClaimedJobs(jobs)
@@ -132,7 +139,12 @@ struct ClaimedJobs {
         let before = jobs.count
         try snapshots.read(row, 1) { record throws(PQError) in
             let snapshot = try SnapshotRecord(&record)
-            jobs.append(Job(id: id, projection: snapshot.projection, fold: Fold(snapshot.progress)))
+            // A job begins with the empty state, and its first event changes nothing in it.
+            let estimate =
+                snapshot.estimate.map { EstimateState(stored: $0) }
+                ?? (snapshot.progress.sequence <= 1 ? EstimateState() : nil)
+            jobs.append(
+                Job(id: id, projection: snapshot.projection, fold: Fold(snapshot.progress), estimate: estimate))
         }
         guard jobs.count > before else {
             throw PQError(.decoding, "the next event of job \(id) is missing")

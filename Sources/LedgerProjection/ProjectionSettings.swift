@@ -38,6 +38,17 @@ public struct ProjectionSettings: Sendable {
     /// It doubles from the first to the longest with each failure.
     public var failureRetryPause: (first: Duration, longest: Duration) = (.milliseconds(200), .seconds(30))
 
+    /// The share of time for which jobs that have just ended are summarised.
+    public var estimateShare = 0.5
+    /// The share of time for which states and summaries are built after an upgrade.
+    public var rebuildShare = 0.2
+    /// Maximum number of executions of a job that is summarised or rebuilt.
+    ///
+    /// Its fold takes some 1.3 kB of memory for each.
+    public var estimateExecutionsMax: Int64 = 200_000
+    /// Maximum number of events read by one statement for a summary.
+    public var estimateEventsMax: Int64 = 500_000
+
     /// Creates the default settings.
     public init() {}
 }

@@ -19,6 +19,8 @@ struct ProjectionStep {
         ///
         /// A job with a damaged state is included if an earlier portion of its events was folded.
         var folded: [(job: JobID, sequence: Int64)] = []
+        /// Jobs among them that are completed.
+        var completed: [JobID] = []
         /// Jobs that have more events than one step takes.
         var unfinished: [JobID] = []
         /// Jobs that are held by another worker or are up to date.
@@ -120,7 +122,8 @@ struct ProjectionStep {
             return (changes, damaged, StateChanges.statements(changes))
         }
         for change in changes {
-            claims.continueFolding(with: change.job, from: change.changes.progress)
+            claims.continueFolding(with: change.job, from: change)
+            if change.changes.progress.state == .completed { result.completed.append(change.job) }
             // Replaces the result of an earlier prefix of the same job.
             if result.folded.last?.job == change.job { result.folded.removeLast() }
             result.folded.append((change.job, change.changes.progress.sequence))

@@ -28,11 +28,13 @@ public struct ProjectionWorker: Service {
         await ledger.workerStarted()
         let signals = ledger.signals
         let scheduler = StepScheduler(signals: signals, settings: settings)
+        let estimates = EstimateBuilder(ledger: ledger, settings: settings, logger: logger)
         signals.requestSweep()
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { sweeps in
                 sweeps.addTask(name: "projection-sweeps") { await requestSweepsPeriodically(signals) }
-                await withDiscardingTaskGroup { steps in await runSteps(scheduler, in: &steps) }
+                sweeps.addTask(name: "estimates") { await estimates.run() }
+                await withDiscardingTaskGroup { steps in await runSteps(scheduler, estimates, in: &steps) }
                 sweeps.cancelAll()
             }
         } onCancelOrGracefulShutdown: {
@@ -53,7 +55,9 @@ public struct ProjectionWorker: Service {
     /// Starts steps as work arrives, limited in number and rate.
     ///
     /// Work that arrives between two steps is folded together.
-    private func runSteps(_ scheduler: StepScheduler, in group: inout DiscardingTaskGroup) async {
+    private func runSteps(
+        _ scheduler: StepScheduler, _ estimates: EstimateBuilder, in group: inout DiscardingTaskGroup
+    ) async {
         let step = ProjectionStep(pool: ledger.pool, settings: settings, tracer: ledger.tracer)
         while true {
             await scheduler.acquireSlot()
@@ -67,7 +71,7 @@ public struct ProjectionWorker: Service {
                 }
             case .jobs(let jobs):
                 group.addTask(name: "projection-step") {
-                    await fold(jobs, step, scheduler)
+                    await fold(jobs, step, scheduler, estimates)
                     await scheduler.jobsFinished(jobs)
                     await scheduler.releaseSlot()
                 }
@@ -107,12 +111,15 @@ public struct ProjectionWorker: Service {
             metadata: ["job.count": "\(made.count)", "job.first": "\(made.first?.description ?? "")"])
     }
 
-    private func fold(_ jobs: [JobID], _ step: ProjectionStep, _ scheduler: StepScheduler) async {
+    private func fold(
+        _ jobs: [JobID], _ step: ProjectionStep, _ scheduler: StepScheduler, _ estimates: EstimateBuilder
+    ) async {
         do {
             let result = try await step.run(jobs)
             if result.eventCount > 0 { ledger.stepCompleted(events: result.eventCount) }
             await ledger.snapshotsFolded(result.folded)
             scheduler.signals.enqueue(result.unfinished)
+            estimates.enqueue(result.completed)
             await ledger.clearStuck(await scheduler.recordSuccess(of: result.folded.map(\.job)))
             for (job, error) in result.damaged { await recordFailure(of: [job], error, scheduler) }
             try await handleUnclaimed(result.unclaimed, step, scheduler)
@@ -124,7 +131,7 @@ public struct ProjectionWorker: Service {
                 await recordFailure(of: jobs, error, scheduler)
                 return
             }
-            for job in jobs { await fold([job], step, scheduler) }
+            for job in jobs { await fold([job], step, scheduler, estimates) }
         }
     }
 

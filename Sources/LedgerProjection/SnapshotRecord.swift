@@ -6,6 +6,8 @@ internal import PQ
 struct SnapshotRecord {
     let projection: Int16
     let progress: JobProgress
+    /// The encoded state of its estimates; nil if there is none.
+    let estimate: [UInt8]?
 
     /// Returns the SQL of the record that ``init(_:)`` decodes.
     ///
@@ -13,7 +15,7 @@ struct SnapshotRecord {
     static func record(of name: String) -> String {
         let columns = [
             "projection", "sequence", "state", "created_at", "started_at", "updated_at", "finished_at", "tasks_running",
-            "tasks_succeeded", "tasks_failed", "tasks_canceled", "executions",
+            "tasks_succeeded", "tasks_failed", "tasks_canceled", "executions", "estimate",
         ]
         return "row(\(columns.map { "\(name).\($0)" }.joined(separator: ", ")))"
     }
@@ -37,6 +39,7 @@ struct SnapshotRecord {
         tasks.failed = try Self.required(try record.int8())
         tasks.canceled = try Self.required(try record.int8())
         tasks.executions = try Self.required(try record.int8())
+        estimate = try record.bytes()
         progress = JobProgress(
             sequence: sequence, state: state, createdAt: createdAt, startedAt: startedAt, updatedAt: updatedAt,
             finishedAt: finishedAt, tasks: tasks)

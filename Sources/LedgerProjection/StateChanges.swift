@@ -13,6 +13,10 @@ enum StateChanges {
         /// The sequence that the changes start from.
         let previousSequence: Int64
         let changes: FoldChanges
+        /// The encoded state of its estimates; nil if it must first be built.
+        var estimate: [UInt8]?
+        /// Whether the job had ended and is running again.
+        var isReopened = false
         let eventCount: Int
     }
 
@@ -25,7 +29,10 @@ enum StateChanges {
 
     /// Returns the statements that store everything except the snapshots.
     static func parts(_ changes: [JobChanges]) -> [Query] {
-        [indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes)].compactMap { $0 }
+        [
+            indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes),
+            reopenings(changes),
+        ].compactMap { $0 }
     }
 
     /// Returns the compare-and-set statement that advances the snapshots.
@@ -43,14 +50,15 @@ enum StateChanges {
                     sequence = new.sequence, state = new.state, created_at = new.created_at, started_at = new.started_at,
                     updated_at = new.updated_at, finished_at = new.finished_at, tasks_running = new.tasks_running,
                     tasks_succeeded = new.tasks_succeeded, tasks_failed = new.tasks_failed,
-                    tasks_canceled = new.tasks_canceled, executions = new.executions
+                    tasks_canceled = new.tasks_canceled, executions = new.executions, estimate = new.estimate,
+                    is_estimated = new.estimate is not null and new.state <> 'completed'
                 from unnest(
                     $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[],
                     $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::bigint[], $12::bigint[],
-                    $13::bigint[], $14::bigint[]
+                    $13::bigint[], $14::bigint[], $16::bytea[]
                 ) as new (
                     job_id, projection, previous, sequence, state, created_at, started_at, updated_at, finished_at,
-                    tasks_running, tasks_succeeded, tasks_failed, tasks_canceled, executions
+                    tasks_running, tasks_succeeded, tasks_failed, tasks_canceled, executions, estimate
                 )
                 where snapshot.job_id = new.job_id and snapshot.projection = new.projection
                     and snapshot.sequence = new.previous
@@ -69,6 +77,29 @@ enum StateChanges {
                 .int8s(progress.map(\.tasks.running)), .int8s(progress.map(\.tasks.succeeded)),
                 .int8s(progress.map(\.tasks.failed)), .int8s(progress.map(\.tasks.canceled)),
                 .int8s(progress.map(\.tasks.executions)), .int8(Int64(changes.count)),
+                .byteas(changes.map(\.estimate)),
+            ])
+    }
+
+    /// Returns the statement that ends the summaries of jobs that run again.
+    ///
+    /// A replay that builds another projection changes no summary.
+    private static func reopenings(_ changes: [JobChanges]) -> Query? {
+        let reopened = changes.filter(\.isReopened)
+        guard !reopened.isEmpty else { return nil }
+        return Query(
+            """
+            update ledger.run_summary
+            set reopened_at = reopened.at
+            from unnest($1::uuid[], $2::smallint[], $3::timestamptz[]) as reopened (job_id, projection, at)
+            join ledger.snapshot as live
+                on live.job_id = reopened.job_id and live.projection = reopened.projection and live.is_live
+            where run_summary.job_id = reopened.job_id and run_summary.reopened_at is null
+                and run_summary.finished_at <= reopened.at
+            """,
+            [
+                .uuids(reopened.map(\.job.uuid)), .int2s(reopened.map(\.projection)),
+                .timestamps(reopened.map(\.changes.progress.updatedAt)),
             ])
     }
 

@@ -205,6 +205,11 @@ public protocol LedgerService: Sendable {
     /// Returns a replay with its first findings, or `nil` if it does not exist.
     func replay(_ id: JobID) async throws(StoreError) -> Replay?
 
+    /// Returns the track record of the jobs with this name in a confinement.
+    ///
+    /// Jobs with the tag ``JobDescription/historyTag`` are not among them. The newest 1,000 completed jobs count.
+    func trackRecord(of name: Name, within confinement: Confinement) async throws(StoreError) -> TrackRecord
+
     /// Returns the newest replays, newest first, without findings, at most `limit`.
     func replays(limit: Int) async throws(StoreError) -> [Replay]
 

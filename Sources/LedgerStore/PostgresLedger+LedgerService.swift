@@ -93,7 +93,30 @@ extension PostgresLedger: LedgerService {
         try await refuseNewerSchema()
         guard let view = try await job(id) else { return nil }
         let sequence = try await pointInTimeFold.sequence(of: moment, id, head: view.ledgerSequence)
-        return try await fold(view, through: sequence, policy)
+        guard policy == .last else { return try await fold(view, through: sequence, policy) }
+        return try await past(view, through: sequence, at: moment)
+    }
+
+    /// Returns a job as it was, with the estimate that was given then.
+    private func past(
+        _ view: JobView, through sequence: Int64, at moment: PointInTime
+    ) async throws(StoreError) -> JobView {
+        let folded = try await pointInTimeFold.past(of: view, at: sequence)
+        var past = view
+        past.snapshot = folded.snapshot
+        let at: Timestamp =
+            switch moment {
+            case .time(let time): min(time, .now)
+            case .sequence: folded.snapshot.updatedAt ?? view.createdAt
+            }
+        let question = EstimateReader.Question(view: past, state: folded.state, moment: at, past: folded.tasks)
+        past.estimate = try await attempting("estimating a job") { () throws(PQError) in
+            if past.snapshot.state == .running, let group = summaries.group(of: view.description) {
+                try await summaries.waitUntilSummarised(group, by: at, except: view.id)
+            }
+            return try await estimates.estimates([question]).first
+        }
+        return past
     }
 
     private func fold(
@@ -101,6 +124,7 @@ extension PostgresLedger: LedgerService {
     ) async throws(StoreError) -> JobView {
         var past = view
         past.snapshot = try await pointInTimeFold.snapshot(of: view, at: sequence, counting: policy)
+        past.estimate = nil
         return past
     }
 

@@ -71,6 +71,9 @@ public final class PostgresLedger: Service {
     let appender: Appender
     let notifier = SnapshotNotifier()
     let snapshots: SnapshotReader
+    /// The summaries of completed jobs.
+    package let summaries: RunSummaryStore
+    let estimates: EstimateReader
     let stamps: BatchedLookup<SnapshotStamp>
     let sharedSnapshots: BatchedLookup<StampedJob>
     let eventReader: EventReader
@@ -137,7 +140,9 @@ public final class PostgresLedger: Service {
         replayPool = makePool(settings.replayConnectionsMax, "replay", replaying)
         publisher = NotificationPublisher(pool: pool, instance: instance, logger: logger)
         missingSnapshots = MissingSnapshots()
-        snapshots = SnapshotReader(pool: pool, missing: missingSnapshots)
+        summaries = RunSummaryStore(pool: pool, tokens: tokens)
+        estimates = EstimateReader(pool: pool, summaries: summaries)
+        snapshots = SnapshotReader(pool: pool, missing: missingSnapshots, estimates: estimates)
         let reader = snapshots
         stamps = BatchedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
         }

@@ -36,7 +36,7 @@ struct AccessTests {
         "dropReplay": .ledger(.admin), "metrics": .ledger(.read), "getStatus": .ledger(.read),
         "description": .confined(.read), "limits": .confined(.read), "jobsPage": .confined(.read),
         "jobPage": .job(.read), "badge": .job(.read), "createToken": .confined(.admin),
-        "listTokens": .confined(.admin), "revokeToken": .confined(.admin),
+        "listTokens": .confined(.admin), "getTrackRecord": .confined(.read), "revokeToken": .confined(.admin),
     ]
 
     /// A caller of the matrix.

@@ -101,6 +101,7 @@ struct SchemaTests {
             "0005_guarantees.sql": Self.frozenGuarantees, "0006_stale_writes.sql": Self.frozenStaleWrites,
             "0007_access_tokens.sql": Self.frozenTokens, "0008_reporters.sql": Self.frozenReporters,
             "0009_idempotency_keys.sql": Self.frozenIdempotencyKeys, "0010_retirement.sql": Self.frozenRetirement,
+            "0011_estimates.sql": Self.frozenEstimates,
         ]
         for migration in Migration.all {
             #expect(
@@ -108,6 +109,7 @@ struct SchemaTests {
         }
     }
 
+    private static let frozenEstimates = "4e9262674ff98c33d9e7c90336dad1202fa51f71fc45aafcb6eeecbb3ec412a8"
     private static let frozenRetirement = "a07a3804e1945fdca59c00e599da985b71ca8e37ccb7a82929ae40823cca6d00"
     private static let frozenIdempotencyKeys = "0055238ce634bca19e32b404c1d5aa74cf35054eb939640cff48180de8d73d9f"
     private static let frozenReporters = "5c0e11cd4c7cbffcc798ad67779d6bdd39a76b12ef5d845a807081cf81af477e"

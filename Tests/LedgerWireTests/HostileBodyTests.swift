@@ -130,6 +130,6 @@ struct HostileBodyTests {
             ("1e-99999999999999999999", nil), ("0.000e99999999999999999999", 0), ("-25E+2", -2_500),
         ] as [(String, Int128?)])
     func exactIntegers(text: String, value: Int128?) throws {
-        #expect(try JSONReader.read(Array(text.utf8)) == (value.map { .integer($0) } ?? .number))
+        #expect(try JSONReader.read(Array(text.utf8)).integer == value)
     }
 }

@@ -17,9 +17,9 @@ struct JSONTests {
         #expect(try read("1e3") == .integer(1_000))
         #expect(try read("1.0") == .integer(1))
         #expect(try read("-0") == .integer(0))
-        #expect(try read("1.5") == .number)
-        #expect(try read("1e-1") == .number)
-        #expect(try read("1.0000000000000000000000001") == .number)
+        #expect(try read("1.5") == .number(1.5))
+        #expect(try read("1e-1") == .number(0.1))
+        #expect(try read("1.0000000000000000000000001") == .number(1))
         #expect(try read("9007199254740993.0") == .integer(9_007_199_254_740_993))
     }
 

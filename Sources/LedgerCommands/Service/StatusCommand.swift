@@ -55,6 +55,12 @@ enum StatusText {
         lines += status.missingPartitions.map { "months   the partition of \($0) is not attached" }
         if let failure = status.appendFailure { lines.append("appends  failed: \(Self.failure(failure))") }
         if let replay = status.replay { lines.append("replay   \(replay) is running") }
+        if status.unestimatedJobs > 0 {
+            let isMore = status.unestimatedJobs >= LedgerStatus.unestimatedMax
+            lines.append(
+                "estimate \(isMore ? "at least " : "")\(Count(status.unestimatedJobs, "job")) are still to be read for estimates"
+            )
+        }
         lines += section("workers  ", workers(status.workers), empty: "none: projection is stopped")
         if !status.lag.mostBehind.isEmpty {
             var table = Table([("JOB", .whole), ("EVENTS", .right), ("SINCE", .right)])

@@ -14,6 +14,10 @@ final class ResponseCache: Sendable {
         ///
         /// The head is made from the stamp, because it would take more memory than the rest of the entry.
         let bytes: [UInt8]
+        /// The time from which on its estimate is too old; nil for never.
+        let expiresAt: ContinuousClock.Instant?
+
+        var isFresh: Bool { expiresAt.map { .now < $0 } ?? true }
     }
 
     /// The maximum memory of all entries, in bytes.
@@ -26,26 +30,37 @@ final class ResponseCache: Sendable {
     /// array.
     static let overheadBytes = 250
 
+    /// The time for which the response of a running job is used.
+    ///
+    /// Its estimate changes although no event arrives. `now` is replaced at each use, but the estimate is not.
+    static let estimateAgeMax: Duration = .seconds(1)
+
     private let entries = Mutex(ClockCache<JobID, Entry>(costMax: bytesMax))
 
-    /// Whether there is an entry, current or not.
-    func contains(_ job: JobID) -> Bool { entries.withLock { $0.peek(job) != nil } }
+    /// Whether there is an entry that may be used if its snapshot is current.
+    func contains(_ job: JobID) -> Bool { entries.withLock { $0.peek(job)?.isFresh ?? false } }
 
     /// The approximate memory of all entries, in bytes.
     var byteCount: Int { entries.withLock { $0.cost } }
 
     /// The body that was stored with this stamp, with the present time as `now`.
     func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
-        guard var body = entries.withLock({ $0.find(job) { $0.stamp == stamp } })?.bytes else { return nil }
+        guard var body = entries.withLock({ $0.find(job) { $0.stamp == stamp && $0.isFresh } })?.bytes else {
+            return nil
+        }
         JobView.setNow(.now, in: &body)
         return body
     }
 
     /// Inserts or replaces the body of a response.
-    func insert(_ response: LedgerResponse, of job: JobID, _ stamp: SnapshotStamp) {
+    ///
+    /// - Parameter isRunning: Whether the job is running, so that its estimate ages.
+    func insert(_ response: LedgerResponse, of job: JobID, _ stamp: SnapshotStamp, isRunning: Bool = false) {
         guard case .bytes(let bytes) = response.body, bytes.count <= Self.bodyBytesMax else { return }
         // The copy has no spare capacity; the array of the writer does.
-        let entry = Entry(stamp: stamp, bytes: bytes.withUnsafeBufferPointer { Array($0) })
+        let entry = Entry(
+            stamp: stamp, bytes: bytes.withUnsafeBufferPointer { Array($0) },
+            expiresAt: isRunning ? .now + Self.estimateAgeMax : nil)
         entries.withLock { $0.put(entry, job, cost: bytes.count + Self.overheadBytes) }
     }
 }

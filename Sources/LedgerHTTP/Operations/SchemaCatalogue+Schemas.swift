@@ -110,9 +110,32 @@ extension SchemaCatalogue {
                     Field("created_at", .moment),
                     Field("started_at", .nullable(.moment)), Field("updated_at", .nullable(.moment)),
                     Field("finished_at", .nullable(.moment)), Field("retired", .bool, required: false),
-                    Field("tasks", .reference("TaskCounts")),
+                    Field("tasks", .reference("TaskCounts")), Field("estimate", .nullable(.reference("Estimate"))),
                     Field("progress", .array(.reference("Indicator"))),
                 ]),
+            object(
+                "Estimate",
+                [
+                    Field("at", .moment), Field("remaining_seconds", .nullable(.reference("Seconds"))),
+                    Field("finish_at", .nullable(.reference("Finish"))),
+                    Field("basis", .nullable(.choice(Estimate.Basis.allCases.map(\.rawValue)))),
+                    Field("waiting_for", .nullable(.reference("WaitingFor"))),
+                    Field("track_record", .nullable(.reference("TrackRecord"))),
+                    Field("reason", .nullable(.choice(Estimate.Reason.allCases.map(\.rawValue)))),
+                ]),
+            object("Seconds", ["p10", "p50", "p90"].map { Field($0, .number) }),
+            object("Finish", ["p10", "p50", "p90"].map { Field($0, .moment) }),
+            object(
+                "WaitingFor", [Field("label", .nullable(.text(max: nil))), Field("tasks", .array(.text(max: nil)))]),
+            object("TrackRecord", [Field("jobs", .integer(nil)), Field("ended_inside", .integer(nil))]),
+            object(
+                "NameRecord",
+                [
+                    Field("name", .text(max: nil)), Field("jobs", .integer(nil)), Field("ended_inside", .integer(nil)),
+                    Field("error_factor", .reference("ErrorFactor")), Field("coverage", .reference("Coverage")),
+                ]),
+            object("ErrorFactor", ["p50", "p90"].map { Field($0, .nullable(.number)) }),
+            object("Coverage", ["p10", "p90"].map { Field($0, .nullable(.number)) }),
             object(
                 "TaskCounts",
                 [

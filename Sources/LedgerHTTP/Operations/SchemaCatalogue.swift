@@ -10,6 +10,8 @@ enum SchemaCatalogue {
         case integer(ClosedRange<Int64>?)
         /// An integer of any size, such as a sum.
         case sum
+        /// A number with a fraction.
+        case number
         case bool
         case choice([String])
         case array(Kind)
@@ -99,6 +101,7 @@ enum SchemaCatalogue {
             // No format, because generated code would derive a range from it.
             type("integer", orNull, to: &writer)
             writer.field("description", "Exact, and of any size")
+        case .number: type("number", orNull, to: &writer)
         case .bool: type("boolean", orNull, to: &writer)
         case .choice(let choices):
             type("string", orNull, to: &writer)

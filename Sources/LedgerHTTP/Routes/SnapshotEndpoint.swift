@@ -117,7 +117,11 @@ struct SnapshotEndpoint: Sendable {
                     result.map { stamped in
                         guard let stamped else { return nil }
                         let found = Self.found(stamped.view, .last, ifNoneMatch: tags)
-                        if found.response.status == .ok { cache.insert(found.response, of: job, stamped.stamp) }
+                        if found.response.status == .ok {
+                            cache.insert(
+                                found.response, of: job, stamped.stamp,
+                                isRunning: stamped.view.snapshot.state == .running)
+                        }
                         return found
                     })
             }

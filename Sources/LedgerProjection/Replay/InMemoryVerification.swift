@@ -22,6 +22,15 @@ struct InMemoryVerification: Sendable {
         let live: Int16
         /// The progress in its snapshot.
         let progress: JobProgress
+        /// The state of its estimates; nil if it must first be built.
+        let estimate: [UInt8]?
+    }
+
+    /// The result of folding a candidate.
+    struct Folded: Sendable {
+        let changes: FoldChanges
+        /// The encoded state of its estimates.
+        let estimate: [UInt8]
     }
 
     /// Folds and compares the jobs.
@@ -106,13 +115,16 @@ struct InMemoryVerification: Sendable {
             }
             guard bytes <= bytesMax else { throw MemoryLimitExceeded() }
             let folded = try await fold(candidates, bytesMax: bytesMax, &transaction, onProgress)
-            var comparison = InMemoryComparison(candidates: candidates, folded: folded)
+            var comparison = InMemoryComparison(candidates: candidates, folded: folded.map(\.changes))
             try await comparison.compare(&transaction)
-            return candidates.indices.filter { comparison.isEqual[$0] }.map { index in
-                let (job, changes) = (candidates[index].job, folded[index])
+            return candidates.indices.compactMap { index in
+                let (candidate, folded) = (candidates[index], folded[index])
+                guard comparison.isEqual[index], candidate.estimate == nil || candidate.estimate == folded.estimate
+                else { return nil }
                 return StateChanges.JobChanges(
-                    job: job.id, projection: job.projection, previousSequence: 0, changes: changes,
-                    eventCount: Int(changes.progress.sequence))
+                    job: candidate.job.id, projection: candidate.job.projection, previousSequence: 0,
+                    changes: folded.changes, estimate: folded.estimate,
+                    eventCount: Int(folded.changes.progress.sequence))
             }
         }
     }
@@ -142,7 +154,8 @@ struct InMemoryVerification: Sendable {
             guard let job = byID[try row.decode(0, as: JobID.self)] else { continue }
             try snapshots.read(row, 1) { record throws(PQError) in
                 let live = try SnapshotRecord(&record)
-                candidates.append(Candidate(job: job, live: live.projection, progress: live.progress))
+                candidates.append(
+                    Candidate(job: job, live: live.projection, progress: live.progress, estimate: live.estimate))
             }
         }
         return candidates
@@ -151,7 +164,7 @@ struct InMemoryVerification: Sendable {
     private func fold(
         _ candidates: [Candidate], bytesMax: Int, _ transaction: inout Transaction,
         _ onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
-    ) async throws -> [FoldChanges] {
+    ) async throws -> [Folded] {
         let folding = Folding(jobs: candidates.count, bytesMax: bytesMax)
         if candidates.count == 1, let candidate = candidates.first {
             var position: Int64 = 0
@@ -175,7 +188,8 @@ struct InMemoryVerification: Sendable {
         private let jobs: Int
         private let bytesMax: Int
         private var fold = Fold(tracksChanges: false)
-        private var folded: [FoldChanges] = []
+        private var estimate = EstimateState()
+        private var folded: [Folded] = []
         private var foldedBytes = 0
 
         init(jobs: Int, bytesMax: Int) {
@@ -185,12 +199,12 @@ struct InMemoryVerification: Sendable {
 
         func apply(_ jobIndex: Int, _ event: Event) throws {
             while folded.count < jobIndex { try finishJob() }
-            try fold.apply(event)
+            try estimate.apply(event, to: &fold)
             // Checked every 256 events, because an event adds a few hundred bytes.
             if event.sequence & 0xFF == 0, foldedBytes + fold.memoryEstimate > bytesMax { throw MemoryLimitExceeded() }
         }
 
-        func finish() throws -> [FoldChanges] {
+        func finish() throws -> [Folded] {
             while folded.count < jobs { try finishJob() }
             return folded
         }
@@ -198,8 +212,9 @@ struct InMemoryVerification: Sendable {
         private func finishJob() throws {
             foldedBytes += fold.memoryEstimate
             guard foldedBytes <= bytesMax else { throw MemoryLimitExceeded() }
-            folded.append(try fold.allState())
+            folded.append(Folded(changes: try fold.allState(), estimate: estimate.encoded))
             fold = Fold(tracksChanges: false)
+            estimate = EstimateState()
         }
     }
 }

@@ -58,6 +58,7 @@ struct ReplayBuilder: Sendable {
         let settings: ReplaySettings
         private(set) var stored: Int64 = 0
         private var fold = Fold()
+        private var estimate = EstimateState()
 
         init(_ job: ReplayCheckpoints.Job, _ settings: ReplaySettings) {
             self.job = job
@@ -71,7 +72,7 @@ struct ReplayBuilder: Sendable {
         var isTooLarge: Bool { fold.executionCount > settings.executionsInMemoryMax }
 
         func apply(_ events: [Event]) throws {
-            for event in events { try fold.apply(event) }
+            for event in events { try estimate.apply(event, to: &fold) }
             if isTooLarge || fold.changeCount > settings.changesPerStoreMax { throw MustStore() }
         }
 
@@ -83,7 +84,7 @@ struct ReplayBuilder: Sendable {
             stored = changes.progress.sequence
             return StateChanges.JobChanges(
                 job: job.id, projection: job.projection, previousSequence: previous, changes: changes,
-                eventCount: Int(stored - previous))
+                estimate: estimate.encoded, eventCount: Int(stored - previous))
         }
     }
 

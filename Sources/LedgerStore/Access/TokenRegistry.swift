@@ -128,6 +128,13 @@ public final class TokenRegistry: Sendable {
         }
     }
 
+    /// The tags that confine any holder of a token, active or not.
+    public var confiningTags: Set<Name> {
+        state.withLock { state in
+            state.entries.values.reduce(into: []) { $0.formUnion($1.token.confinement.tags.keys) }
+        }
+    }
+
     /// Returns when a token expires; nil for never.
     public func expiry(of id: AccessToken.ID) -> Timestamp? {
         state.withLock { $0.entries[id]?.token.expiresAt }

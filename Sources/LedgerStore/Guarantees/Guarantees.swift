@@ -72,13 +72,15 @@ enum Guarantees {
                 privilege: "select",
                 tables: [
                     "schema_migration", "job", "job_head", "event", "retirement", "import_partition", "access_token",
-                    "idempotency_key",
+                    "idempotency_key", "run_summary",
                 ]
                     + projections + operations),
             Grant(
                 privilege: "insert",
-                tables: ["job", "job_head", "event", "access_token", "idempotency_key"] + projections + operations),
+                tables: ["job", "job_head", "event", "access_token", "idempotency_key", "run_summary"] + projections
+                    + operations),
             Grant(privilege: "update", tables: ["job_head"], columns: ["sequence", "recorded_at", "hash"]),
+            Grant(privilege: "update", tables: ["run_summary"]),
             Grant(privilege: "delete", tables: ["idempotency_key"]),
             Grant(privilege: "update", tables: ["access_token"], columns: ["revoked_at", "last_used_at"]),
         ]

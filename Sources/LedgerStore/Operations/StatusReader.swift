@@ -18,8 +18,8 @@ struct StatusReader: Sendable {
         let lag = try await lag()
         let results = try await inTransaction(
             [
-                Self.workers, Self.stuckJobs, Self.replay, GuaranteeReader.query, Self.partitions, Self.asOurselves,
-                Self.blocked, Self.vacuumHolders, Self.tables, Self.database,
+                Self.workers, Self.stuckJobs, Self.replay, GuaranteeReader.query, Self.partitions, Self.unestimated,
+                Self.asOurselves, Self.blocked, Self.vacuumHolders, Self.tables, Self.database,
             ])
         var workers: [LedgerStatus.Worker] = []
         for row in results[0] { workers.append(try Self.worker(row)) }
@@ -27,15 +27,24 @@ struct StatusReader: Sendable {
         for row in results[1] { stuck.append(try Self.stuckJob(row)) }
         var status = LedgerStatus(
             lag: lag, workers: workers, stuckJobs: stuck,
-            stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[6]),
+            stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[7]),
             replay: try results[2].first?.decode(0, as: JobID.self))
         status.guaranteeFaults = try GuaranteeReader.faults(results[3])
         status.missingPartitions = try Self.missingMonths(results[4]).map(\.month)
-        for row in results[7] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
-        for row in results[8] { status.tables.append(try Self.table(row)) }
-        status.database = try results[9].first.map { row throws(PQError) in try Self.database(row) }
+        status.unestimatedJobs = try results[5].first?.decode(0) ?? 0
+        for row in results[8] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
+        for row in results[9] { status.tables.append(try Self.table(row)) }
+        status.database = try results[10].first.map { row throws(PQError) in try Self.database(row) }
         return status
     }
+
+    /// Counts the jobs without a state of estimates or a summary, by their index.
+    private static let unestimated = Query(
+        """
+        select count(*) from (
+            select from ledger.snapshot where is_live and not is_estimated limit \(LedgerStatus.unestimatedMax)
+        ) as open
+        """)
 
     /// The ways in which the database fails to keep the ledger append-only.
     func guaranteeFaults() async throws(PQError) -> [String] {

@@ -37,6 +37,28 @@ final class PointInTimeFold: Sendable {
         }
     }
 
+    /// A past snapshot with the inputs of its estimate.
+    struct Past {
+        let snapshot: Snapshot
+        let state: EstimateState
+        let tasks: EstimateReader.PastTasks
+    }
+
+    /// Returns the snapshot of events 1 to `sequence` with the inputs of its estimate.
+    func past(of job: JobView, at sequence: Int64) async throws(StoreError) -> Past {
+        try await withAdmission(job) { () async throws(StoreError) in
+            var fold = Fold(tracksChanges: false)
+            var state = EstimateState()
+            try await EventCursor(pool: pool).read(job.id, after: 0, through: sequence) { events in
+                for event in events { try state.apply(event, to: &fold) }
+            }
+            let (folded, started) = (fold, fold.startedTasks)
+            return Past(
+                snapshot: fold.snapshot(), state: state,
+                tasks: EstimateReader.PastTasks(started: started) { folded.taskName(ofExecution: $0) })
+        }
+    }
+
     /// Returns a page of the tasks of events 1 to `sequence`.
     func tasks(
         of job: JobView, at sequence: Int64, state: TaskState?, limit: Int, after cursor: Int64?

@@ -10,6 +10,7 @@ struct SnapshotReader: Sendable {
     let pool: Pool
     /// Whether a job without a snapshot was found recently.
     let missing: MissingSnapshots
+    let estimates: EstimateReader
 
     /// The columns of a row. The indicators of a job are arrays, in order.
     ///
@@ -26,7 +27,8 @@ struct SnapshotReader: Sendable {
             coalesce(snapshot.tasks_succeeded, 0), coalesce(snapshot.tasks_failed, 0),
             coalesce(snapshot.tasks_canceled, 0), coalesce(snapshot.executions, 0),
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer), \(isRetired)
+            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer), \(isRetired),
+            snapshot.estimate
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         \(byState ? "join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live" : liveSnapshot)
@@ -66,7 +68,17 @@ struct SnapshotReader: Sendable {
     func job(_ id: JobID) async throws(PQError) -> StampedJob? {
         let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
         guard let row = rows.first else { return nil }
-        return try await withHistories([recordingMissing(try Self.decode(row))]).first
+        return try await completed([recordingMissing(try Self.decode(row))]).first
+    }
+
+    /// Fills in the histories of the snapshots and the estimates.
+    private func completed(_ jobs: [StampedJob]) async throws(PQError) -> [StampedJob] {
+        var jobs = try await withHistories(jobs)
+        let now = Timestamp.now
+        let found = try await estimates.estimates(
+            jobs.map { EstimateReader.Question(view: $0.view, state: $0.estimateState, moment: now) })
+        for (index, estimate) in zip(jobs.indices, found) { jobs[index].view.estimate = estimate }
+        return jobs
     }
 
     /// Records whether the snapshot of a job that was read is missing.
@@ -108,9 +120,8 @@ struct SnapshotReader: Sendable {
             }
             return jobs
         }
-        guard jobs.values.contains(where: { $0.isBehind }) else { return jobs }
         return Dictionary(
-            try await withHistories(Array(jobs.values)).map { ($0.view.id, $0) },
+            try await completed(Array(jobs.values)).map { ($0.view.id, $0) },
             uniquingKeysWith: { first, _ in first })
     }
 
@@ -194,7 +205,7 @@ struct SnapshotReader: Sendable {
         let rows = try await usesStateIndex ? pool.lookUp([query])[0] : pool.query(query)
         var jobs: [StampedJob] = []
         for row in rows { jobs.append(recordingMissing(try Self.decode(row))) }
-        return try await withHistories(jobs).map(\.view)
+        return try await completed(jobs).map(\.view)
     }
 
     /// Whether the query follows the index by state instead of the order of all jobs.
@@ -270,10 +281,15 @@ struct SnapshotReader: Sendable {
         let stamp = SnapshotStamp(
             ledgerSequence: ledgerSequence, head: try columns.next(), sequence: sequence, projection: projection,
             writer: try columns.next(), isRetired: try columns.next())
+        let estimate = try columns.nextIfPresent([UInt8].self)
         let view = JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: ledgerSequence, snapshot: snapshot,
             isRetired: stamp.isRetired, version: JobView.Version(projection: projection, history: stamp.history))
-        return StampedJob(view: view, stamp: stamp)
+        var job = StampedJob(view: view, stamp: stamp)
+        // A job begins with the empty state.
+        job.estimateState =
+            estimate.map { EstimateState(stored: $0) } ?? (sequence <= 1 ? EstimateState() : nil)
+        return job
     }
 
     private static func tasks(_ columns: inout RowColumns) throws(PQError) -> TaskCounts {

@@ -9,6 +9,8 @@ struct InMemoryJob: Sendable {
     private(set) var events: [RecordedEvent] = []
     /// The fold that determines the job's snapshot.
     private(set) var fold = Fold(tracksChanges: false)
+    /// The state of the job's estimates.
+    private var estimateState = EstimateState()
     /// The decisions on the events that the fold has discarded.
     private var discards: [Int64: Fold.Decision] = [:]
     private var chain: HashChain
@@ -49,7 +51,7 @@ struct InMemoryJob: Sendable {
     mutating func fold(_ last: Int64) -> Int64? {
         let before = fold.progress.sequence
         for one in events[Int(before)...] where one.event.sequence <= last {
-            let decision = fold.decision(on: one.event)
+            let decision = estimateState.decision(on: one.event, &fold)
             if decision.verdict.isDiscarded { discards[one.event.sequence] = decision }
         }
         return fold.progress.sequence > before ? fold.progress.sequence : nil
@@ -70,10 +72,25 @@ struct InMemoryJob: Sendable {
     /// - Parameter past: The last event of a past snapshot. `nil` is the present one.
     func view(at past: Int64? = nil, counting policy: CountingPolicy = .last) -> JobView {
         let folded = fold.progress.sequence
-        return JobView(
+        var view = JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: sequence,
             snapshot: (past.map { pastFold(through: $0) } ?? fold).snapshot(policy),
             version: JobView.Version(projection: Self.projection, history: hash(of: folded)))
+        if policy == .last { view.estimate = estimate(of: view.snapshot, at: past) }
+        return view
+    }
+
+    /// The estimate without history: a ledger in memory does not learn.
+    private func estimate(of snapshot: Snapshot, at past: Int64?) -> JobEstimate {
+        var (fold, state, now) = (fold, estimateState, InMemoryLedger.now)
+        if let past {
+            (fold, state) = (Fold(tracksChanges: false), EstimateState())
+            for one in events.prefix(Int(past)) { _ = state.decision(on: one.event, &fold) }
+            now = snapshot.updatedAt ?? createdAt
+        }
+        let estimate = Estimator(state, snapshot, history: nil, startedTasks: []).estimate(at: now)
+        let tasks = (estimate.waitingFor?.executions ?? []).compactMap { fold.taskName(ofExecution: $0) }
+        return JobEstimate(estimate, at: now, waitingTasks: tasks)
     }
 
     var stamp: SnapshotStamp {
@@ -140,6 +157,15 @@ struct InMemoryJob: Sendable {
             explained.supersededBy = found.supersededBy
         }
         return explained
+    }
+}
+
+extension EstimateState {
+    /// Folds the next event into a fold and into this state.
+    fileprivate mutating func decision(on event: Event, _ fold: inout Fold) -> Fold.Decision {
+        do throws(FoldStateError) { return try apply(event, to: &fold) } catch {
+            preconditionFailure("only a restored fold can fail: \(error)")
+        }
     }
 }
 

@@ -59,6 +59,8 @@ extension InMemoryLedger {
         } ?? []
     }
 
+    public func trackRecord(of name: Name, within confinement: Confinement) -> TrackRecord { TrackRecord() }
+
     public func status(
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) -> ExecutionStatus? {

@@ -219,7 +219,7 @@ public struct JSONReader {
         }
         guard isPlain else { return Self.number(bytes[start..<position]) }
         // Numbers of 38 digits fit in 128 bits; no valid value is longer.
-        guard digits <= 38 else { return .number }
+        guard digits <= 38 else { return Self.rounded(bytes[start..<position]) }
         var value: Int128 = 0
         for byte in bytes[firstDigit..<position] { value = value * 10 + Int128(byte - UInt8(ascii: "0")) }
         return .integer(isNegative ? -value : value)
@@ -245,11 +245,15 @@ public struct JSONReader {
         }
         // The remaining digits do not end with 0, so a negative power of ten makes the number a fraction.
         let power = exponent - scale
-        guard power >= 0, power <= 38, significant.count + power <= 38 else { return .number }
+        guard power >= 0, power <= 38, significant.count + power <= 38 else { return rounded(text) }
         var value: Int128 = 0
         for digit in significant { value = value * 10 + Int128(digit - UInt8(ascii: "0")) }
         for _ in 0..<power { value *= 10 }
         return .integer(text.first == UInt8(ascii: "-") ? -value : value)
+    }
+
+    private static func rounded(_ text: ArraySlice<UInt8>) -> JSONValue {
+        .number(Double(String(decoding: text, as: UTF8.self)) ?? .infinity)
     }
 
     /// Parses an exponent; values beyond a billion are clamped to a billion.

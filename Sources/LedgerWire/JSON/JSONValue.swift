@@ -7,8 +7,8 @@ public enum JSONValue: Sendable, Equatable {
     case bool(Bool)
     /// A number without a fraction, such as `10`, `1e3` or `1.0`.
     case integer(Int128)
-    /// Any other number: with a fraction, or larger than any valid value.
-    case number
+    /// Any other number, rounded: with a fraction, or larger than any valid value.
+    case number(Double)
     case string(String)
     /// A string with a lone surrogate, which is not Unicode text.
     case brokenString
@@ -38,6 +38,14 @@ public enum JSONValue: Sendable, Equatable {
     public var text: String? { if case .string(let text) = self { text } else { nil } }
     /// The number, if it is an integer.
     public var integer: Int128? { if case .integer(let value) = self { value } else { nil } }
+    /// The number, if it is one; an integer is rounded.
+    public var number: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .number(let value): value
+        default: nil
+        }
+    }
     /// The Boolean, if it is one.
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
     /// The elements, if it is an array.

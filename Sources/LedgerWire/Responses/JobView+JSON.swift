@@ -31,6 +31,8 @@ extension JobView {
             if isRetired { writer.field("retired", true) }
             writer.name("tasks")
             snapshot.tasks.write(to: &writer)
+            writer.name("estimate")
+            if let estimate { estimate.write(to: &writer) } else { writer.null() }
             writer.name("progress")
             writer.array(snapshot.indicators, Self.write)
         }
@@ -88,7 +90,8 @@ extension JobView {
                 finishedAt: try reader.timestampIfPresent("finished_at"),
                 tasks: try TaskCounts(value["tasks"] ?? .null),
                 indicators: indicators),
-            isRetired: value["retired"]?.bool ?? false, now: try reader.timestampIfPresent("now"))
+            isRetired: value["retired"]?.bool ?? false, estimate: try JobEstimate(value["estimate"] ?? .null),
+            now: try reader.timestampIfPresent("now"))
     }
 
     private static func indicator(_ value: JSONValue) throws(ResponseError) -> Snapshot.Indicator {

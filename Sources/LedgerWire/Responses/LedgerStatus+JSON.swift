@@ -39,6 +39,7 @@ extension LedgerStatus {
                 }
             }
             writer.field("replay", replay?.description)
+            writer.field("unestimated_jobs", unestimatedJobs)
             writer.name("vacuum")
             writer.object { writer in
                 writer.name("held_back_by")
@@ -103,6 +104,7 @@ extension LedgerStatus {
             lag: lag, workers: workers, stuckJobs: stuck,
             stuckJobCount: try ResponseReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
         if let given = value["database"], given != .null { database = try Database(given) }
+        unestimatedJobs = try ResponseReader(value).integerIfPresent("unestimated_jobs") ?? 0
         version = value["version"]?.text
         build = value["build"]?.text
         for element in value["vacuum"]?["held_back_by"]?.elements ?? [] {

@@ -32,6 +32,12 @@ extension LedgerRequest {
         return .get("list jobs", "/v1/jobs", query: query)
     }
 
+    package static func trackRecord(of name: Name) -> LedgerRequest {
+        var query = Query()
+        query.add("name", name.text)
+        return .get("read the track record", "/v1/estimates", query: query)
+    }
+
     package static func append(_ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool) -> LedgerRequest {
         var query = Query()
         query.add("wait", awaitsVerdicts ? "folded" : nil)

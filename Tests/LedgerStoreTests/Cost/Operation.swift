@@ -161,13 +161,13 @@ struct Operation: Sendable {
             #expect(views.count == 1)
         },
         Operation(
-            "list jobs", statements: ["order by job.job_id desc"], rowsMax: 80, pagesMax: 250,
+            "list jobs", statements: ["order by job.job_id desc"], rowsMax: 110, pagesMax: 250,
             walks: ["job", "job_head", "snapshot"]
         ) { ledger, _ in
             _ = try await ledger.jobs(JobFilter(), limit: 10, after: nil)
         },
         Operation(
-            "list jobs, the next page", statements: ["job.job_id < $1"], rowsMax: 80, pagesMax: 250
+            "list jobs, the next page", statements: ["job.job_id < $1"], rowsMax: 110, pagesMax: 250
         ) { ledger, subject in
             _ = try await ledger.jobs(JobFilter(), limit: 10, after: subject.job)
         },
@@ -178,7 +178,7 @@ struct Operation: Sendable {
             #expect(views.isEmpty)
         },
         Operation(
-            "list jobs of a state, the next page", statements: ["snapshot.job_id < $1"], rowsMax: 80, pagesMax: 250
+            "list jobs of a state, the next page", statements: ["snapshot.job_id < $1"], rowsMax: 110, pagesMax: 250
         ) { ledger, subject in
             _ = try await ledger.jobs(JobFilter(state: .running), limit: 10, after: subject.job)
         },

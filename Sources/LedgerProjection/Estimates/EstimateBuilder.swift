@@ -1,0 +1,264 @@
+internal import Ledger
+internal import LedgerStore
+internal import Logging
+internal import PQ
+
+/// Summarises completed jobs, and builds missing states of estimates.
+///
+/// Both are folds of all events of a job. A job that has just ended is summarised at once. Jobs from before an upgrade,
+/// and those that this process does not learn of, are found by an index and built in the order of their creation, at a
+/// limited rate. `status` shows how many are left.
+struct EstimateBuilder: Sendable {
+    private let ledger: PostgresLedger
+    private let settings: ProjectionSettings
+    private let logger: Logger
+    private let work: AsyncStream<Work>
+    private let sink: AsyncStream<Work>.Continuation
+
+    private enum Work: Sendable {
+        case completed(JobID)
+        case sweep
+    }
+
+    /// The maximum number of waiting jobs. Further ones are found by a sweep.
+    private static let waitingMax = 1_000
+    /// The maximum number of jobs built in one sweep.
+    ///
+    /// Then jobs that have just ended get their turn.
+    private static let sweptAtOnce = 20
+    /// The time limit of a transaction, which may read very many events.
+    private static let deadline: Duration = .seconds(300)
+
+    init(ledger: PostgresLedger, settings: ProjectionSettings, logger: Logger) {
+        self.ledger = ledger
+        self.settings = settings
+        self.logger = logger
+        (work, sink) = AsyncStream.makeStream(of: Work.self, bufferingPolicy: .bufferingOldest(Self.waitingMax))
+    }
+
+    /// Enqueues jobs that have just ended.
+    func enqueue(_ jobs: [JobID]) {
+        for job in jobs { sink.yield(.completed(job)) }
+    }
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask(name: "estimate-sweeps") {
+                while !Task.isCancelled {
+                    sink.yield(.sweep)
+                    do { try await Task.sleep(for: settings.sweepInterval) } catch { break }
+                }
+                sink.finish()
+            }
+            for await next in work where !Task.isCancelled {
+                switch next {
+                case .completed(let job): await build(job, share: settings.estimateShare)
+                case .sweep: await sweep()
+                }
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func sweep() async {
+        let jobs: [JobID]
+        do throws(PQError) {
+            let rows = try await ledger.pool.query(
+                Query(
+                    """
+                    select job_id from ledger.snapshot
+                    where is_live and not is_estimated and sequence > 0
+                    order by job_id
+                    limit $1
+                    """, [.int8(Int64(Self.sweptAtOnce))]))
+            var found: [JobID] = []
+            for row in rows { found.append(try row.decode(0, as: JobID.self)) }
+            jobs = found
+        } catch {
+            if !Task.isCancelled {
+                logger.warning("cannot search for jobs without estimates", metadata: ["error": "\(error)"])
+            }
+            return
+        }
+        for job in jobs where !Task.isCancelled { await build(job, share: settings.rebuildShare) }
+        if jobs.count == Self.sweptAtOnce { sink.yield(.sweep) }
+    }
+
+    /// Builds a job's state or summary, and then pauses.
+    ///
+    /// So building takes only a share of the time.
+    private func build(_ job: JobID, share: Double) async {
+        let start = ContinuousClock.now
+        do {
+            try await build(job)
+        } catch {
+            guard !Task.isCancelled else { return }
+            logger.warning("cannot build the estimates of a job", metadata: ["job": "\(job)", "error": "\(error)"])
+        }
+        let elapsed = ContinuousClock.now - start
+        do { try await Task.sleep(for: elapsed * (1 / share - 1)) } catch { return }
+    }
+
+    /// A job to build.
+    private struct Candidate {
+        let projection: Int16
+        var sequence: Int64
+        let state: JobState
+        let startedAt: Timestamp?
+        let finishedAt: Timestamp?
+        let executions: Int64
+        let description: JobDescription
+    }
+
+    /// Builds a job in one transaction, unless another process does.
+    private func build(_ job: JobID) async throws {
+        try await ledger.replayPool.withTransaction(deadline: Self.deadline) { transaction in
+            let lock = Query(
+                "select pg_try_advisory_xact_lock(hashtextextended($1, 0))", [.text("ledger.estimate \(job)")])
+            let rows = try await transaction.pipeline([lock, Self.candidate(job)])
+            guard try rows[0].first?.decode(0, as: Bool.self) == true, let row = rows[1].first else { return }
+            let candidate = try Self.decode(row)
+            guard candidate.executions <= settings.estimateExecutionsMax else {
+                logger.warning(
+                    "a job has too many executions to build its estimates",
+                    metadata: ["job": "\(job)", "execution.count": "\(candidate.executions)"])
+                _ = try await transaction.commit(after: [Self.marking(job, candidate, state: nil)])
+                return
+            }
+            let statements =
+                candidate.state == .completed
+                ? try await summarise(job, candidate, &transaction) : try await rebuild(job, candidate, &transaction)
+            _ = try await transaction.commit(after: statements)
+        }
+    }
+
+    /// Summarises a completed job.
+    ///
+    /// If events arrive in between, the job stays marked and is summarised again.
+    private func summarise(
+        _ job: JobID, _ candidate: Candidate, _ transaction: inout Transaction
+    ) async throws -> [Query] {
+        let marking = Self.marking(job, candidate, state: nil)
+        guard let history = candidate.description.history,
+            let group = ledger.summaries.group(of: candidate.description), let start = candidate.startedAt,
+            let end = candidate.finishedAt
+        else { return [marking] }
+        let earlier = try await ledger.summaries.history(of: job, in: group, at: start)
+        let review = Folding(RunReview(from: start, to: end, events: candidate.sequence, history: earlier))
+        try await read(job, through: candidate.sequence, &transaction) { event in try review.apply(event) }
+        guard let sequence = review.finishSequence, let summary = review.review.summary(of: review.fold) else {
+            return [marking]
+        }
+        let stored = RunSummaryStore.Summary(
+            job: job, sequence: sequence, startedAt: start, finishedAt: end, history: history,
+            score: review.review.score, summary: summary)
+        return [stored.insertion, marking]
+    }
+
+    /// A review and its fold, as events arrive.
+    private final class Folding {
+        var review: RunReview
+        var fold = Fold(tracksChanges: false)
+        /// The last event that ended the job.
+        var finishSequence: Int64?
+
+        init(_ review: RunReview) {
+            self.review = review
+        }
+
+        func apply(_ event: Event) throws(FoldStateError) {
+            try review.apply(event, to: &fold)
+            if event.body.type == .jobFinished { finishSequence = event.sequence }
+        }
+    }
+
+    /// Builds the state of a job that has not completed, up to its snapshot.
+    private func rebuild(
+        _ job: JobID, _ candidate: Candidate, _ transaction: inout Transaction
+    ) async throws -> [Query] {
+        let folding = StateFolding()
+        try await read(job, through: candidate.sequence, &transaction) { event in try folding.apply(event) }
+        // From here on, the projection waits for this transaction.
+        let locked = try await transaction.query(
+            Query(
+                """
+                select sequence from ledger.snapshot
+                where job_id = $1 and projection = $2 and is_live
+                for update
+                """, [.uuid(job.uuid), .int2(candidate.projection)]))
+        guard let sequence = try locked.first?.decode(0, as: Int64.self) else { return [] }
+        if sequence > candidate.sequence {
+            try await EventCursor.read(
+                [EventCursor.Part(job, after: candidate.sequence, through: sequence)], in: &transaction
+            ) { _, event in try folding.apply(event) }
+        }
+        var current = candidate
+        current.sequence = sequence
+        return [Self.marking(job, current, state: folding.state.encoded)]
+    }
+
+    private final class StateFolding {
+        var state = EstimateState()
+        var fold = Fold(tracksChanges: false)
+
+        func apply(_ event: Event) throws(FoldStateError) { try state.apply(event, to: &fold) }
+    }
+
+    /// Reads a job's events in parts.
+    ///
+    /// Each part ends long before the time limit of a statement.
+    private func read(
+        _ job: JobID, through end: Int64, _ transaction: inout Transaction, _ body: (Event) throws -> Void
+    ) async throws {
+        var position: Int64 = 0
+        while position < end {
+            let partEnd = min(end, position + settings.estimateEventsMax)
+            try await EventCursor.read(
+                [EventCursor.Part(job, after: position, through: partEnd)], in: &transaction
+            ) { _, event in try body(event) }
+            position = partEnd
+        }
+    }
+
+    private static func candidate(_ job: JobID) -> Query {
+        Query(
+            """
+            select
+                snapshot.projection, snapshot.sequence, snapshot.state, snapshot.started_at, snapshot.finished_at,
+                snapshot.executions, job.name, array(select jsonb_object_keys(job.tags)),
+                array(select job.tags ->> key from jsonb_object_keys(job.tags) as key)
+            from ledger.snapshot
+            join ledger.job on job.job_id = snapshot.job_id
+            where snapshot.job_id = $1 and snapshot.is_live and not snapshot.is_estimated
+            """, [.uuid(job.uuid)])
+    }
+
+    private static func decode(_ row: Row) throws(PQError) -> Candidate {
+        var columns = row.columns
+        let projection = try columns.next(Int16.self)
+        let sequence = try columns.next(Int64.self)
+        guard let state = JobState(rawValue: try columns.next()) else {
+            throw PQError(.decoding, "a snapshot has an unknown state")
+        }
+        let startedAt = try columns.nextIfPresent(Timestamp.self)
+        let finishedAt = try columns.nextIfPresent(Timestamp.self)
+        let executions = try columns.next(Int64.self)
+        let name = try columns.next(Name.self)
+        let (names, values) = (try columns.next([Name].self), try columns.next([Name].self))
+        let tags = Dictionary(zip(names, values), uniquingKeysWith: { _, last in last })
+        return Candidate(
+            projection: projection, sequence: sequence, state: state, startedAt: startedAt, finishedAt: finishedAt,
+            executions: executions,
+            description: JobDescription(name: name, tags: tags))
+    }
+
+    /// The statement that marks a job as built, unless its snapshot has moved on.
+    private static func marking(_ job: JobID, _ candidate: Candidate, state: [UInt8]?) -> Query {
+        Query(
+            """
+            update ledger.snapshot set is_estimated = true, estimate = coalesce($4, estimate)
+            where job_id = $1 and projection = $2 and sequence = $3
+            """, [.uuid(job.uuid), .int2(candidate.projection), .int8(candidate.sequence), .bytea(state)])
+    }
+}

@@ -1,0 +1,184 @@
+import Ledger
+import LedgerProjection
+import LedgerStore
+import LedgerTestSupport
+import PQ
+import Testing
+
+@Suite("Estimates of stored jobs")
+struct EstimateTests {
+    private static func reference(_ task: String) -> ExecutionReference {
+        ExecutionReference(task: Name(task), execution: Name("\(task)-1"), attempt: 1)
+    }
+
+    private static func report(_ task: String, total: Int64? = nil, done: Int64? = nil) -> EventDraft {
+        EventDraft(.progress(ProgressReport(reference: reference(task), label: "tiles", total: total, done: done)))
+    }
+
+    /// Appends a plan of some tasks, and does some of them.
+    private static func work(
+        _ ledger: PostgresLedger, _ job: JobID, tasks: Int64 = 6, done: Int = 3, finishes: Bool = false
+    ) async throws {
+        _ = try await ledger.append([report("root", total: tasks)], to: job)
+        for number in 0..<done {
+            let task = "t\(number)"
+            _ = try await ledger.append([EventDraft(.executionStarted(reference(task)))], to: job)
+            _ = try await ledger.append(
+                [report(task, done: 1), EventDraft(.executionFinished(reference(task), .succeeded))], to: job)
+        }
+        var last = try await ledger.append([report("root")], to: job).upperBound
+        if finishes { last = try await ledger.append([EventDraft(.jobFinished(.completed))], to: job).upperBound }
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
+        #expect(isFolded)
+    }
+
+    private static func create(_ ledger: PostgresLedger, _ name: Name, tags: [Name: Name] = [:]) async throws -> JobID {
+        try await ledger.createJob(JobDescription(name: name, tags: tags)).view.id
+    }
+
+    private static func summaries(_ ledger: PostgresLedger) async throws -> Int64 {
+        try await ledger.pool.query(Query("select count(*) from ledger.run_summary"))[0].decode(0)
+    }
+
+    private static func storedState(_ ledger: PostgresLedger, _ job: JobID) async throws -> [UInt8]? {
+        let rows = try await ledger.pool.query(
+            Query("select estimate from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.highAndLow)]))
+        return try rows.first?.decodeIfPresent(0, as: [UInt8].self)
+    }
+
+    private static func foldedState(_ ledger: PostgresLedger, _ job: JobID) async throws -> EstimateState {
+        let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
+        var fold = Fold(tracksChanges: false)
+        var state = EstimateState()
+        for event in page.events { try state.apply(event.event, to: &fold) }
+        return state
+    }
+
+    @Test("the stored state is that of the events, and a past estimate equals the pure one", arguments: [UInt64(5), 6])
+    func agreesWithTheFold(seed: UInt64) async throws {
+        try await withLedger { ledger in
+            let job = try await Self.create(ledger, "n")
+            var drafts = RandomHistory.events(count: 120, seed: seed).dropFirst().map { EventDraft($0.body) }[...]
+            while !drafts.isEmpty {
+                _ = try await ledger.append(Array(drafts.prefix(15)), to: job)
+                drafts = drafts.dropFirst(15)
+            }
+            _ = try await ledger.waitUntilFolded(job, sequence: 120, deadline: .testTimeout)
+            let expected = try await Self.foldedState(ledger, job)
+            let stored = try await Self.storedState(ledger, job)
+            #expect(stored == expected.encoded)
+            let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
+            var fold = Fold(tracksChanges: false)
+            var state = EstimateState()
+            for event in page.events.map(\.event) {
+                try state.apply(event, to: &fold)
+                let past = try #require(
+                    try await ledger.job(job, at: .sequence(event.sequence), counting: .last)?.estimate)
+                let pure = Estimator(state, fold.snapshot(), history: nil, startedTasks: [])
+                    .estimate(at: event.recordedAt)
+                #expect(past.estimate == pure, "seed \(seed), event \(event.sequence)")
+                #expect(past.at == event.recordedAt)
+            }
+        }
+    }
+
+    @Test("a completed job teaches the next one of its name, and no other")
+    func history() async throws {
+        try await withLedger { ledger in
+            try await Self.work(ledger, try await Self.create(ledger, "nightly"), done: 6, finishes: true)
+            try await eventually(equals: 1) { try await Self.summaries(ledger) }
+            let next = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, next, done: 1)
+            let estimate = try #require(try await ledger.job(next)?.estimate)
+            #expect(estimate.estimate.basis == .history && estimate.estimate.remaining != nil)
+            #expect(estimate.trackRecord?.jobs == 1)
+            let other = try await Self.create(ledger, "weekly")
+            try await Self.work(ledger, other, done: 1)
+            let alone = try #require(try await ledger.job(other)?.estimate)
+            #expect(alone.estimate.basis == .job && alone.trackRecord == nil)
+            let leftOut = try await Self.create(ledger, "nightly", tags: ["ledger.history": "none"])
+            try await Self.work(ledger, leftOut, done: 1)
+            #expect(try await ledger.job(leftOut)?.estimate?.estimate.basis == .job)
+        }
+    }
+
+    @Test("a job in the past sees only the jobs that had ended by then")
+    func visibility() async throws {
+        try await withLedger { ledger in
+            let later = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, later, done: 2)
+            let before = try #require(try await ledger.job(later)?.snapshot.updatedAt)
+            try await Self.work(ledger, try await Self.create(ledger, "nightly"), done: 6, finishes: true)
+            try await eventually(equals: 1) { try await Self.summaries(ledger) }
+            let then = try #require(try await ledger.job(later, at: .time(before), counting: .last)?.estimate)
+            #expect(then.estimate.basis == .job)
+            // The newest summaries are read once a second.
+            try await eventually(equals: .history) { try await ledger.job(later)?.estimate?.estimate.basis }
+        }
+    }
+
+    @Test("a summary ceases to count when its job runs again")
+    func reopened() async throws {
+        try await withLedger { ledger in
+            let first = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, first, done: 6, finishes: true)
+            try await eventually(equals: 1) { try await Self.summaries(ledger) }
+            let last = try await ledger.append([EventDraft(.executionStarted(Self.reference("again")))], to: first)
+            let isFolded = try await ledger.waitUntilFolded(
+                first, sequence: last.upperBound, deadline: .testTimeout)
+            #expect(isFolded)
+            let next = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, next, done: 1)
+            #expect(try await ledger.job(next)?.estimate?.estimate.basis == .job)
+        }
+    }
+
+    @Test("states and summaries that are missing after an upgrade are built, and status counts them")
+    func rebuild() async throws {
+        try await withLedgerDatabase { target in
+            let (running, expected) = try await withRunningLedger(on: target) { ledger in
+                try await Self.work(ledger, try await Self.create(ledger, "done"), done: 6, finishes: true)
+                let job = try await Self.create(ledger, "running")
+                try await Self.work(ledger, job, done: 3)
+                try await eventually(equals: 1) { try await Self.summaries(ledger) }
+                return (job, try await Self.storedState(ledger, job))
+            }
+            let owner = Pool(target: target, logger: TestCluster.logger)
+            _ = try await owner.query(Query("update ledger.snapshot set estimate = null, is_estimated = false"))
+            _ = try await owner.query(Query("delete from ledger.run_summary"))
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let status = try await ledger.status()
+                #expect(status.unestimatedJobs == 2)
+                let job = try await ledger.job(running)
+                #expect(job?.estimate?.estimate.reason == .pastUnknown)
+            }
+            try await withRunningLedger(on: target) { ledger in
+                try await eventually(equals: 0) { try await ledger.status().unestimatedJobs }
+                let (summaries, state) = (try await Self.summaries(ledger), try await Self.storedState(ledger, running))
+                #expect(summaries == 1 && state == expected)
+            }
+            await owner.close()
+        }
+    }
+
+    @Test("a track record counts the jobs of the name within a confinement")
+    func trackRecord() async throws {
+        try await withLedger { ledger in
+            for team in ["a", "a", "b"] as [Name] {
+                try await Self.work(
+                    ledger, try await Self.create(ledger, "nightly", tags: ["team": team]), done: 6, finishes: true)
+            }
+            try await eventually(equals: 3) { try await Self.summaries(ledger) }
+            let all = try await ledger.trackRecord(of: "nightly", within: .unconfined)
+            #expect(all.jobs == 3 && all.errorFactorP50 ?? 0 >= 1)
+            let confined = try await ledger.trackRecord(of: "nightly", within: Confinement(tags: ["team": "a"]))
+            #expect(confined.jobs == 2)
+            let none = try await ledger.trackRecord(of: "weekly", within: .unconfined)
+            #expect(none == TrackRecord())
+        }
+    }
+}
+
+extension JobID {
+    fileprivate var highAndLow: UUIDBytes { UUIDBytes(high: high, low: low) }
+}
