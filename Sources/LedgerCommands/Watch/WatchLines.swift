@@ -40,17 +40,19 @@ struct WatchLines {
         let isDue = rest >= Self.interval || rest >= Self.intervalMin && !(changed.isEmpty && remarks.isEmpty)
         guard isDueAtOnce || isDue || printed?.state != snapshot.state else { return nil }
         let showsAll = isLast || snapshot.state != .running
-        let line = text(snapshot, showsAll ? snapshot.indicators : changed, silent)
+        let line = text(job, showsAll ? snapshot.indicators : changed, silent)
         printed = (snapshot.state, Dictionary(uniqueKeysWithValues: snapshot.indicators.map { ($0.label, $0.counted) }))
         printedAt = now
         remarks = []
         return line
     }
 
-    private func text(_ snapshot: Snapshot, _ indicators: [Snapshot.Indicator], _ silent: [String]) -> String {
+    private func text(_ job: JobView, _ indicators: [Snapshot.Indicator], _ silent: [String]) -> String {
+        let snapshot = job.snapshot
         let percent = snapshot.percent.map { " \($0)%" } ?? ""
         let moment = snapshot.updatedAt.map(RFC3339.text) ?? ""
-        let prefix = "\(moment)  \(snapshot.state.rawValue)\(percent)"
+        let left = RemainingText.text(job.estimate, now: job.estimate?.at ?? job.createdAt).map { "  \($0)" } ?? ""
+        let prefix = "\(moment)  \(snapshot.state.rawValue)\(percent)\(left)"
         let notes = (remarks + silent).map { "  (\($0))" }
         let width = max(0, width - TerminalText.cells(prefix) - 2)
         // The cause of a decrease is more important than the last of many numbers.

@@ -38,6 +38,9 @@ struct WatchRenderer {
 
     let style: TerminalStyle
 
+    /// The cells that the name keeps beside the remaining time.
+    private static let nameWidthMin = 12
+
     /// The lines of a frame: one fewer than the terminal has, for the cursor's line.
     ///
     /// If there are more indicators than lines, complete indicators are summarised in one line first, then the last
@@ -104,7 +107,12 @@ struct WatchRenderer {
         let end = snapshot.finishedAt ?? scene.now
         let elapsed = WatchMessages.duration(.microseconds(end.microseconds - start.microseconds))
         let percent = snapshot.percent.map { "  \($0)%" } ?? ""
-        let rest = "  \(snapshot.state.rawValue)\(percent)  \(elapsed)"
+        var rest = "  \(snapshot.state.rawValue)\(percent)  \(elapsed)"
+        if let left = RemainingText.text(scene.job.estimate, now: scene.now, isPlain: !style.hasUnicode),
+            rest.count + left.count + Self.nameWidthMin + 2 <= style.width
+        {
+            rest += "  \(left)"
+        }
         let name = text(VisibleText.escape(scene.job.description.name.text))
         let nameWidth = max(4, style.width - rest.count)
         return render(TerminalText.cut(name, to: nameWidth, style), .bold)

@@ -1,5 +1,6 @@
 internal import Ledger
 internal import LedgerStore
+internal import LedgerWire
 
 /// A badge with the name and percentage of a job, to embed in other pages.
 enum Badge {
@@ -9,7 +10,10 @@ enum Badge {
         let figure = view.snapshot.percent.map { "\($0)%" }
         let words =
             switch state {
-            case .running: figure ?? "running"
+            case .running:
+                ([figure ?? "running"]
+                    + (RemainingText.text(view.estimate, now: view.estimate?.at ?? view.createdAt).map { [$0] } ?? []))
+                    .joined(separator: " ")
             case .completed, .failed, .canceled: figure.map { "\(state.rawValue) \($0)" } ?? state.rawValue
             }
         // Fonts differ, so the text is stretched to a given width: 6.6 for each character.

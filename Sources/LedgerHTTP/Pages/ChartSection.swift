@@ -8,6 +8,8 @@ struct ChartSection {
     /// The sequence that the page shows; nil for the present.
     let moment: Int64?
     let link: PageLink
+    /// The estimate of the job, which is drawn as a fan; nil for none.
+    var estimate: JobEstimate?
 
     var html: HTML {
         let title: HTML = "<h2>\(HTML.label(label)) over time</h2>"
@@ -20,19 +22,21 @@ struct ChartSection {
             return
                 "<section id=\"chart\" data-drawn=\"yes\">\(title)<p class=\"empty\">Nothing counted yet.</p></section>"
         }
-        let scale = Scale(history, from: first, to: last)
+        let fan = fan(from: last)
+        let scale = Scale(history, from: first, to: last, until: fan?.latest)
         let marks = history.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
         return """
             <section id="chart" data-drawn="yes" data-sequence="\(history.sequence)">\(title)
             <figure><p class="scale" aria-hidden="true"><span>\(PageText.number(scale.top))</span></p><svg class="plot" role="group" aria-label="\(summary(history, last))">\
             <svg class="curves" viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">\
             <path class="area" d="\(path(history, scale, closes: true) { $0.done })"/>\
+            \(fan.map { paths($0, from: last, scale) })\
             <path class="total" d="\(path(history, scale, closes: false) { $0.total })"/>\
             <path class="done" d="\(path(history, scale, closes: false) { $0.done })"/></svg>\
             \(cursor(history, scale))\(marks)</svg>
             <figcaption><span class="left">\(PageText.time(first.at, withDay: true))</span>\
             <span class="keys"><span class="key total">total</span><span class="key done">done</span><span class="key decrease">decrease</span></span>\
-            <span class="right">\(PageText.time(last.at, withDay: true))</span></figcaption></figure>\(decreases(history))</section>
+            <span class="right">\(PageText.time(fan?.latest ?? last.at, withDay: true))</span></figcaption></figure>\(decreases(history))</section>
             """
     }
 
@@ -41,15 +45,47 @@ struct ChartSection {
     /// The number of latest decreases that are listed in words as well.
     private static let decreasesMax = 5
 
+    /// The predicted ends of the job.
+    private struct Fan {
+        let earliest: Timestamp
+        let middle: Timestamp
+        let latest: Timestamp
+    }
+
+    /// The fan of an indicator with units left; nil without a prediction.
+    private func fan(from last: IndicatorHistory.Point) -> Fan? {
+        guard moment == nil, let estimate, let remaining = estimate.estimate.remaining,
+            last.counted.done < last.counted.total
+        else { return nil }
+        return Fan(
+            earliest: estimate.finish(after: remaining.p10), middle: estimate.finish(after: remaining.p50),
+            latest: estimate.finish(after: remaining.p90))
+    }
+
+    private func paths(_ fan: Fan, from last: IndicatorHistory.Point, _ scale: Scale) -> HTML {
+        let (x, y, top) = (scale.x(last.at), scale.y(last.counted.done), scale.y(last.counted.total))
+        return """
+            <path class="fan" d="M\(x) \(y)L\(scale.x(fan.earliest)) \(top)H\(scale.x(fan.latest))Z"/>\
+            <path class="expected" d="M\(x) \(y)L\(scale.x(fan.middle)) \(top)"/>
+            """
+    }
+
     /// Coordinates of a point, in thousandths of the width and the height.
     private struct Scale {
         let start: Int64
         let span: Int64
         let top: Int128
+        /// The end of the curves.
+        let end: Int64
 
-        init(_ history: IndicatorHistory, from first: IndicatorHistory.Point, to last: IndicatorHistory.Point) {
+        init(
+            _ history: IndicatorHistory, from first: IndicatorHistory.Point, to last: IndicatorHistory.Point,
+            until latest: Timestamp?
+        ) {
             start = first.at.microseconds
-            span = max(1, last.at.microseconds - first.at.microseconds)
+            let past = max(1, last.at.microseconds - first.at.microseconds)
+            span = max(past, (latest ?? last.at).microseconds - start)
+            end = Int64(Int128(past) * 1_000 / Int128(span))
             top = max(1, history.points.reduce(0) { max($0, $1.counted.total, $1.counted.done) })
         }
 
@@ -66,7 +102,7 @@ struct ChartSection {
             let (x, y) = (scale.x(point.at), scale.y(value(point.counted)))
             path += path.isEmpty ? (closes ? "M\(x) 1000V\(y)" : "M\(x) \(y)") : "H\(x)V\(y)"
         }
-        return path + (closes ? "H1000V1000Z" : "H1000")
+        return path + (closes ? "H\(scale.end)V1000Z" : "H\(scale.end)")
     }
 
     private func mark(_ point: IndicatorHistory.Point, _ scale: Scale) -> HTML {

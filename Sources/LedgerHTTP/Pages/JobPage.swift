@@ -56,7 +56,9 @@ struct JobPage {
             <p class="figures"><span class="state">\(snapshot.state.rawValue)</span>\
             <span class="overall" title="The mean of the indicators">\(PageText.percent(snapshot.percent))</span>\
             <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span>\
+            <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
             \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: shownAt, isRunning: snapshot.state == .running))</p>
+            <p class="estimate">\(EstimateText.grounds(view.estimate))</p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
             \(count("abandoned", tasks.abandoned, "abandoned"))\

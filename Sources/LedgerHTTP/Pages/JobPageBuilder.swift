@@ -96,7 +96,8 @@ struct JobPageBuilder: Sendable {
         }
         switch try await service.history(page.view.id, label, points: Self.chartPoints) {
         case .found(let history):
-            section = ChartSection(label: label, history: history, moment: page.moment, link: page.link)
+            section = ChartSection(
+                label: label, history: history, moment: page.moment, link: page.link, estimate: page.view.estimate)
         case .noSuchJob: throw HTTPProblem.noSuchJob(page.view.id.description)
         case .noSuchIndicator:
             section = ChartSection(

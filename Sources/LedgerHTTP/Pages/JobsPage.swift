@@ -77,7 +77,8 @@ struct JobsPage {
             <td class="status"><span class="state">\(snapshot.state.rawValue)</span></td>\
             <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span></td>\
             <td class="number tasks">\(PageText.number(snapshot.tasks.succeeded))\u{2009}/\u{2009}\(PageText.number(snapshot.tasks.total))</td>\
-            <td class="number elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</td>\
+            <td class="number"><span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span>\
+            <small class="finish">\(RemainingText.text(view.estimate, now: now) ?? "")</small></td>\
             <td class="changed">\(PageText.time(snapshot.updatedAt, withDay: true))\
             \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: now, isRunning: snapshot.state == .running))</td></tr>
             """

@@ -55,6 +55,19 @@ struct WatchRendererTests {
         #expect(looks[6].contains("1 more than declared"))
     }
 
+    @Test("the title shows the remaining time if the terminal is wide enough")
+    func remainingTime() {
+        var job = Self.job([Self.indicator("a", 4, 8)])
+        job.estimate = JobEstimate(
+            Estimate(
+                remaining: Estimate.Remaining(p10: 540, p50: 720, p90: 1_200), basis: .job, waitingFor: nil, reason: nil
+            ),
+            at: Self.noon)
+        #expect(Self.lines(job)[0] == "tiles  running  50%  1m 24s  ≈ 12 min (9–20)")
+        #expect(Self.lines(job, unicode: false)[0] == "tiles  running  50%  1m 24s  ~ 12 min (9-20)")
+        #expect(!Self.lines(job, width: 40)[0].contains("min"))
+    }
+
     @Test("no line is wider than the terminal", arguments: [20, 30, 40, 53, 80, 200])
     func linesFit(width: Int) {
         let job = Self.job(

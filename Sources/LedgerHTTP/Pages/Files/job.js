@@ -8,7 +8,7 @@ import { Part, fetchPart } from "./parts.js";
 import { patch } from "./patch.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { duration, number, parse, percent } from "./text.js";
+import { dateAndTime, duration, number, parse, percent, remaining } from "./text.js";
 
 const main = document.querySelector("#job");
 const id = main.dataset.job;
@@ -112,6 +112,22 @@ function showFigures() {
   if (document.activeElement !== slider) slider.value = slider.max;
 }
 
+function showFinish() {
+  const finish = document.querySelector("#head .finish");
+  const words = job.state === "running" ? remaining(job.estimate, now()) : "";
+  if (words === "") return finish.replaceChildren();
+  const end = `${dateAndTime(Date.parse(job.estimate.finish_at.p50))} UTC`;
+  if (finish.querySelector(".left") === null) {
+    for (const name of ["left", "end"]) {
+      const span = document.createElement("span");
+      span.className = name;
+      finish.append(span, " ");
+    }
+  }
+  finish.querySelector(".left").textContent = words;
+  finish.querySelector(".end").textContent = end;
+}
+
 function showTitle() {
   const name = document.querySelector("#head h1 bdi").textContent;
   const title = `${job.percent === null ? "" : `${job.percent}% `}${name} – progress ledger`;
@@ -158,6 +174,7 @@ function tick() {
   const start = Date.parse(job.started_at ?? job.created_at);
   const end = job.finished_at === null ? now() : Date.parse(job.finished_at);
   document.querySelector("#head .elapsed").textContent = duration(end - start);
+  showFinish();
   indicators?.tick();
   showSilences(() => job.state === "running");
 }

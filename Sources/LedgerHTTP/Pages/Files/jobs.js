@@ -7,7 +7,7 @@ import { setBar } from "./indicators.js";
 import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { duration, number, parse, percent } from "./text.js";
+import { duration, number, parse, percent, remaining } from "./text.js";
 
 const listInterval = 1_000; // The list is not fetched more often than this.
 const visibleInterval = 5_000; // Milliseconds between polls of a page without a stream.
@@ -76,6 +76,8 @@ function tick() {
   if (connection.state === "lost") return;
   for (const job of jobs.values()) {
     if (job.state !== "running") continue;
+    const finish = rowOf(job.job)?.querySelector(".finish");
+    if (finish) finish.textContent = remaining(job.estimate, now());
     const elapsed = rowOf(job.job)?.querySelector(".elapsed");
     if (elapsed) elapsed.textContent = duration(now() - Date.parse(job.started_at ?? job.created_at));
   }

@@ -31,6 +31,23 @@ export function duration(milliseconds) {
   return `${Math.floor(seconds / 86400)}\u202fd ${Math.floor(seconds / 3600) % 24}\u202fh`;
 }
 
+const units = [["d", 86_400], ["h", 3_600], ["min", 60], ["s", 1]];
+
+/** The remaining time of an estimate: `≈ 12 min (9–20)`; takes the server's time. Empty without a prediction. */
+export function remaining(estimate, time) {
+  if (!estimate?.remaining_seconds) return "";
+  const passed = Math.max(0, (time - Date.parse(estimate.at)) / 1000);
+  const left = (seconds) => Math.max(0, seconds - passed);
+  const { p10, p50, p90 } = estimate.remaining_seconds;
+  const [name, size] = units.find(([, size]) => left(p50) >= 1.5 * size) ?? units[3];
+  const words = (seconds) => {
+    const value = left(seconds) / size;
+    if (value >= 1e6) return "…";
+    return String(size >= 3_600 && value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
+  };
+  return `≈ ${words(p50)} ${name} (${words(p10)}–${words(p90)})`;
+}
+
 /** An age. It has no seconds above one minute: a number that changes every second attracts attention. */
 export function age(milliseconds) {
   const minutes = Math.floor(milliseconds / 60_000);

@@ -1,0 +1,51 @@
+internal import Ledger
+internal import LedgerWire
+
+/// The words of an estimate on the pages.
+enum EstimateText {
+    /// The remaining time with its interval, and the time of the end.
+    ///
+    /// Empty without a prediction.
+    static func remaining(_ estimate: JobEstimate?, now: Timestamp) -> HTML {
+        guard let estimate, let remaining = estimate.estimate.remaining,
+            let words = RemainingText.text(estimate, now: now)
+        else { return "" }
+        let finish = estimate.finish(after: remaining.p50)
+        return
+            "<span class=\"left\">\(words)</span> <span class=\"end\">\(PageText.time(finish, withDay: true)) UTC</span>"
+    }
+
+    /// The awaited work and the track record, or the reason for no prediction.
+    static func grounds(_ estimate: JobEstimate?) -> HTML {
+        guard let estimate else { return "" }
+        guard estimate.estimate.remaining != nil else {
+            return estimate.estimate.reason.map { HTML("\(words($0))") } ?? ""
+        }
+        var parts: [HTML] = []
+        if let waiting = estimate.estimate.waitingFor {
+            let tasks = estimate.waitingTasks.map { HTML.name($0) }
+            parts.append(
+                "waits for \(HTML.label(waiting.label))\(tasks.isEmpty ? nil : HTML(": \(joined(tasks))"))")
+        }
+        if let record = estimate.trackRecord, record.jobs > 0 {
+            parts.append(
+                "of \(PageText.number(record.jobs)) earlier jobs, \(PageText.number(record.endedInside)) ended inside the interval"
+            )
+        }
+        return HTML(parts.map { HTML("<span>\($0)</span>") })
+    }
+
+    private static func joined(_ names: [HTML]) -> HTML {
+        HTML(names.enumerated().map { $0.offset == 0 ? $0.element : HTML(", \($0.element)") })
+    }
+
+    /// The reason for no prediction; empty for a job that has ended.
+    private static func words(_ reason: Estimate.Reason) -> String {
+        switch reason {
+        case .finished: ""
+        case .totalUnknown: "no estimate: no units are declared"
+        case .noProgress: "no estimate: nothing is done yet"
+        case .pastUnknown: "no estimate: the events before an upgrade are still being read"
+        }
+    }
+}
