@@ -69,6 +69,8 @@ type Snapshot struct {
 	// unknown. Compute ages with Since, which uses it.
 	Now   time.Time  `json:"now"`
 	Tasks TaskCounts `json:"tasks"`
+	// Estimate is that of the remaining time; nil from an older ledger.
+	Estimate *Estimate `json:"estimate"`
 	// Progress lists the job's indicators, in the order in which events first named them.
 	Progress []Indicator `json:"progress"`
 

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from progress_ledger import Client, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
+from progress_ledger import Client, Estimate, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
 from progress_ledger.disposition import Action, disposition_of
 from progress_ledger.transport import Response
 
@@ -194,3 +194,25 @@ def test_a_newer_server_is_understood_as_far_as_possible() -> None:
     answer = {"first_sequence": 2, "last_sequence": 3, "verdicts": ["counted", "quarantined"], "receipt": "r"}
     disposition = disposition_of(Response(201, {}, json.dumps(answer).encode()), 2)
     assert (disposition.action, disposition.last_sequence) == (Action.RECORDED, 3)
+
+
+def test_a_job_has_an_estimate_or_the_reason_for_none(job: Job) -> None:
+    job.refresh()
+    assert job.estimate is not None and not job.estimate
+    assert str(job.estimate) == "no estimate: no_progress"
+    with job.execution("tile", attempt=1) as context:
+        context.progress("download").add(10)
+        context.progress("download").done(2)
+    job.refresh()
+    assert job.estimate and job.estimate.p10 is not None and job.estimate.p50 is not None
+    assert job.estimate.p10 <= job.estimate.p50
+    assert job.estimate.basis == "job" and job.estimate.finish_at is not None
+
+
+def test_the_remaining_time_is_shown_in_one_unit() -> None:
+    content = {"at": "2026-01-02T03:04:05.000000Z", "remaining_seconds": {"p10": 540.0, "p50": 720.0, "p90": 1200.0}}
+    estimate = Estimate.read(content)
+    assert estimate is not None
+    assert estimate.text() == "≈ 12 min (9–20)"
+    assert estimate.text(datetime(2026, 1, 2, 3, 9, 5, tzinfo=timezone.utc)) == "≈ 7 min (4–15)"
+    assert Estimate.read(None) is None

@@ -39,6 +39,7 @@ from .errors import (
     UnavailableError,
     UnexpectedAnswerError,
 )
+from .estimate import Estimate
 from .execution import Execution, current, progress
 from .job import Explanation, Job
 from .reporting import Progress
@@ -76,6 +77,7 @@ __all__ = [
     "Execution",
     "Explanation",
     "HistoryPoint",
+    "Estimate",
     "Indicator",
     "InvalidValueError",
     "Job",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .estimate import Estimate
+
 Content = Mapping[str, Any]
 Flat = dict[str, Any]
 
@@ -95,6 +97,8 @@ class Snapshot:
 
     None if unknown.
     """
+    estimate: Estimate | None = field(default=None, compare=False)
+    """The estimate of the remaining time, or the reason for none; None from an older ledger."""
 
     @classmethod
     def read(cls, content: Content, now: datetime | None = None) -> Snapshot:
@@ -108,6 +112,7 @@ class Snapshot:
             moment(content.get("created_at")), moment(content.get("started_at")), moment(content.get("updated_at")),
             moment(content.get("finished_at")), TaskCounts.read(content.get("tasks") or {}),
             tuple(Indicator.read(entry) for entry in content.get("progress") or ()), moment(content.get("now")) or now,
+            Estimate.read(content.get("estimate")),
         )  # fmt: skip
 
     @property

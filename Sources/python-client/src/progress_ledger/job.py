@@ -12,6 +12,7 @@ from . import calls
 from .answers import Conservation, Contribution, HistoryPoint, Indicator, JobTask, Snapshot
 from .display import Display, Shown
 from .errors import InvalidValueError, NotFoundError, OutcomeUnknownError, UnavailableError
+from .estimate import Estimate
 from .jobs import JobBase, empty_snapshot, event_filters, time_text
 from .outbox import JobOutbox
 from .requester import Requester
@@ -87,6 +88,11 @@ class Job(Shown, JobBase):
     def progress(self) -> tuple[Indicator, ...]:
         """The job's indicators, as of `snapshot`."""
         return self.snapshot.progress
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The estimate of the job's remaining time, as of `snapshot`; None from an older ledger."""
+        return self.snapshot.estimate
 
     def snapshot_at(
         self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"

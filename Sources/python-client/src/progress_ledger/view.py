@@ -117,7 +117,9 @@ def headline(view: View) -> str:
     snapshot = view.snapshot
     if snapshot is None:
         return "not read yet"
-    return snapshot.state if snapshot.percent is None else f"{snapshot.state}, {snapshot.percent} %"
+    words = snapshot.state if snapshot.percent is None else f"{snapshot.state}, {snapshot.percent} %"
+    remaining = snapshot.estimate.text(view.now) if snapshot.estimate else ""
+    return f"{words}, {remaining}" if remaining else words
 
 
 def tasks_line(snapshot: Snapshot) -> str:

@@ -1,0 +1,24 @@
+package ledger
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+func TestAnEstimateIsDecoded(t *testing.T) {
+	text := `{"job":"j","state":"running","sequence":1,"estimate":{"at":"2026-01-02T03:04:05Z",
+		"remaining_seconds":{"p10":1.5,"p50":2,"p90":4},"finish_at":{"p10":"2026-01-02T03:04:06.5Z",
+		"p50":"2026-01-02T03:04:07Z","p90":"2026-01-02T03:04:09Z"},"basis":"history",
+		"waiting_for":{"label":null,"tasks":["a"]},"reason":null}}`
+	var snapshot Snapshot
+	must(t, json.Unmarshal([]byte(text), &snapshot))
+	estimate := snapshot.Estimate
+	if estimate == nil || estimate.RemainingSeconds == nil || estimate.RemainingSeconds.P10 != 1.5 ||
+		!estimate.FinishAt.P50.After(estimate.At) || estimate.WaitingFor.Tasks[0] != "a" {
+		t.Errorf("the estimate is %+v", estimate)
+	}
+	must(t, json.Unmarshal([]byte(`{"job":"j","state":"running","sequence":1,"estimate":{"reason":"no_progress"}}`), &snapshot))
+	if snapshot.Estimate.RemainingSeconds != nil || snapshot.Estimate.Reason != "no_progress" {
+		t.Errorf("an estimate without a prediction is %+v", snapshot.Estimate)
+	}
+}
