@@ -161,6 +161,30 @@ struct EstimateTests {
         }
     }
 
+    @Test("jobs with unreadable events delay no other")
+    func unreadable() async throws {
+        try await withLedgerDatabase { target in
+            var jobs: [JobID] = []
+            try await withRunningLedger(on: target) { ledger in
+                // More than are built at once.
+                for _ in 0..<22 { jobs.append(try await Self.create(ledger, "n")) }
+                for job in jobs { try await Self.work(ledger, job, done: 0) }
+            }
+            let last = try #require(jobs.max())
+            let owner = Pool(target: target, logger: TestCluster.logger)
+            _ = try await owner.query(Query("alter table ledger.event drop constraint event_fields", prepare: false))
+            let changed = try await tamper(
+                target, "update ledger.event set type = 99 where job_id <> $1 and sequence = 2", [last])
+            #expect(changed == 21)
+            _ = try await owner.query(Query("update ledger.snapshot set estimate = null, is_estimated = false"))
+            try await withRunningLedger(on: target) { ledger in
+                try await eventually({ $0 != nil }) { try await Self.storedState(ledger, last) }
+                #expect(try await ledger.status().unestimatedJobs == 21)
+            }
+            await owner.close()
+        }
+    }
+
     @Test("a track record counts the jobs of the name within a confinement")
     func trackRecord() async throws {
         try await withLedger { ledger in

@@ -11,9 +11,10 @@ extension HTTPProblem {
     static func retired(_ error: StoreError, for access: Access, _ service: any LedgerService) async -> HTTPProblem? {
         guard error.code == .retired || error.code == .incomplete, let job = error.jobs.first else { return nil }
         // A read may have begun before the job was retired, and then lacks events.
-        guard let retirement = try? await service.retirement(of: job) else {
-            return error.code == .retired ? HTTPProblem(error) : nil
-        }
+        let record: Retirement?
+        do throws(StoreError) { record = try await service.retirement(of: job) } catch { record = nil }
+        // Without the record, the response lacks only its details.
+        guard let retirement = record else { return error.code == .retired ? HTTPProblem(error) : nil }
         var problem = HTTPProblem(
             .gone, "Job retired",
             "Job \(job) was retired at \(RFC3339.text(retirement.retiredAt)): its events were exported and removed from this "

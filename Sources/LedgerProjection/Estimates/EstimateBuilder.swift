@@ -17,7 +17,8 @@ struct EstimateBuilder: Sendable {
 
     private enum Work: Sendable {
         case completed(JobID)
-        case sweep
+        /// Build missing states of the jobs after this one; nil for all jobs.
+        case sweep(after: JobID?)
     }
 
     /// The maximum number of waiting jobs. Further ones are found by a sweep.
@@ -46,7 +47,7 @@ struct EstimateBuilder: Sendable {
         await withDiscardingTaskGroup { group in
             group.addTask(name: "estimate-sweeps") {
                 while !Task.isCancelled {
-                    sink.yield(.sweep)
+                    sink.yield(.sweep(after: nil))
                     do { try await Task.sleep(for: settings.sweepInterval) } catch { break }
                 }
                 sink.finish()
@@ -54,24 +55,28 @@ struct EstimateBuilder: Sendable {
             for await next in work where !Task.isCancelled {
                 switch next {
                 case .completed(let job): await build(job, share: settings.estimateShare)
-                case .sweep: await sweep()
+                case .sweep(let cursor): await sweep(after: cursor)
                 }
             }
             group.cancelAll()
         }
     }
 
-    private func sweep() async {
+    /// Builds some jobs, and requests the rest.
+    ///
+    /// A job that cannot be built is passed over until the next sweep of all jobs.
+    private func sweep(after cursor: JobID?) async {
         let jobs: [JobID]
         do throws(PQError) {
             let rows = try await ledger.pool.query(
                 Query(
                     """
                     select job_id from ledger.snapshot
-                    where is_live and not is_estimated and sequence > 0
+                    where is_live and not is_estimated and sequence > 0 and job_id > $2
                     order by job_id
                     limit $1
-                    """, [.int8(Int64(Self.sweptAtOnce))]))
+                    """,
+                    [.int8(Int64(Self.sweptAtOnce)), .uuid(cursor?.uuid ?? UUIDBytes(high: 0, low: 0))]))
             var found: [JobID] = []
             for row in rows { found.append(try row.decode(0, as: JobID.self)) }
             jobs = found
@@ -82,7 +87,7 @@ struct EstimateBuilder: Sendable {
             return
         }
         for job in jobs where !Task.isCancelled { await build(job, share: settings.rebuildShare) }
-        if jobs.count == Self.sweptAtOnce { sink.yield(.sweep) }
+        if jobs.count == Self.sweptAtOnce { sink.yield(.sweep(after: jobs.last)) }
     }
 
     /// Builds a job's state or summary, and then pauses.
