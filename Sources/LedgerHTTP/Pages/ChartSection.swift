@@ -23,7 +23,7 @@ struct ChartSection {
                 "<section id=\"chart\" data-drawn=\"yes\">\(title)<p class=\"empty\">Nothing counted yet.</p></section>"
         }
         let fan = fan(from: last)
-        let scale = Scale(history, from: first, to: last, until: fan?.latest)
+        let scale = Scale(history, from: first, to: fan?.present ?? last.at, until: fan?.latest ?? last.at)
         let marks = history.points.filter { $0.cause != nil }.suffix(Self.marksMax).map { mark($0, scale) }
         return """
             <section id="chart" data-drawn="yes" data-sequence="\(history.sequence)">\(title)
@@ -47,6 +47,8 @@ struct ChartSection {
 
     /// The predicted ends of the job.
     private struct Fan {
+        /// The time of the prediction, at which the fan begins.
+        let present: Timestamp
         let earliest: Timestamp
         let middle: Timestamp
         let latest: Timestamp
@@ -58,12 +60,13 @@ struct ChartSection {
             last.counted.done < last.counted.total
         else { return nil }
         return Fan(
-            earliest: estimate.finish(after: remaining.p10), middle: estimate.finish(after: remaining.p50),
+            present: max(last.at, estimate.at), earliest: estimate.finish(after: remaining.p10),
+            middle: estimate.finish(after: remaining.p50),
             latest: estimate.finish(after: remaining.p90))
     }
 
     private func paths(_ fan: Fan, from last: IndicatorHistory.Point, _ scale: Scale) -> HTML {
-        let (x, y, top) = (scale.x(last.at), scale.y(last.counted.done), scale.y(last.counted.total))
+        let (x, y, top) = (scale.x(fan.present), scale.y(last.counted.done), scale.y(last.counted.total))
         return """
             <path class="fan" d="M\(x) \(y)L\(scale.x(fan.earliest)) \(top)H\(scale.x(fan.latest))Z"/>\
             <path class="expected" d="M\(x) \(y)L\(scale.x(fan.middle)) \(top)"/>
@@ -79,12 +82,12 @@ struct ChartSection {
         let end: Int64
 
         init(
-            _ history: IndicatorHistory, from first: IndicatorHistory.Point, to last: IndicatorHistory.Point,
-            until latest: Timestamp?
+            _ history: IndicatorHistory, from first: IndicatorHistory.Point, to present: Timestamp,
+            until latest: Timestamp
         ) {
             start = first.at.microseconds
-            let past = max(1, last.at.microseconds - first.at.microseconds)
-            span = max(past, (latest ?? last.at).microseconds - start)
+            let past = max(1, present.microseconds - start)
+            span = max(past, latest.microseconds - start)
             end = Int64(Int128(past) * 1_000 / Int128(span))
             top = max(1, history.points.reduce(0) { max($0, $1.counted.total, $1.counted.done) })
         }

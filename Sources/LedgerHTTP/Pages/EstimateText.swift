@@ -11,8 +11,9 @@ enum EstimateText {
             let words = RemainingText.text(estimate, now: now)
         else { return "" }
         let finish = estimate.finish(after: remaining.p50)
-        return
-            "<span class=\"left\">\(words)</span> <span class=\"end\">\(PageText.time(finish, withDay: true)) UTC</span>"
+        return """
+            <span class="left">\(words) left</span> <span class="end">until \(PageText.time(finish, withDay: true)) UTC</span>
+            """
     }
 
     /// The awaited work and the track record, or the reason for no prediction.
@@ -29,8 +30,10 @@ enum EstimateText {
         }
         if let record = estimate.trackRecord, record.jobs > 0 {
             parts.append(
-                "of \(PageText.number(record.jobs)) earlier jobs, \(PageText.number(record.endedInside)) ended inside the interval"
-            )
+                """
+                of \(PageText.number(record.jobs)) earlier \(record.jobs == 1 ? "job" : "jobs"), \
+                \(PageText.number(record.endedInside)) ended inside the interval
+                """)
         }
         return HTML(parts.map { HTML("<span>\($0)</span>") })
     }

@@ -116,7 +116,7 @@ function showFinish() {
   const finish = document.querySelector("#head .finish");
   const words = job.state === "running" ? remaining(job.estimate, now()) : "";
   if (words === "") return finish.replaceChildren();
-  const end = `${dateAndTime(Date.parse(job.estimate.finish_at.p50))} UTC`;
+  const end = `until ${dateAndTime(Date.parse(job.estimate.finish_at.p50))} UTC`;
   if (finish.querySelector(".left") === null) {
     for (const name of ["left", "end"]) {
       const span = document.createElement("span");
@@ -124,7 +124,7 @@ function showFinish() {
       finish.append(span, " ");
     }
   }
-  finish.querySelector(".left").textContent = words;
+  finish.querySelector(".left").textContent = `${words} left`;
   finish.querySelector(".end").textContent = end;
 }
 
