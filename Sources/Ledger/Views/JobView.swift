@@ -65,8 +65,8 @@ public struct JobView: Sendable {
 extension JobView: Hashable {
     public static func == (left: JobView, right: JobView) -> Bool {
         left.id == right.id && left.description == right.description && left.createdAt == right.createdAt
-            && left.ledgerSequence == right.ledgerSequence && left.snapshot == right.snapshot && left.now == right.now
-            && left.version == right.version
+            && left.ledgerSequence == right.ledgerSequence && left.snapshot == right.snapshot
+            && left.isRetired == right.isRetired && left.now == right.now && left.version == right.version
     }
 
     public func hash(into hasher: inout Hasher) {
