@@ -198,15 +198,19 @@ def test_a_newer_server_is_understood_as_far_as_possible() -> None:
 
 def test_a_job_has_an_estimate_or_the_reason_for_none(job: Job) -> None:
     job.refresh()
-    assert job.estimate is not None and not job.estimate
+    assert job.estimate is not None
+    assert not job.estimate
     assert str(job.estimate) == "no estimate: no_progress"
     with job.execution("tile", attempt=1) as context:
         context.progress("download").add(10)
         context.progress("download").done(2)
     job.refresh()
-    assert job.estimate and job.estimate.p10 is not None and job.estimate.p50 is not None
+    assert job.estimate
+    assert job.estimate.p10 is not None
+    assert job.estimate.p50 is not None
     assert job.estimate.p10 <= job.estimate.p50
-    assert job.estimate.basis == "job" and job.estimate.finish_at is not None
+    assert job.estimate.basis == "job"
+    assert job.estimate.finish_at is not None
 
 
 def test_the_remaining_time_is_shown_in_one_unit() -> None:
