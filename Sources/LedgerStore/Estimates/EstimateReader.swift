@@ -5,6 +5,12 @@ internal import PQ
 struct EstimateReader: Sendable {
     let pool: Pool
     let summaries: RunSummaryStore
+    private let recent = RecentEstimates()
+
+    init(pool: Pool, summaries: RunSummaryStore) {
+        self.pool = pool
+        self.summaries = summaries
+    }
 
     /// The maximum number of tasks that are compared with those of earlier jobs.
     ///
@@ -34,11 +40,11 @@ struct EstimateReader: Sendable {
 
     /// Returns the estimates, in order.
     func estimates(_ questions: [Question]) async throws(PQError) -> [JobEstimate] {
-        var results = questions.map { JobEstimate(.none(Self.reason($0)), at: $0.moment) }
+        var results = questions.map { recent.estimate($0) ?? JobEstimate(.none(Self.reason($0)), at: $0.moment) }
         let open = questions.indices.filter { index in
             // Before the first execution, there is nothing to estimate.
             questions[index].view.snapshot.startedAt != nil && questions[index].view.snapshot.state == .running
-                && questions[index].state != nil
+                && questions[index].state != nil && results[index].estimate.remaining == nil
         }
         guard !open.isEmpty else { return results }
         let visible = try await histories(of: open.map { questions[$0] })
@@ -51,7 +57,9 @@ struct EstimateReader: Sendable {
         for (index, (estimate, known)) in zip(open, zip(estimates, visible)) {
             results[index] = JobEstimate(estimate, at: questions[index].moment, trackRecord: known?.record)
         }
-        try await nameTasks(in: &results, questions)
+        let known = Set(questions.indices).subtracting(open)
+        try await nameTasks(in: &results, questions, except: known)
+        for index in open { recent.insert(results[index], questions[index]) }
         return results
     }
 
@@ -125,9 +133,11 @@ struct EstimateReader: Sendable {
     }
 
     /// Names the tasks of the executions that the jobs wait for.
-    private func nameTasks(in results: inout [JobEstimate], _ questions: [Question]) async throws(PQError) {
+    private func nameTasks(
+        in results: inout [JobEstimate], _ questions: [Question], except known: Set<Int>
+    ) async throws(PQError) {
         var asked: [(index: Int, sequence: Int64)] = []
-        for index in results.indices {
+        for index in results.indices where !known.contains(index) {
             let executions = (results[index].estimate.waitingFor?.executions ?? []).prefix(Self.namesMax)
             if let past = questions[index].past {
                 results[index].waitingTasks = executions.compactMap { past.task($0) }
