@@ -264,7 +264,7 @@ public final class JWTVerifier: Sendable {
 
     /// Checks an address of keys.
     ///
-    /// Whoever can change the response can make tokens. Therefore plain HTTP is accepted on this machine only.
+    /// A changed response would make forged tokens valid. Therefore plain HTTP is accepted on this machine only.
     private static func check(_ url: String) throws(JWTSettingsError) {
         do {
             let address = try ServerAddress(url)

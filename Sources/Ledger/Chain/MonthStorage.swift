@@ -52,7 +52,7 @@ public struct MonthStorage: Hashable, Sendable {
     ///
     /// `export` stands for both `export` and `record`.
     ///
-    /// - Parameter drops: Whether the renamed table is to be deleted.
+    /// - Parameter drops: Whether to delete the renamed table.
     public func nextStep(drops: Bool) -> Step? {
         switch (table, hasOpenJobs) {
         case (.detaching, _): .finishDetaching

@@ -31,8 +31,7 @@ extension EstimateState {
     ///
     /// Nil if it is of another version or damaged; then it must be built from the events again.
     public init?(stored bytes: [UInt8]) {
-        guard let state = try? EstimateState(encoded: bytes) else { return nil }
-        self = state
+        do throws(FoldStateError) { self = try EstimateState(encoded: bytes) } catch { return nil }
     }
 
     /// Decodes an ``encoded`` state.
