@@ -15,6 +15,34 @@ struct ClaimedJobs {
         var estimate: EstimateState?
         var events: [Event] = []
 
+        /// Restores the last execution of a task, with its work if it is running.
+        mutating func restore(_ execution: Execution, work: [UInt8]?) {
+            fold.restore(execution)
+            guard execution.outcome == nil, execution.isLast else { return }
+            guard let work else {
+                estimate = nil
+                return
+            }
+            restoreEstimate { state throws(FoldStateError) in try state.restore(work: work) }
+        }
+
+        mutating func restore(_ indicator: IndicatorState, pattern: [UInt8]?) {
+            fold.restore(indicator)
+            guard let pattern else { return }
+            restoreEstimate { state throws(FoldStateError) in try state.restore(patterns: pattern) }
+        }
+
+        /// Restores a part of the state of its estimates.
+        ///
+        /// If it is missing or cannot be read, the whole state must be built again. The numbers of the job do not
+        /// depend on it.
+        private mutating func restoreEstimate(_ body: (inout EstimateState) throws(FoldStateError) -> Void) {
+            guard var state = estimate else { return }
+            estimate = nil
+            do throws(FoldStateError) { try body(&state) } catch { return }
+            estimate = state
+        }
+
         /// Folds all events of the job.
         mutating func foldEvents() throws(FoldStateError) -> StateChanges.JobChanges {
             let before = fold.progress.sequence
@@ -24,7 +52,7 @@ struct ClaimedJobs {
             }
             return StateChanges.JobChanges(
                 job: id, projection: projection, previousSequence: before, changes: try fold.takeChanges(),
-                estimate: estimate?.encoded, isReopened: stateBefore != .running && fold.progress.state == .running,
+                estimate: estimate, isReopened: stateBefore != .running && fold.progress.state == .running,
                 eventCount: events.count)
         }
     }
@@ -122,7 +150,7 @@ struct ClaimedJobs {
         guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
         if let changes {
             jobs[index].fold = Fold(changes.changes.progress)
-            jobs[index].estimate = changes.estimate.flatMap { EstimateState(stored: $0) }
+            jobs[index].estimate = changes.estimate.flatMap { EstimateState(stored: $0.encoded) }
         } else {
             jobs.remove(at: index)
             self = ClaimedJobs(jobs)
@@ -175,7 +203,8 @@ struct ClaimedJobs {
             var columns = row.columns
             let index = try jobIndex(&columns)
             jobs[index].fold.restore(try Self.task(&columns))
-            jobs[index].fold.restore(try ExecutionRow.decode(&columns))
+            let last = try ExecutionRow.decode(&columns)
+            jobs[index].restore(last, work: try columns.nextIfPresent())
             if let named = try ExecutionRow.decodeIfPresent(&columns) { jobs[index].fold.restore(named) }
         }
         for row in results[1] {
@@ -204,7 +233,7 @@ struct ClaimedJobs {
             guard let indicator = try IndicatorRow.decodeIfPresent(&columns) else {
                 throw PQError(.decoding, "an indicator has no sequence")
             }
-            jobs[index].fold.restore(indicator)
+            jobs[index].restore(indicator, pattern: try columns.nextIfPresent())
         }
     }
 

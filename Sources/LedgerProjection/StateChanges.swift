@@ -13,8 +13,8 @@ enum StateChanges {
         /// The sequence that the changes start from.
         let previousSequence: Int64
         let changes: FoldChanges
-        /// The encoded state of its estimates; nil if it must first be built.
-        var estimate: [UInt8]?
+        /// The state of its estimates; nil if it must first be built.
+        var estimate: EstimateState?
         /// Whether the job had ended and is running again.
         var isReopened = false
         let eventCount: Int
@@ -77,7 +77,7 @@ enum StateChanges {
                 .int8s(progress.map(\.tasks.running)), .int8s(progress.map(\.tasks.succeeded)),
                 .int8s(progress.map(\.tasks.failed)), .int8s(progress.map(\.tasks.canceled)),
                 .int8s(progress.map(\.tasks.executions)), .int8(Int64(changes.count)),
-                .byteas(changes.map(\.estimate)),
+                .byteas(changes.map { $0.estimate?.encoded }),
             ])
     }
 
@@ -120,6 +120,15 @@ enum StateChanges {
         return all.isEmpty ? nil : (.uuids(jobs), .int2s(projections), all)
     }
 
+    /// Returns the encoded part of the state of estimates for all parts of one kind.
+    private static func flatten<Part>(
+        _ changes: [JobChanges], _ parts: (FoldChanges) -> [Part], _ encode: (EstimateState, Part) -> [UInt8]?
+    ) -> [[UInt8]?] {
+        changes.flatMap { change in
+            parts(change.changes).map { part in change.estimate.flatMap { encode($0, part) } }
+        }
+    }
+
     private static func indicators(_ changes: [JobChanges]) -> Query? {
         guard let (jobs, projections, parts) = flatten(changes, \.indicators) else { return nil }
         return Query(
@@ -127,12 +136,12 @@ enum StateChanges {
             insert into ledger.indicator as stored (
                 job_id, projection, sequence, label, received_total, received_done, counted_total, counted_done,
                 superseded_total, superseded_done, discarded_total, discarded_done, counted_events,
-                superseded_events, updated_at
+                superseded_events, updated_at, pattern
             )
             select * from unnest(
                 $1::uuid[], $2::smallint[], $3::bigint[], $4::text[], $5::numeric[], $6::numeric[], $7::numeric[],
                 $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::numeric[], $13::bigint[],
-                $14::bigint[], $15::timestamptz[]
+                $14::bigint[], $15::timestamptz[], $16::bytea[]
             )
             on conflict (job_id, projection, sequence) do update set
                 received_total = excluded.received_total, received_done = excluded.received_done,
@@ -140,7 +149,7 @@ enum StateChanges {
                 superseded_total = excluded.superseded_total, superseded_done = excluded.superseded_done,
                 discarded_total = excluded.discarded_total, discarded_done = excluded.discarded_done,
                 counted_events = excluded.counted_events, superseded_events = excluded.superseded_events,
-                updated_at = excluded.updated_at
+                updated_at = excluded.updated_at, pattern = excluded.pattern
             """,
             [
                 jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map { $0.label?.text ?? "" }),
@@ -150,6 +159,7 @@ enum StateChanges {
                 .numerics(parts.map(\.discarded.total)), .numerics(parts.map(\.discarded.done)),
                 .int8s(parts.map(\.countedEvents)), .int8s(parts.map(\.supersededEvents)),
                 .timestamps(parts.map(\.updatedAt)),
+                .byteas(flatten(changes, \.indicators) { $0.encodedPattern(of: $1.sequence) }),
             ])
     }
 
@@ -176,15 +186,15 @@ enum StateChanges {
             """
             insert into ledger.execution (
                 job_id, projection, sequence, task, name, attempt, started_at, outcome, last_sequence, last_at,
-                superseded_by, state
+                superseded_by, state, work
             )
             select * from unnest(
                 $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[],
-                $8::text[], $9::bigint[], $10::timestamptz[], $11::bigint[], $12::bytea[]
+                $8::text[], $9::bigint[], $10::timestamptz[], $11::bigint[], $12::bytea[], $13::bytea[]
             )
             on conflict (job_id, projection, sequence) do update set
                 outcome = excluded.outcome, last_sequence = excluded.last_sequence, last_at = excluded.last_at,
-                superseded_by = excluded.superseded_by, state = excluded.state
+                superseded_by = excluded.superseded_by, state = excluded.state, work = excluded.work
             """,
             [
                 jobs, projections, .int8s(parts.map(\.sequence)), .int8s(parts.map(\.task)),
@@ -193,6 +203,7 @@ enum StateChanges {
                 .texts(parts.map(\.outcome?.rawValue)), .int8s(parts.map(\.lastSequence)),
                 .timestamps(parts.map(\.lastAt)),
                 .int8s(parts.map(\.supersededBy)), .byteas(parts.map(\.encodedState)),
+                .byteas(flatten(changes, \.executions) { $0.encodedWork(of: $1.sequence) }),
             ])
     }
 

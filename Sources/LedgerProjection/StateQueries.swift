@@ -6,7 +6,7 @@ internal import PQ
 ///
 /// Their cost depends on the number of events and not on the size of the jobs.
 enum StateQueries {
-    private static let indicatorColumns = "indicator.job_id, \(IndicatorRow.columns)"
+    private static let indicatorColumns = "indicator.job_id, \(IndicatorRow.columns), indicator.pattern"
 
     /// Returns the statements that read tasks, their executions, and indicators.
     ///
@@ -99,7 +99,7 @@ enum StateQueries {
     private static let taskSQL = """
         select
             task.job_id, task.sequence, task.name, task.last, task.state, task.execution_count,
-            \(ExecutionRow.columns(of: "last")), \(ExecutionRow.columns)
+            \(ExecutionRow.columns(of: "last")), last.work, \(ExecutionRow.columns)
         from unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[]) as requested (job_id, projection, task, name)
         \(taskLookup)
         cross join lateral (

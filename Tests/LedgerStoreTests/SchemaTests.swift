@@ -102,6 +102,7 @@ struct SchemaTests {
             "0007_access_tokens.sql": Self.frozenTokens, "0008_reporters.sql": Self.frozenReporters,
             "0009_idempotency_keys.sql": Self.frozenIdempotencyKeys, "0010_retirement.sql": Self.frozenRetirement,
             "0011_estimates.sql": Self.frozenEstimates,
+            "0012_estimates_by_part.sql": "72bda49125fe604e31f6aa35ad779bd4e9c9d5a6e42a633a3000412a7b8a1e32",
         ]
         for migration in Migration.all {
             #expect(

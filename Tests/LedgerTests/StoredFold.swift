@@ -1,6 +1,6 @@
 import Ledger
 
-/// A fold that is stored after every batch and restored before the next one.
+/// A fold and its state of estimates, stored after every batch.
 ///
 /// Each batch restores only the keys that it needs, as from database tables.
 struct StoredFold {
@@ -10,53 +10,81 @@ struct StoredFold {
     private(set) var encodedStates: [Int64: [UInt8]] = [:]
     private var indicators: [Int64: IndicatorState] = [:]
     private var pages: [ReportPage.Key: [UInt8]] = [:]
+    private var estimate = EstimateState().encoded
+    private var patterns: [Int64: [UInt8]] = [:]
+    private var work: [Int64: [UInt8]] = [:]
 
     mutating func fold(_ events: [Event]) throws {
         var fold = Fold(progress)
-        try restore(FoldKeys(of: events), into: &fold)
+        var state = try EstimateState(encoded: estimate)
+        try restore(FoldKeys(of: events), into: &fold, &state)
         let further = fold.dependentKeys(of: events)
-        for sequence in further.indicators { if let found = indicators[sequence] { fold.restore(found) } }
+        for sequence in further.indicators { try restore(indicator: sequence, into: &fold, &state) }
         for key in further.pages { if let bytes = pages[key] { fold.restore(ReportPage(bytes: bytes), at: key) } }
-        for event in events { try fold.apply(event) }
-        store(try fold.takeChanges())
+        for event in events { try state.apply(event, to: &fold) }
+        store(try fold.takeChanges(), state)
     }
 
-    private func restore(_ keys: FoldKeys, into fold: inout Fold) throws {
+    private func restore(_ keys: FoldKeys, into fold: inout Fold, _ state: inout EstimateState) throws {
         for name in keys.tasks {
             guard let task = tasks[name] else { continue }
             fold.restore(task)
-            try restore(task.last, into: &fold)
+            try restore(task.last, into: &fold, &state)
         }
         for key in keys.namedExecutions {
             let found = executions.values.first { $0.task == tasks[key.task]?.sequence && $0.name == key.name }
-            if let found { try restore(found.sequence, into: &fold) }
+            if let found { try restore(found.sequence, into: &fold, &state) }
         }
         for key in keys.attemptedExecutions {
             let found = executions.values
                 .filter { $0.task == tasks[key.task]?.sequence && $0.attempt == key.attempt }
                 .min { $0.sequence < $1.sequence }
-            if let found { try restore(found.sequence, into: &fold) }
+            if let found { try restore(found.sequence, into: &fold, &state) }
         }
         for label in keys.labels {
-            if let found = indicators.values.first(where: { $0.label == label }) { fold.restore(found) }
+            if let found = indicators.values.first(where: { $0.label == label }) {
+                try restore(indicator: found.sequence, into: &fold, &state)
+            }
         }
     }
 
-    private func restore(_ sequence: Int64, into fold: inout Fold) throws {
+    private func restore(
+        indicator sequence: Int64, into fold: inout Fold, _ state: inout EstimateState
+    ) throws {
+        guard let found = indicators[sequence] else { return }
+        fold.restore(found)
+        if let bytes = patterns[sequence] { try state.restore(patterns: bytes) }
+    }
+
+    private func restore(_ sequence: Int64, into fold: inout Fold, _ state: inout EstimateState) throws {
         guard var execution = executions[sequence], let bytes = encodedStates[sequence] else { return }
         (execution.contributions, execution.reports) = try Execution.decodeState(bytes)
         fold.restore(execution)
+        if let bytes = work[sequence] { try state.restore(work: bytes) }
     }
 
-    private mutating func store(_ changes: FoldChanges) {
+    private mutating func store(_ changes: FoldChanges, _ state: EstimateState) {
         progress = changes.progress
+        estimate = state.encoded
         for task in changes.tasks { tasks[task.name] = task }
         for execution in changes.executions {
             executions[execution.sequence] = execution
             encodedStates[execution.sequence] = execution.encodedState
+            work[execution.sequence] = state.encodedWork(of: execution.sequence)
         }
-        for indicator in changes.indicators { indicators[indicator.sequence] = indicator }
+        for indicator in changes.indicators {
+            indicators[indicator.sequence] = indicator
+            patterns[indicator.sequence] = state.encodedPattern(of: indicator.sequence)
+        }
         for (key, appended) in changes.pages { pages[key, default: []] += appended.bytes }
+    }
+
+    /// The whole state of estimates, from all its parts.
+    func estimateState() throws -> EstimateState {
+        var state = try EstimateState(encoded: estimate)
+        for bytes in patterns.values { try state.restore(patterns: bytes) }
+        for bytes in work.values { try state.restore(work: bytes) }
+        return state
     }
 
     var isConserved: Bool { indicators.values.allSatisfy(\.isConserved) }

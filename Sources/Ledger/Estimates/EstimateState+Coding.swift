@@ -1,50 +1,47 @@
 extension EstimateState {
-    /// The version of the encoding and of the fold that produces it.
+    /// The version of the encodings and of the fold that produces them.
     ///
     /// States of an older version are built again from the events.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
-    /// The encoding, for storage.
+    /// The encoding of the part that concerns the job as a whole, for storage.
     ///
-    /// The version, the counts and the patterns of the labels; then the running executions, in LEB128 except for 64-bit
-    /// floating-point numbers. Times are differences in microseconds from the previous execution's start.
+    /// It takes about fifty bytes. All numbers are in LEB128 except for 64-bit floating-point numbers.
     public var encoded: [UInt8] {
         var writer = StateWriter()
-        writer.write(Int64(Self.version))
+        writer.write(Self.version)
+        writer.write(labelCount)
+        writer.write(runningCount)
+        writer.write(onlyDeclaring)
         writer.write(succeeded)
         writer.write(failed)
-        writer.write(untrackedRunning)
-        writer.write(onlyDeclaring)
         writer.write(Int64((workersDeclare ? 1 : 0) | (repeatsFailures ? 2 : 0)))
         writer.write(sumOfLogarithms)
         writer.write(concurrency.workerSeconds)
         writer.write(concurrency.seconds)
         writer.write(lastEventAt)
-        writer.write(Int64(labels.count))
-        for label in labels { label.encode(to: &writer) }
-        writer.write(Int64(running.count))
-        for execution in running { execution.encode(to: &writer) }
         return writer.bytes
     }
 
-    /// Decodes a stored state.
+    /// Decodes a stored state without its patterns and running executions.
     ///
     /// Nil if it is of another version or damaged; then it must be built from the events again.
     public init?(stored bytes: [UInt8]) {
         do throws(FoldStateError) { self = try EstimateState(encoded: bytes) } catch { return nil }
     }
 
-    /// Decodes an ``encoded`` state.
+    /// Decodes an ``encoded`` state, which has no patterns and running executions.
     ///
     /// - Throws: ``FoldStateError`` if the bytes are anything else.
     public init(encoded bytes: [UInt8]) throws(FoldStateError) {
         var reader = StateReader(bytes)
         let version = try reader.readInt64()
         guard version == Self.version else { throw FoldStateError("unknown version \(version) of an estimate's state") }
+        labelCount = try reader.readInt64()
+        runningCount = try reader.readInt64()
+        onlyDeclaring = try reader.readInt64()
         succeeded = try reader.readInt64()
         failed = try reader.readInt64()
-        untrackedRunning = try reader.readInt64()
-        onlyDeclaring = try reader.readInt64()
         let flags = try reader.readInt64()
         workersDeclare = flags & 1 != 0
         repeatsFailures = flags & 2 != 0
@@ -52,16 +49,53 @@ extension EstimateState {
         concurrency.workerSeconds = try reader.readDouble()
         concurrency.seconds = try reader.readDouble()
         lastEventAt = try reader.readTimestamp()
-        for _ in 0..<(try reader.readCount(max: Self.labelsMax)) { labels.append(try LabelPattern(from: &reader)) }
-        for _ in 0..<(try reader.readCount(max: Self.runningMax)) {
-            let execution = try RunningExecution(from: &reader, labels: labels.count)
-            if let last = running.last, last.sequence >= execution.sequence {
-                throw FoldStateError("running executions are not ascending")
-            }
-            partCount += execution.parts.count
-            running.append(execution)
-        }
         guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }
+    }
+
+    /// Returns the encoded pattern of an indicator; nil without one.
+    public func encodedPattern(of indicator: Int64) -> [UInt8]? {
+        patterns[indicator].map { pattern in
+            var writer = StateWriter()
+            pattern.encode(to: &writer)
+            return writer.bytes
+        }
+    }
+
+    /// Returns the encoded work of a running execution.
+    ///
+    /// Nil if it is not running, or not the last one of its task.
+    public func encodedWork(of execution: Int64) -> [UInt8]? {
+        running[execution].map { execution in
+            var writer = StateWriter()
+            execution.encode(to: &writer)
+            return writer.bytes
+        }
+    }
+
+    /// Restores patterns, encoded one after the other.
+    ///
+    /// Those that are in the state already stay.
+    ///
+    /// - Throws: ``FoldStateError`` if the bytes are anything else.
+    public mutating func restore(patterns bytes: [UInt8]) throws(FoldStateError) {
+        var reader = StateReader(bytes)
+        while !reader.isAtEnd {
+            let pattern = try LabelPattern(from: &reader)
+            if patterns[pattern.indicator] == nil { patterns[pattern.indicator] = pattern }
+        }
+    }
+
+    /// Restores the work of running executions, encoded one after the other.
+    ///
+    /// Those that are in the state already stay.
+    ///
+    /// - Throws: ``FoldStateError`` if the bytes are anything else.
+    public mutating func restore(work bytes: [UInt8]) throws(FoldStateError) {
+        var reader = StateReader(bytes)
+        while !reader.isAtEnd {
+            let execution = try RunningExecution(from: &reader)
+            if running[execution.sequence] == nil { running[execution.sequence] = execution }
+        }
     }
 }
 
@@ -78,9 +112,13 @@ extension LabelPattern {
         writer.write(lastAdvance)
         writer.write(provisionalDone)
         writer.write(Int64(declarations.count))
+        // The first time is absolute; the others are differences from the previous one, which is earlier.
+        var previous: Int64?
         for declaration in declarations {
-            writer.write(declaration.at)
+            let moment = declaration.at.microseconds
+            if let previous { writer.write(max(0, moment - previous)) } else { writer.write(bits: moment) }
             writer.write(declaration.units)
+            previous = moment
         }
     }
 
@@ -95,9 +133,13 @@ extension LabelPattern {
         recent = try reader.readDurations(max: EstimateState.recentSamplesMax(labels: 1))
         lastAdvance = try reader.readTimestamp()
         provisionalDone = try reader.readInt64()
-        for _ in 0..<(try reader.readCount(max: Self.declarationsMax)) {
-            guard let moment = try reader.readTimestamp() else { throw FoldStateError("a declaration has no time") }
-            declarations.append(Declaration(at: moment, units: try reader.readInt64()))
+        let count = try reader.readCount(max: Self.declarationsMax)
+        var moment: Int64 = 0
+        declarations.reserveCapacity(count)
+        for index in 0..<count {
+            moment = index == 0 ? try reader.readBits() : moment.adding(try reader.readInt64())
+            declarations.append(
+                Declaration(at: Timestamp(microseconds: moment), units: try reader.readInt64()))
         }
     }
 }
@@ -105,36 +147,40 @@ extension LabelPattern {
 extension RunningExecution {
     fileprivate func encode(to writer: inout StateWriter) {
         writer.write(sequence)
-        writer.write(Int64(task))
-        writer.write(startedAt)
+        writer.write(taskSequence)
+        writer.write(bits: task)
+        writer.write(bits: startedAt.microseconds)
         writer.write(Int64(isAnnounced ? 1 : 0))
-        writer.write(lastAdvance)
+        // 0 before the first one. Times never decrease within a job.
+        writer.write(lastAdvance.map { 1 + max(0, $0.microseconds - startedAt.microseconds) } ?? 0)
         writer.write(advances)
         writer.write(firstUnits)
         writer.write(Int64(parts.count))
         for part in parts {
-            writer.write(Int64(part.label))
+            writer.write(part.indicator)
             writer.write(part.total)
             writer.write(part.done)
             writer.write(part.microseconds)
         }
     }
 
-    fileprivate init(from reader: inout StateReader, labels: Int) throws(FoldStateError) {
+    fileprivate init(from reader: inout StateReader) throws(FoldStateError) {
         sequence = try reader.readInt64()
-        task = UInt32(truncatingIfNeeded: try reader.readInt64())
-        guard let start = try reader.readTimestamp() else { throw FoldStateError("a running execution has no start") }
-        startedAt = start
+        taskSequence = try reader.readInt64()
+        task = try reader.readBits()
+        let start: Int64 = try reader.readBits()
+        startedAt = Timestamp(microseconds: start)
         isAnnounced = try reader.readInt64() == 1
-        lastAdvance = try reader.readTimestamp()
+        let advance = try reader.readInt64()
+        lastAdvance = advance > 0 ? Timestamp(microseconds: start.adding(advance - 1)) : nil
         advances = try reader.readInt64()
         firstUnits = try reader.readInt64()
-        for _ in 0..<(try reader.readCount(max: EstimateState.partsMax)) {
-            let label = try reader.readInt64()
-            guard label >= 0, label < Int64(labels) else { throw FoldStateError("a part has no label") }
+        let count = try reader.readCount(max: Limits.labelsPerExecutionMax)
+        parts.reserveCapacity(count)
+        for _ in 0..<count {
             parts.append(
                 Part(
-                    label: Int(label), total: try reader.readInt64(), done: try reader.readInt64(),
+                    indicator: try reader.readInt64(), total: try reader.readInt64(), done: try reader.readInt64(),
                     microseconds: try reader.readInt64()))
         }
     }

@@ -1,15 +1,22 @@
 /// The part of a job's past that estimates are computed from.
 ///
-/// It is folded from the job's events together with the ``Fold``, at a cost that does not depend on the size of the
-/// job, and its size is limited: about a kilobyte for a job with one label and sixteen workers, 150 kB in the extreme.
-/// What is done and what is left is not in it, because the snapshot has it.
+/// It is folded from the job's events together with the ``Fold``. Like the fold, it can be continued from the parts
+/// that the next events touch: the job as a whole, the patterns of some labels, and some running executions. Therefore
+/// an event costs the same however many executions are running. What is done and what is left is not in it, because
+/// the snapshot has it.
 public struct EstimateState: Hashable, Sendable {
-    /// The patterns of the labels, in the order of their first counted report.
-    var labels: [LabelPattern] = []
-    /// The running executions, in the order of their start, at most ``runningMax``.
-    var running: [RunningExecution] = []
-    /// The number of running executions beyond ``runningMax``.
-    var untrackedRunning: Int64 = 0
+    /// The patterns of the labels, by their indicators.
+    ///
+    /// Of a restored state, those that were restored.
+    var patterns: [Int64: LabelPattern] = [:]
+    /// The running last executions, by their first events.
+    ///
+    /// Of a restored state, those that were restored.
+    var running: [Int64: RunningExecution] = [:]
+    /// The number of labels with a pattern.
+    var labelCount: Int64 = 0
+    /// The number of running last executions.
+    var runningCount: Int64 = 0
     /// The number of executions that succeeded, without those that only declared units.
     var succeeded: Int64 = 0
     /// The number of executions that failed or were superseded.
@@ -24,26 +31,26 @@ public struct EstimateState: Hashable, Sendable {
     var workersDeclare = false
     /// Whether a failed execution has been superseded: then failed work is repeated.
     var repeatsFailures = false
-    /// The number of tracked running executions that only declare units.
+    /// The number of running executions that only declare units.
     var onlyDeclaring: Int64 = 0
-    /// The number of parts of the running executions.
-    var partCount = 0
     /// The recent mean of concurrent workers, as area and time, both decayed.
     var concurrency = Concurrency()
     /// The time of the last event that counted.
     var lastEventAt: Timestamp?
 
-    /// Enough for the quantiles; the simulation samples 128 of them.
-    static let runningMax = 512
-    /// The maximum number of ``RunningExecution/parts`` of all running executions.
-    static let partsMax = 4_096
-    /// The maximum number of labels; the estimator treats further ones as not yet seen.
-    static let labelsMax = 1_000
+    /// The maximum number of running executions that an estimate considers.
+    ///
+    /// They are those of the tasks that began first. Enough for the quantiles; the simulation samples 128 of them.
+    public static let runningMax = 512
+    /// The maximum number of labels with a pattern.
+    ///
+    /// The estimator treats further ones as not yet seen.
+    public static let labelsMax = 1_000
 
     /// The maximum number of recent samples per label.
     ///
     /// 256 give stable quantiles and let slow changes show; 8 are the fewest that a change is recognised from.
-    static func recentSamplesMax(labels: Int) -> Int { min(256, max(8, 4_096 / max(1, labels))) }
+    static func recentSamplesMax(labels: Int64) -> Int { Int(min(256, max(8, 4_096 / max(1, labels)))) }
 
     /// The state before the first event.
     public init() {}
@@ -69,8 +76,21 @@ public struct EstimateState: Hashable, Sendable {
     /// The number of executions that failed or were superseded before they ended.
     public var failedExecutions: Int64 { failed }
 
+    /// The patterns of the labels, in the order of their indicators.
+    var labels: [LabelPattern] { patterns.values.sorted { $0.indicator < $1.indicator } }
+
+    /// The running executions that an estimate considers.
+    ///
+    /// They are in the order in which their tasks began.
+    var consideredExecutions: ArraySlice<RunningExecution> {
+        running.values.sorted { $0.taskSequence < $1.taskSequence }.prefix(Self.runningMax)
+    }
+
+    /// The approximate memory in bytes, by the sizes of the parts.
+    public var memoryEstimate: Int { running.count * 320 + patterns.count * 1_536 }
+
     /// The number of running executions that do work.
-    public var workers: Int64 { Int64(running.count) + untrackedRunning - (workersDeclare ? 0 : onlyDeclaring) }
+    public var workers: Int64 { runningCount - (workersDeclare ? 0 : onlyDeclaring) }
 
     /// Folds the next event into the job's fold and into this state.
     ///
@@ -90,57 +110,44 @@ public struct EstimateState: Hashable, Sendable {
                 jobSeconds: event.recordedAt.seconds(since: startedAt))
         }
         lastEventAt = event.recordedAt
-        if let superseded = decision.superseded { supersede(superseded, in: fold) }
-        if sequence == event.sequence { start(event, sequence) }
+        if let superseded = decision.superseded { supersede(superseded, in: &fold) }
+        if sequence == event.sequence { start(event, sequence, in: fold) }
         switch event.body {
         case .jobCreated, .jobFinished, .executionStarted: break
         case .progress(let report):
             if let indicator = decision.indicator { add(report, on: indicator, of: sequence, at: event.recordedAt) }
         case .executionFinished(_, let outcome):
-            finish(sequence, as: outcome, after: outcomeBefore, at: event.recordedAt, in: fold)
+            finish(sequence, as: outcome, after: outcomeBefore, at: event.recordedAt, in: &fold)
         }
         return decision
     }
 
     // MARK: Executions
 
-    private func index(of sequence: Int64) -> Int? {
-        let index = running.partitioningIndex { $0.sequence >= sequence }
-        return index < running.count && running[index].sequence == sequence ? index : nil
+    private mutating func start(_ event: Event, _ sequence: Int64, in fold: Fold) {
+        guard let reference = event.body.reference, let task = fold.execution(sequence)?.task else { return }
+        runningCount += 1
+        running[sequence] = RunningExecution(
+            sequence: sequence, taskSequence: task, task: NameKey(reference.task).half, startedAt: event.recordedAt,
+            isAnnounced: event.body.type == .executionStarted)
     }
 
-    private mutating func start(_ event: Event, _ sequence: Int64) {
-        guard let reference = event.body.reference else { return }
-        guard running.count < Self.runningMax else {
-            untrackedRunning += 1
-            return
-        }
-        running.append(
-            RunningExecution(
-                sequence: sequence, task: NameKey(reference.task).half, startedAt: event.recordedAt,
-                isAnnounced: event.body.type == .executionStarted))
-    }
-
-    private mutating func remove(at index: Int) -> RunningExecution {
-        let execution = running.remove(at: index)
-        partCount -= execution.parts.count
+    /// Removes an execution that has ended or was superseded.
+    private mutating func remove(_ sequence: Int64) -> RunningExecution? {
+        guard let execution = running.removeValue(forKey: sequence) else { return nil }
+        runningCount -= 1
         if execution.isOnlyDeclaring { onlyDeclaring -= 1 }
         return execution
     }
 
-    private mutating func supersede(_ sequence: Int64, in fold: Fold) {
+    private mutating func supersede(_ sequence: Int64, in fold: inout Fold) {
         guard let execution = fold.execution(sequence) else { return }
         switch execution.outcome {
         case nil:
-            if let index = index(of: sequence) {
-                if !isPlanner(remove(at: index)) { failed += 1 }
-            } else {
-                untrackedRunning = max(0, untrackedRunning - 1)
-                failed += 1
-            }
+            if let removed = remove(sequence), !isPlanner(removed) { failed += 1 }
         case .failed:
             repeatsFailures = true
-            addProvisional(of: execution, sign: -1)
+            addProvisional(of: execution, sign: -1, in: &fold)
         case .succeeded, .canceled: break
         }
     }
@@ -152,105 +159,71 @@ public struct EstimateState: Hashable, Sendable {
 
     private mutating func finish(
         _ sequence: Int64, as outcome: ExecutionOutcome, after before: ExecutionOutcome?, at moment: Timestamp,
-        in fold: Fold
+        in fold: inout Fold
     ) {
         guard let execution = fold.execution(sequence) else { return }
-        if before == .failed { addProvisional(of: execution, sign: -1) }
-        if outcome == .failed { addProvisional(of: execution, sign: 1) }
+        if before == .failed { addProvisional(of: execution, sign: -1, in: &fold) }
+        if outcome == .failed { addProvisional(of: execution, sign: 1, in: &fold) }
         // A repeated end changes the outcome, but the execution is over.
-        guard before == nil else { return }
-        var ended: RunningExecution
-        if let index = index(of: sequence) {
-            let isPlanning = isPlanner(running[index])
-            ended = remove(at: index)
-            if isPlanning { return }
-        } else {
-            untrackedRunning = max(0, untrackedRunning - 1)
-            ended = untracked(execution)
-        }
+        guard before == nil, var ended = remove(sequence), !isPlanner(ended) else { return }
         switch outcome {
         case .canceled: break
         case .failed: failed += 1
         case .succeeded:
             succeeded += 1
             sumOfLogarithms += max(moment.seconds(since: ended.startedAt), LogDuration.secondsMin).naturalLogarithm
-            addSamples(of: &ended, at: moment)
+            addSamples(of: &ended, at: moment, in: &fold)
         }
     }
 
-    private mutating func addSamples(of execution: inout RunningExecution, at moment: Timestamp) {
+    private mutating func addSamples(of execution: inout RunningExecution, at moment: Timestamp, in fold: inout Fold) {
         guard let last = execution.parts.lastIndex(where: { $0.done > 0 }) else { return }
         // The time after the last report belongs to its label.
         execution.attributeTime(until: moment, to: last)
-        let recentMax = Self.recentSamplesMax(labels: labels.count)
+        let recentMax = Self.recentSamplesMax(labels: labelCount)
         for part in execution.parts where part.done > 0 {
-            labels[part.label].addSample(microseconds: part.microseconds, units: part.done, recentMax: recentMax)
+            patterns[part.indicator]?
+                .addSample(microseconds: part.microseconds, units: part.done, recentMax: recentMax)
+            fold.touchIndicator(startedBy: part.indicator)
         }
     }
 
-    /// An execution that was not tracked while it ran.
-    ///
-    /// It gives a sample only if it has a single label.
-    private func untracked(_ execution: Execution) -> RunningExecution {
-        var ended = RunningExecution(
-            sequence: execution.sequence, task: 0, startedAt: execution.startedAt, isAnnounced: true)
-        guard let entry = execution.contributions.entries.first, execution.contributions.entries.count == 1,
-            let label = pattern(of: entry.indicator)
-        else { return ended }
-        ended.parts = [RunningExecution.Part(label: label, done: Int64(clamping: entry.units.done))]
-        return ended
-    }
-
-    private mutating func addProvisional(of execution: Execution, sign: Int64) {
+    private mutating func addProvisional(of execution: Execution, sign: Int64, in fold: inout Fold) {
         for entry in execution.contributions.entries where entry.units.done > 0 {
-            guard let label = pattern(of: entry.indicator) else { continue }
+            guard let pattern = patterns[entry.indicator] else { continue }
             let change = sign * Int64(clamping: entry.units.done)
-            labels[label].provisionalDone = max(0, labels[label].provisionalDone.adding(change))
+            patterns[entry.indicator]?.provisionalDone = max(0, pattern.provisionalDone.adding(change))
+            fold.touchIndicator(startedBy: entry.indicator)
         }
     }
 
     // MARK: Reports
 
-    /// The index of an indicator's pattern; nil without one.
-    private func pattern(of indicator: Int64) -> Int? { labels.firstIndex { $0.indicator == indicator } }
-
-    /// Adds the pattern of an indicator.
+    /// Adds the pattern of an indicator unless it exists or there are too many.
     ///
-    /// - Returns: Its index; nil if there are too many.
-    private mutating func addPattern(of indicator: Int64, label: Name?) -> Int? {
-        guard labels.count < Self.labelsMax else { return nil }
-        labels.append(LabelPattern(indicator: indicator, key: NameKey(label)))
-        return labels.count - 1
+    /// - Returns: Whether there is one.
+    private mutating func addPattern(of indicator: Int64, label: Name?) -> Bool {
+        if patterns[indicator] != nil { return true }
+        guard labelCount < Int64(Self.labelsMax) else { return false }
+        labelCount += 1
+        patterns[indicator] = LabelPattern(indicator: indicator, key: NameKey(label))
+        return true
     }
 
     private mutating func add(
         _ report: ProgressReport, on indicator: Int64, of sequence: Int64, at moment: Timestamp
     ) {
         let (total, done) = (report.total ?? 0, report.done ?? 0)
-        guard total > 0 || done > 0 else { return }
-        guard let label = pattern(of: indicator) ?? addPattern(of: indicator, label: report.label) else { return }
-        if total > 0 { labels[label].declare(total, at: moment) }
-        if done > 0 { labels[label].lastAdvance = moment }
-        guard let index = index(of: sequence) else { return }
-        let wasOnlyDeclaring = running[index].isOnlyDeclaring
-        let before = running[index].parts.count
-        let room = running[index].parts.count + Self.partsMax - partCount
-        if let part = running[index].part(of: label, max: room) {
-            partCount += running[index].parts.count - before
-            running[index].parts[part].total = running[index].parts[part].total.adding(total)
-            if done > 0 {
-                running[index].attributeTime(until: moment, to: part)
-                running[index].parts[part].done = running[index].parts[part].done.adding(done)
-            }
-        }
-        if done > 0 {
-            if running[index].advances == 0 { running[index].firstUnits = done }
-            running[index].advances += 1
-            running[index].lastAdvance = moment
-            if running[index].parts.contains(where: { $0.total > 0 && $0.done > 0 }) { workersDeclare = true }
-        }
-        let isOnlyDeclaring = running[index].isOnlyDeclaring
-        if isOnlyDeclaring != wasOnlyDeclaring { onlyDeclaring += isOnlyDeclaring ? 1 : -1 }
+        guard total > 0 || done > 0, addPattern(of: indicator, label: report.label) else { return }
+        if total > 0 { patterns[indicator]?.declare(total, at: moment) }
+        if done > 0 { patterns[indicator]?.lastAdvance = moment }
+        // Progress after the end of its execution counts, but takes no time.
+        guard var execution = running[sequence] else { return }
+        let wasOnlyDeclaring = execution.isOnlyDeclaring
+        execution.add(total: total, done: done, on: indicator, at: moment)
+        if done > 0, execution.parts.contains(where: { $0.total > 0 && $0.done > 0 }) { workersDeclare = true }
+        if execution.isOnlyDeclaring != wasOnlyDeclaring { onlyDeclaring += execution.isOnlyDeclaring ? 1 : -1 }
+        running[sequence] = execution
     }
 }
 
@@ -260,5 +233,13 @@ extension Fold {
     /// Nil while it is running, and if the reference begins a new one.
     fileprivate func outcome(of reference: ExecutionReference) -> ExecutionOutcome? {
         executionIndex(of: reference).flatMap { executions[$0].outcome }
+    }
+
+    /// Marks the indicator as changed, because its pattern did.
+    fileprivate mutating func touchIndicator(startedBy sequence: Int64) {
+        guard let index = indicatorIndices[sequence] else {
+            preconditionFailure("the indicators of an execution that ends or is superseded are restored with it")
+        }
+        touchIndicator(index)
     }
 }

@@ -9,6 +9,12 @@
 /// An estimate costs about half a millisecond, at most two, whatever the size of the job.
 public struct Estimator: Sendable {
     private let state: EstimateState
+    /// The patterns of the state, in order.
+    private let patterns: [LabelPattern]
+    /// The running executions that are considered.
+    private let running: [RunningExecution]
+    /// Those of them that do not plan the work of others.
+    private let workers: [RunningExecution]
     private let snapshot: Snapshot
     private let history: EstimateHistory?
     private let startedTasks: [StartedTask]
@@ -21,6 +27,9 @@ public struct Estimator: Sendable {
     ///   - startedTasks: The tasks that have begun. Only used with history.
     public init(_ state: EstimateState, _ snapshot: Snapshot, history: EstimateHistory?, startedTasks: [StartedTask]) {
         self.state = state
+        patterns = state.labels
+        running = Array(state.consideredExecutions)
+        workers = state.workersDeclare ? running : running.filter { !$0.isOnlyDeclaring }
         self.snapshot = snapshot
         self.history = history.flatMap { $0.runs > 0 ? $0 : nil }
         self.startedTasks = startedTasks
@@ -44,7 +53,6 @@ public struct Estimator: Sendable {
         var labels = labelWork(elapsed: elapsed)
         guard labels.contains(where: { $0.total > 0 }) else { return Prediction(estimate: .none(.totalUnknown)) }
         let isLeft = labels.contains { $0.left > 0 }
-        let workers = state.workingExecutions
         if !isLeft, workers.isEmpty { return Prediction(estimate: closing(elapsed: elapsed, now: now)) }
         guard history != nil || !workers.isEmpty || state.succeeded > 0 || labels.contains(where: { $0.done > 0 })
         else { return Prediction(estimate: .none(.noProgress)) }
@@ -53,7 +61,7 @@ public struct Estimator: Sendable {
         let pool = DurationPool(labels, oldest: oldest)
         let speed = history.map { JobSpeed(state, labels, $0, startedTasks: startedTasks) } ?? .unknown
         var classes = WorkClassBuilder(labels, pool, speed).classes(of: &labels)
-        let running = RunningWorkBuilder(state, labels, history, speed, at: now, startedAt: startedAt)
+        let running = RunningWorkBuilder(workers, labels, history, speed, at: now, startedAt: startedAt)
             .running(in: &classes)
         if speed.tasksAreKnown { addWaitingTasks(to: &classes, labels) }
         let conditions = CompletionSimulation.Conditions(
@@ -76,11 +84,11 @@ public struct Estimator: Sendable {
     }
 
     private func labelWork(elapsed: Double) -> [LabelWork] {
-        let patterns = Dictionary(state.labels.indices.map { (state.labels[$0].key, $0) }) { first, _ in first }
+        let byKey = Dictionary(patterns.indices.map { (patterns[$0].key, $0) }) { first, _ in first }
         return snapshot.indicators.map { indicator in
             let key = NameKey(indicator.label)
             return LabelWork(
-                indicator, key: key, patterns[key].map { state.labels[$0] }, history,
+                indicator, key: key, byKey[key].map { patterns[$0] }, history,
                 repeatsFailures: state.repeatsFailures, elapsed: elapsed)
         }
     }
@@ -89,7 +97,7 @@ public struct Estimator: Sendable {
     ///
     /// The end is usually at once; the longer it does not come, the longer it may take.
     private func closing(elapsed: Double, now: Timestamp) -> Estimate {
-        let advance = state.labels.compactMap(\.lastAdvance).max()
+        let advance = patterns.compactMap(\.lastAdvance).max()
         let silence = max(0.002 * elapsed, advance.map { now.seconds(since: $0) } ?? elapsed)
         let seconds = max(silence, 0.01)
         return Estimate(
@@ -99,7 +107,7 @@ public struct Estimator: Sendable {
 
     private func addWaitingTasks(to classes: inout [WorkClass], _ labels: [LabelWork]) {
         guard let history else { return }
-        let running = Set(state.running.map(\.task))
+        let running = Set(running.map(\.task))
         // A task that failed is waiting to be repeated.
         let begun = Set(startedTasks.filter { $0.hasSucceeded || running.contains($0.key) }.map(\.key))
         let indices = Dictionary(labels.map { ($0.key, $0.classIndex) }) { first, _ in first }

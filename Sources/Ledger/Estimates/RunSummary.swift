@@ -81,9 +81,8 @@ public struct RunSummary: Hashable, Sendable {
         guard let start = fold.progress.startedAt, let end = fold.progress.finishedAt else { return nil }
         seconds = max(LogDuration.secondsMin, end.seconds(since: start))
         let length = seconds
-        let patterns = Dictionary(state.labels.map { ($0.indicator, $0) }) { first, _ in first }
         let worked = fold.indicatorStates.compactMap { indicator in
-            patterns[indicator.sequence].map { (indicator: indicator, pattern: $0) }
+            state.patterns[indicator.sequence].map { (indicator: indicator, pattern: $0) }
         }
         labels =
             worked.sorted {

@@ -2,7 +2,9 @@
 public struct RunningExecution: Hashable, Sendable {
     /// The sequence of its first event, which identifies it.
     public let sequence: Int64
-    /// Its task.
+    /// The sequence that identifies its task.
+    let taskSequence: Int64
+    /// The name of its task, by which other jobs know it.
     let task: UInt32
     let startedAt: Timestamp
     /// Whether it began with `execution_started`.
@@ -20,16 +22,17 @@ public struct RunningExecution: Hashable, Sendable {
 
     /// The work of the execution on one label.
     struct Part: Hashable, Sendable {
-        /// The index of the label's pattern.
-        let label: Int
+        /// The indicator of the label.
+        let indicator: Int64
         var total: Int64 = 0
         var done: Int64 = 0
         /// The time attributed to the label.
         var microseconds: Int64 = 0
     }
 
-    init(sequence: Int64, task: UInt32, startedAt: Timestamp, isAnnounced: Bool) {
+    init(sequence: Int64, taskSequence: Int64, task: UInt32, startedAt: Timestamp, isAnnounced: Bool) {
         self.sequence = sequence
+        self.taskSequence = taskSequence
         self.task = task
         self.startedAt = startedAt
         self.isAnnounced = isAnnounced
@@ -40,11 +43,24 @@ public struct RunningExecution: Hashable, Sendable {
     /// Such an execution plans work for others, unless executions of this job do the units that they declare.
     var isOnlyDeclaring: Bool { advances == 0 && parts.contains { $0.total > 0 } }
 
-    /// The index of the part of a label; nil if there are too many.
-    mutating func part(of label: Int, max: Int) -> Int? {
-        if let index = parts.lastIndex(where: { $0.label == label }) { return index }
-        guard parts.count < max else { return nil }
-        parts.append(Part(label: label))
+    /// Adds a report with units.
+    mutating func add(total: Int64, done: Int64, on indicator: Int64, at moment: Timestamp) {
+        let part = part(of: indicator)
+        parts[part].total = parts[part].total.adding(total)
+        guard done > 0 else { return }
+        attributeTime(until: moment, to: part)
+        parts[part].done = parts[part].done.adding(done)
+        if advances == 0 { firstUnits = done }
+        advances += 1
+        lastAdvance = moment
+    }
+
+    /// The index of the part of a label, which is added if there is none.
+    ///
+    /// There are at most ``Limits/labelsPerExecutionMax``, because the fold discards further ones.
+    private mutating func part(of indicator: Int64) -> Int {
+        if let index = parts.lastIndex(where: { $0.indicator == indicator }) { return index }
+        parts.append(Part(indicator: indicator))
         return parts.count - 1
     }
 

@@ -44,34 +44,35 @@ struct RunningWorkBuilder {
     /// The executions that are simulated; of more, a regular sample.
     static let simulatedMax = 128
 
-    private let state: EstimateState
+    private let executions: [RunningExecution]
     private let now: Timestamp
     private let startedAt: Timestamp
     private let labels: [LabelWork]
-    /// The index in `labels` of each pattern of the state.
-    private let labelOfPattern: [Int?]
+    /// The index in `labels` of each indicator.
+    private let labelIndices: [Int64: Int]
     private let history: EstimateHistory?
     private let speed: JobSpeed
     /// The seconds and units of announced running executions by label, for their pace.
     private var paces: [(seconds: Double, units: Double)]
 
+    /// - Parameter executions: The running executions that do not plan the work of others.
     init(
-        _ state: EstimateState, _ labels: [LabelWork], _ history: EstimateHistory?, _ speed: JobSpeed,
-        at now: Timestamp,
-        startedAt: Timestamp
+        _ executions: [RunningExecution], _ labels: [LabelWork], _ history: EstimateHistory?, _ speed: JobSpeed,
+        at now: Timestamp, startedAt: Timestamp
     ) {
-        self.state = state
+        self.executions = executions
         self.labels = labels
         self.history = history
         self.speed = speed
         self.now = now
         self.startedAt = startedAt
-        let indices = Dictionary(labels.indices.map { (labels[$0].key, $0) }) { first, _ in first }
-        labelOfPattern = state.labels.map { indices[$0.key] }
+        var indices: [Int64: Int] = [:]
+        for index in labels.indices { if let pattern = labels[index].pattern { indices[pattern.indicator] = index } }
+        labelIndices = indices
         paces = labels.map { _ in (0, 0) }
-        for execution in state.workingExecutions where execution.isAnnounced {
+        for execution in executions where execution.isAnnounced {
             for part in execution.parts where part.done > 0 {
-                guard let label = labelOfPattern[part.label] else { continue }
+                guard let label = labelIndices[part.indicator] else { continue }
                 paces[label].seconds += Double(part.microseconds) / 1e6
                 paces[label].units += Double(part.done)
             }
@@ -83,15 +84,14 @@ struct RunningWorkBuilder {
     /// The last one with units done, else the first one with declared units.
     private func shownPart(of execution: RunningExecution) -> (label: Int, part: RunningExecution.Part)? {
         let part = execution.parts.last { $0.done > 0 } ?? execution.parts.first { $0.total > 0 }
-        guard let part, let label = labelOfPattern[part.label] else { return nil }
+        guard let part, let label = labelIndices[part.indicator] else { return nil }
         return (label, part)
     }
 
     /// Returns the running executions, and adds their units to their classes.
     func running(in classes: inout [WorkClass]) -> [RunningWork] {
-        let executions = state.workingExecutions
         for execution in executions {
-            guard let part = execution.parts.first(where: { $0.done > 0 }), let label = labelOfPattern[part.label],
+            guard let part = execution.parts.first(where: { $0.done > 0 }), let label = labelIndices[part.indicator],
                 let index = labels[label].classIndex
             else { continue }
             classes[index].reporters += 1
@@ -183,12 +183,5 @@ struct RunningWorkBuilder {
         return
             ((reports * max(own, 1e-9).naturalLogarithm + weight * max(usual, 1e-9).naturalLogarithm)
             / (reports + weight)).exponential
-    }
-}
-
-extension EstimateState {
-    /// The running executions without those that plan the work of others.
-    var workingExecutions: [RunningExecution] {
-        workersDeclare ? running : running.filter { !$0.isOnlyDeclaring }
     }
 }

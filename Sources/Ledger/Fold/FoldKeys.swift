@@ -41,7 +41,7 @@ public struct FoldKeys: Sendable {
 
 /// The further parts that a fold needs, which depend on the restored executions.
 public struct DependentFoldKeys: Sendable {
-    /// The sequences of indicators on which these events may supersede an execution.
+    /// The indicators on which these events may supersede or end an execution.
     public var indicators: Set<Int64> = []
     /// The pages that may contain a report number of these events.
     public var pages: Set<ReportPage.Key> = []
@@ -53,7 +53,7 @@ public struct DependentFoldKeys: Sendable {
 extension Fold {
     /// Returns the keys that these events need beyond the restored ``FoldKeys``.
     ///
-    /// Costs a pass over the events and over the labels of executions that may be superseded.
+    /// Costs a pass over the events and over the labels of executions that may be superseded or that end.
     public func dependentKeys(of events: some Sequence<Event>) -> DependentFoldKeys {
         var keys = DependentFoldKeys()
         var tasksSeen: Set<Int> = []
@@ -61,9 +61,16 @@ extension Fold {
             guard let reference = event.body.reference, let task = taskIndices[reference.task] else { continue }
             guard let execution = executionIndex(of: reference) else {
                 // The event begins an execution, which may supersede the last one.
-                if tasksSeen.insert(task).inserted { addIndicators(ofLastExecutionOf: task, to: &keys) }
+                if tasksSeen.insert(task).inserted {
+                    guard let last = executionIndices[tasks[task].last] else {
+                        preconditionFailure("the last execution of a known task is restored with it")
+                    }
+                    addIndicators(of: last, to: &keys)
+                }
                 continue
             }
+            // An execution that ends is a sample of the time that its labels take.
+            if event.body.type == .executionFinished { addIndicators(of: execution, to: &keys) }
             guard case .progress(let progress) = event.body, let report = progress.report else { continue }
             if executions[execution].reports.mayBeArchived(report) {
                 let key = ReportPage.Key(execution: executions[execution].sequence, report: report)
@@ -73,11 +80,8 @@ extension Fold {
         return keys
     }
 
-    private func addIndicators(ofLastExecutionOf task: Int, to keys: inout DependentFoldKeys) {
-        guard let last = executionIndices[tasks[task].last] else {
-            preconditionFailure("the last execution of a known task is restored with it")
-        }
-        for entry in executions[last].contributions.entries where indicatorIndices[entry.indicator] == nil {
+    private func addIndicators(of execution: Int, to keys: inout DependentFoldKeys) {
+        for entry in executions[execution].contributions.entries where indicatorIndices[entry.indicator] == nil {
             keys.indicators.insert(entry.indicator)
         }
     }

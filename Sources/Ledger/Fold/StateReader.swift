@@ -30,6 +30,11 @@ struct StateReader {
     }
 
     mutating func readInt64() throws(FoldStateError) -> Int64 {
+        // Most numbers are below 128.
+        if position < bytes.count, bytes[position] < 0x80 {
+            position += 1
+            return Int64(bytes[position - 1])
+        }
         guard let value = Int64(exactly: try readInt128()) else {
             throw FoldStateError("a number has more than 63 bits")
         }

@@ -200,7 +200,32 @@ struct EstimateBuilder: Sendable {
         }
         var current = candidate
         current.sequence = sequence
-        return [Self.marking(job, current, state: folding.state.encoded)]
+        return [Self.marking(job, current, state: folding.state.encoded)] + Self.parts(of: folding, job, candidate)
+    }
+
+    /// The statements that store the patterns and the work of the running executions.
+    private static func parts(of folding: StateFolding, _ job: JobID, _ candidate: Candidate) -> [Query] {
+        func update(_ table: String, _ column: String, _ parts: [(sequence: Int64, bytes: [UInt8])]) -> Query {
+            Query(
+                """
+                update ledger.\(table) as stored
+                set \(column) = built.bytes
+                from unnest($3::bigint[], $4::bytea[]) as built (sequence, bytes)
+                where stored.job_id = $1 and stored.projection = $2 and stored.sequence = built.sequence
+                """,
+                [
+                    .uuid(job.uuid), .int2(candidate.projection), .int8s(parts.map(\.sequence)),
+                    .byteas(parts.map(\.bytes)),
+                ])
+        }
+        let state = folding.state
+        let patterns = folding.fold.indicatorStates.compactMap { indicator in
+            state.encodedPattern(of: indicator.sequence).map { (indicator.sequence, $0) }
+        }
+        let work = folding.fold.executionStates.compactMap { execution in
+            state.encodedWork(of: execution.sequence).map { (execution.sequence, $0) }
+        }
+        return [update("indicator", "pattern", patterns), update("execution", "work", work)]
     }
 
     private final class StateFolding {

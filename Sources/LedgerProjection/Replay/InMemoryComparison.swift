@@ -7,30 +7,32 @@ internal import PQ
 /// Both sides are in the same order, so each row is compared as it arrives.
 struct InMemoryComparison {
     private let candidates: [InMemoryVerification.Candidate]
-    private let folded: [FoldChanges]
+    private let folded: [InMemoryVerification.Folded]
     /// Whether everything compared so far is equal, for each job.
     private(set) var isEqual: [Bool]
 
-    init(candidates: [InMemoryVerification.Candidate], folded: [FoldChanges]) {
+    init(candidates: [InMemoryVerification.Candidate], folded: [InMemoryVerification.Folded]) {
         self.candidates = candidates
         self.folded = folded
-        isEqual = zip(candidates, folded).map { $0.progress == $1.progress }
+        isEqual = zip(candidates, folded).map { $0.progress == $1.changes.progress }
     }
 
     mutating func compare(_ transaction: inout Transaction) async throws {
-        try await compare("indicator", Self.indicatorColumns, \.indicators, &transaction, Self.isEqual(_:indicator:))
-        try await compare("task", Self.taskColumns, \.tasks, &transaction, Self.isEqual(_:task:))
-        try await compare("execution", Self.executionColumns, \.executions, &transaction, Self.isEqual(_:execution:))
-        try await compare("report_page", Self.pageColumns, \.pages, &transaction, Self.isEqual(_:page:))
-        try await compare("discard", Self.discardColumns, \.discards, &transaction, Self.isEqual(_:discard:))
+        try await compare("indicator", Self.indicatorColumns, \.indicators, &transaction, Self.isEqual(_:indicator:_:))
+        try await compare("task", Self.taskColumns, \.tasks, &transaction, Self.isEqual(_:task:_:))
+        try await compare("execution", Self.executionColumns, \.executions, &transaction, Self.isEqual(_:execution:_:))
+        try await compare("report_page", Self.pageColumns, \.pages, &transaction, Self.isEqual(_:page:_:))
+        try await compare("discard", Self.discardColumns, \.discards, &transaction, Self.isEqual(_:discard:_:))
     }
 
     /// Compares the rows of one table with the parts that were folded.
     private mutating func compare<Part>(
         _ table: String, _ columns: [String], _ parts: (FoldChanges) -> [Part], _ transaction: inout Transaction,
-        _ matches: (inout BinaryRow, Part?) throws(PQError) -> Bool
+        _ matches: (inout BinaryRow, Part?, EstimateState?) throws(PQError) -> Bool
     ) async throws {
-        let expected = folded.map(parts)
+        let expected = folded.map { parts($0.changes) }
+        // A state that is still to be built differs, and that is no difference of the projection.
+        let estimates = zip(candidates, folded).map { $0.estimate == nil ? nil : $1.estimate }
         var isEqual = isEqual
         var rowCounts = Array(repeating: 0, count: expected.count)
         var reader = CopyRowReader()
@@ -42,7 +44,7 @@ struct InMemoryComparison {
                     else { throw PQError(.decoding, "the comparison returned a row of a job that was not requested") }
                     let part = rowCounts[job] < expected[job].count ? expected[job][rowCounts[job]] : nil
                     rowCounts[job] += 1
-                    if try !matches(&row, part) { isEqual[job] = false }
+                    if try !matches(&row, part, estimates[job]) { isEqual[job] = false }
                 }
             }
         }
@@ -75,9 +77,12 @@ struct InMemoryComparison {
     private static let indicatorColumns = [
         "sequence", "label", "received_total", "received_done", "counted_total", "counted_done", "superseded_total",
         "superseded_done", "discarded_total", "discarded_done", "counted_events", "superseded_events", "updated_at",
+        "pattern",
     ]
 
-    private static func isEqual(_ row: inout BinaryRow, indicator: IndicatorState?) throws(PQError) -> Bool {
+    private static func isEqual(
+        _ row: inout BinaryRow, indicator: IndicatorState?, _ estimate: EstimateState?
+    ) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let label = try row.text()
         let numbers = [
@@ -87,16 +92,20 @@ struct InMemoryComparison {
         let counted = try row.int8()
         let superseded = try row.int8()
         let updatedAt = try row.timestamp()
+        let pattern = try row.bytes()
         guard let indicator else { return false }
         let units = [indicator.received, indicator.counted, indicator.superseded, indicator.discarded]
         return sequence == indicator.sequence && isEqual(label, indicator.label?.text ?? "")
             && numbers == units.flatMap { [$0.total, $0.done] } && counted == indicator.countedEvents
             && superseded == indicator.supersededEvents && isEqual(updatedAt, indicator.updatedAt)
+            && (estimate.map { pattern == $0.encodedPattern(of: indicator.sequence) } ?? true)
     }
 
     private static let taskColumns = ["sequence", "last", "execution_count", "name", "state"]
 
-    private static func isEqual(_ row: inout BinaryRow, task: JobTask?) throws(PQError) -> Bool {
+    private static func isEqual(
+        _ row: inout BinaryRow, task: JobTask?, _: EstimateState?
+    ) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let last = try row.int8()
         let executionCount = try row.int8()
@@ -109,10 +118,12 @@ struct InMemoryComparison {
 
     private static let executionColumns = [
         "sequence", "task", "last_sequence", "superseded_by", "started_at", "last_at", "attempt", "name", "outcome",
-        "state",
+        "state", "work",
     ]
 
-    private static func isEqual(_ row: inout BinaryRow, execution: Execution?) throws(PQError) -> Bool {
+    private static func isEqual(
+        _ row: inout BinaryRow, execution: Execution?, _ estimate: EstimateState?
+    ) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let task = try row.int8()
         let lastSequence = try row.int8()
@@ -123,18 +134,20 @@ struct InMemoryComparison {
         let name = try row.text()
         let outcome = try row.text()
         let state = try row.bytes()
+        let work = try row.bytes()
         guard let execution else { return false }
         return sequence == execution.sequence && task == execution.task && lastSequence == execution.lastSequence
             && supersededBy == execution.supersededBy && isEqual(startedAt, execution.startedAt)
             && isEqual(lastAt, execution.lastAt) && attempt == execution.attempt
             && isEqual(name, execution.name?.text) && isEqual(outcome, execution.outcome?.rawValue)
             && state == execution.encodedState
+            && (estimate.map { work == $0.encodedWork(of: execution.sequence) } ?? true)
     }
 
     private static let pageColumns = ["execution", "page", "entries"]
 
     private static func isEqual(
-        _ row: inout BinaryRow, page: (key: ReportPage.Key, appended: ReportPage)?
+        _ row: inout BinaryRow, page: (key: ReportPage.Key, appended: ReportPage)?, _: EstimateState?
     ) throws(PQError) -> Bool {
         let execution = try row.int8()
         let number = try row.int8()
@@ -147,7 +160,9 @@ struct InMemoryComparison {
         "sequence", "execution", "indicator", "duplicate_of", "total", "done", "verdict",
     ]
 
-    private static func isEqual(_ row: inout BinaryRow, discard: Discard?) throws(PQError) -> Bool {
+    private static func isEqual(
+        _ row: inout BinaryRow, discard: Discard?, _: EstimateState?
+    ) throws(PQError) -> Bool {
         let sequence = try row.int8()
         let execution = try row.int8()
         let indicator = try row.int8()

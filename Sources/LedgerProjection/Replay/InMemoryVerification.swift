@@ -29,8 +29,8 @@ struct InMemoryVerification: Sendable {
     /// The result of folding a candidate.
     struct Folded: Sendable {
         let changes: FoldChanges
-        /// The encoded state of its estimates.
-        let estimate: [UInt8]
+        /// The state of its estimates.
+        let estimate: EstimateState
     }
 
     /// Folds and compares the jobs.
@@ -115,11 +115,12 @@ struct InMemoryVerification: Sendable {
             }
             guard bytes <= bytesMax else { throw MemoryLimitExceeded() }
             let folded = try await fold(candidates, bytesMax: bytesMax, &transaction, onProgress)
-            var comparison = InMemoryComparison(candidates: candidates, folded: folded.map(\.changes))
+            var comparison = InMemoryComparison(candidates: candidates, folded: folded)
             try await comparison.compare(&transaction)
             return candidates.indices.compactMap { index in
                 let (candidate, folded) = (candidates[index], folded[index])
-                guard comparison.isEqual[index], candidate.estimate == nil || candidate.estimate == folded.estimate
+                guard comparison.isEqual[index],
+                    candidate.estimate == nil || candidate.estimate == folded.estimate.encoded
                 else { return nil }
                 return StateChanges.JobChanges(
                     job: candidate.job.id, projection: candidate.job.projection, previousSequence: 0,
@@ -201,8 +202,11 @@ struct InMemoryVerification: Sendable {
             while folded.count < jobIndex { try finishJob() }
             try estimate.apply(event, to: &fold)
             // Checked every 256 events, because an event adds a few hundred bytes.
-            if event.sequence & 0xFF == 0, foldedBytes + fold.memoryEstimate > bytesMax { throw MemoryLimitExceeded() }
+            if event.sequence & 0xFF == 0, foldedBytes + foldBytes > bytesMax { throw MemoryLimitExceeded() }
         }
+
+        /// The approximate memory of the present job.
+        private var foldBytes: Int { fold.memoryEstimate + estimate.memoryEstimate }
 
         func finish() throws -> [Folded] {
             while folded.count < jobs { try finishJob() }
@@ -210,9 +214,9 @@ struct InMemoryVerification: Sendable {
         }
 
         private func finishJob() throws {
-            foldedBytes += fold.memoryEstimate
+            foldedBytes += foldBytes
             guard foldedBytes <= bytesMax else { throw MemoryLimitExceeded() }
-            folded.append(Folded(changes: try fold.allState(), estimate: estimate.encoded))
+            folded.append(Folded(changes: try fold.allState(), estimate: estimate))
             fold = Fold(tracksChanges: false)
             estimate = EstimateState()
         }

@@ -151,7 +151,7 @@ struct ReplayBatch: Sendable {
                     buffered.append(
                         StateChanges.JobChanges(
                             job: job.job, projection: job.projection, previousSequence: job.previousSequence,
-                            changes: job.changes.part(start..<end), eventCount: job.eventCount))
+                            changes: job.changes.part(start..<end), estimate: job.estimate, eventCount: job.eventCount))
                     count += end - start
                 }
             }

@@ -84,7 +84,7 @@ struct ReplayBuilder: Sendable {
             stored = changes.progress.sequence
             return StateChanges.JobChanges(
                 job: job.id, projection: job.projection, previousSequence: previous, changes: changes,
-                estimate: estimate.encoded, eventCount: Int(stored - previous))
+                estimate: estimate, eventCount: Int(stored - previous))
         }
     }
 

@@ -5,7 +5,7 @@ internal import PQ
 struct EstimateReader: Sendable {
     let pool: Pool
     let summaries: RunSummaryStore
-    private let recent = RecentEstimates()
+    let recent = RecentEstimates()
 
     init(pool: Pool, summaries: RunSummaryStore) {
         self.pool = pool
@@ -40,11 +40,11 @@ struct EstimateReader: Sendable {
 
     /// Returns the estimates, in order.
     func estimates(_ questions: [Question]) async throws(PQError) -> [JobEstimate] {
-        var results = questions.map { recent.estimate($0) ?? JobEstimate(.none(Self.reason($0)), at: $0.moment) }
+        var results = questions.map { JobEstimate(.none(Self.reason($0)), at: $0.moment) }
         let open = questions.indices.filter { index in
             // Before the first execution, there is nothing to estimate.
             questions[index].view.snapshot.startedAt != nil && questions[index].view.snapshot.state == .running
-                && questions[index].state != nil && results[index].estimate.remaining == nil
+                && questions[index].state != nil
         }
         guard !open.isEmpty else { return results }
         let visible = try await histories(of: open.map { questions[$0] })
@@ -59,7 +59,6 @@ struct EstimateReader: Sendable {
         }
         let known = Set(questions.indices).subtracting(open)
         try await nameTasks(in: &results, questions, except: known)
-        for index in open { recent.insert(results[index], questions[index]) }
         return results
     }
 

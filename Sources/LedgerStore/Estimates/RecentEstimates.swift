@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// The latest estimates of running jobs, which serve further reads for a second.
 ///
-/// An estimate takes about a millisecond of processor time, and a job that reports often is read often. The estimate
-/// states the moment for which it was computed.
+/// An estimate takes about half a millisecond of processor time, and a job that reports often is read often. The
+/// estimate states the moment for which it was computed.
 final class RecentEstimates: Sendable {
     /// The time for which an estimate serves further reads, in microseconds.
     private static let ageMax: Int64 = 1_000_000
@@ -13,22 +13,19 @@ final class RecentEstimates: Sendable {
 
     private let cache = Mutex(ClockCache<JobID, JobEstimate>(costMax: countMax))
 
-    /// Returns the latest estimate of a running job.
-    ///
-    /// Nil if there is none, and for a past moment.
-    func estimate(_ question: EstimateReader.Question) -> JobEstimate? {
-        guard question.past == nil, question.view.snapshot.state == .running else { return nil }
-        let now = question.moment.microseconds
+    /// Returns the latest estimate of a running job; nil if there is none.
+    func estimate(of job: JobView, at now: Timestamp) -> JobEstimate? {
+        guard job.snapshot.state == .running else { return nil }
         return cache.withLock { cache in
-            cache.find(question.view.id) { (0..<Self.ageMax).contains(now - $0.at.microseconds) }
+            cache.find(job.id) { (0..<Self.ageMax).contains(now.microseconds - $0.at.microseconds) }
         }
     }
 
     /// Keeps an estimate that has a prediction.
     ///
     /// Without one, the next event may make one possible.
-    func insert(_ estimate: JobEstimate, _ question: EstimateReader.Question) {
-        guard question.past == nil, estimate.estimate.remaining != nil else { return }
-        cache.withLock { $0.put(estimate, question.view.id) }
+    func insert(_ estimate: JobEstimate, of job: JobID) {
+        guard estimate.estimate.remaining != nil else { return }
+        cache.withLock { $0.put(estimate, job) }
     }
 }

@@ -14,10 +14,11 @@ struct SnapshotReader: Sendable {
 
     /// The columns of a row. The indicators of a job are arrays, in order.
     ///
-    /// - Parameter byState: Whether the jobs are found by the states of their snapshots, and not the snapshots by the
-    ///   jobs.
-    private static func columns(
-        showing indicators: String = "shown.counted_events > 0", byState: Bool = false
+    /// - Parameters:
+    ///   - byState: Whether the jobs are found by the states of their snapshots, and not the snapshots by the jobs.
+    ///   - further: Further columns.
+    static func columns(
+        showing indicators: String = "shown.counted_events > 0", byState: Bool = false, further: String = ""
     ) -> String {
         """
         select
@@ -27,8 +28,7 @@ struct SnapshotReader: Sendable {
             coalesce(snapshot.tasks_succeeded, 0), coalesce(snapshot.tasks_failed, 0),
             coalesce(snapshot.tasks_canceled, 0), coalesce(snapshot.executions, 0),
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer), \(isRetired),
-            snapshot.estimate
+            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer), \(isRetired)\(further)
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         \(byState ? "join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live" : liveSnapshot)
@@ -74,9 +74,7 @@ struct SnapshotReader: Sendable {
     /// Fills in the histories of the snapshots and the estimates.
     private func completed(_ jobs: [StampedJob]) async throws(PQError) -> [StampedJob] {
         var jobs = try await withHistories(jobs)
-        let now = Timestamp.now
-        let found = try await estimates.estimates(
-            jobs.map { EstimateReader.Question(view: $0.view, state: $0.estimateState, moment: now) })
+        let found = try await liveEstimates(of: jobs.map(\.view))
         for (index, estimate) in zip(jobs.indices, found) { jobs[index].view.estimate = estimate }
         return jobs
     }
@@ -263,6 +261,10 @@ struct SnapshotReader: Sendable {
 
     private static func decode(_ row: Row) throws(PQError) -> StampedJob {
         var columns = row.columns
+        return try decode(&columns)
+    }
+
+    static func decode(_ columns: inout RowColumns) throws(PQError) -> StampedJob {
         let id = try columns.next(JobID.self)
         let createdAt = try columns.next(Timestamp.self)
         let description = JobDescription(
@@ -281,15 +283,10 @@ struct SnapshotReader: Sendable {
         let stamp = SnapshotStamp(
             ledgerSequence: ledgerSequence, head: try columns.next(), sequence: sequence, projection: projection,
             writer: try columns.next(), isRetired: try columns.next())
-        let estimate = try columns.nextIfPresent([UInt8].self)
         let view = JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: ledgerSequence, snapshot: snapshot,
             isRetired: stamp.isRetired, version: JobView.Version(projection: projection, history: stamp.history))
-        var job = StampedJob(view: view, stamp: stamp)
-        // A job begins with the empty state.
-        job.estimateState =
-            estimate.map { EstimateState(stored: $0) } ?? (sequence <= 1 ? EstimateState() : nil)
-        return job
+        return StampedJob(view: view, stamp: stamp)
     }
 
     private static func tasks(_ columns: inout RowColumns) throws(PQError) -> TaskCounts {

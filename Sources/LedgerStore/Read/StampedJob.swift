@@ -4,8 +4,6 @@ public import Ledger
 public struct StampedJob: Sendable {
     public var view: JobView
     public var stamp: SnapshotStamp
-    /// The state of estimates as of the snapshot; nil if it must first be built.
-    var estimateState: EstimateState?
 
     public init(view: JobView, stamp: SnapshotStamp) {
         self.view = view

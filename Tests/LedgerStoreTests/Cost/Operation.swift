@@ -52,11 +52,13 @@ struct Operation: Sendable {
     ]
 
     func check(_ recorded: [RecordedPlan], _ context: String) {
-        // A step of the projection follows an append at any time, and is checked separately.
+        // A step of the projection follows an append at any time, and is checked separately. So is the statement for
+        // an estimate, which is executed once a second for a job that is read.
         let plans = recorded.filter { plan in
             checksOnlyItsStatements
                 ? statements.contains { plan.statement.contains($0) }
                 : !plan.statement.contains(Self.sweep.statements[0])
+                    && !plan.statement.contains(Self.estimate.statements[0])
         }
         for part in statements {
             #expect(
@@ -91,6 +93,20 @@ struct Operation: Sendable {
         rowsMax: jobsRows, pagesMax: 3 * jobsRows, checksOnlyItsStatements: true
     ) { ledger, _ in ledger.signals.requestSweep() }
 
+    /// The read of a job with its running executions.
+    static let estimate = Operation(
+        "estimate a job", statements: ["string_agg(execution.work"], rowsMax: 30, pagesMax: 120,
+        checksOnlyItsStatements: true
+    ) { ledger, _ in
+        // A job that is new has not been estimated within the last second.
+        let job = try await ledger.createJob(JobDescription(name: "new")).view.id
+        let last = try await ledger.append([LargeLedger.progress(1, 1, report: 1)], to: job).upperBound
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
+        #expect(isFolded)
+        let estimate = try await ledger.job(job)?.estimate
+        #expect(estimate != nil)
+    }
+
     /// An append that locks the heads by one statement and moves them by another.
     static let appendLocking = Operation(
         "append to a job whose head is not cached, or that another server has moved",
@@ -102,6 +118,7 @@ struct Operation: Sendable {
     ) { _, _ in }
 
     static let all: [Operation] = [
+        estimate,
         Operation("append", statements: ["with moved as"], rowsMax: 10, pagesMax: 100, checksOnlyItsStatements: true) {
             ledger, subject in
             // The first append caches the head, if necessary. The second takes one statement.

@@ -6,16 +6,17 @@ import Testing
 struct EstimateStateTests {
     @Test("a state that is stored after each batch equals one folded at once", arguments: FoldLawTests.seeds)
     func isIndependentOfBatches(seed: UInt64) throws {
-        let events = RandomHistory.events(count: 300, seed: seed)
+        var rest = RandomHistory.events(count: 300, seed: seed)[...]
         var whole = (fold: Fold(tracksChanges: false), state: EstimateState())
-        var stored = (fold: Fold(tracksChanges: false), bytes: EstimateState().encoded)
-        for event in events {
-            try whole.state.apply(event, to: &whole.fold)
-            var state = try EstimateState(encoded: stored.bytes)
-            try state.apply(event, to: &stored.fold)
-            stored.bytes = state.encoded
-            try #require(stored.bytes == whole.state.encoded, "after \(event)")
-            try #require(try EstimateState(encoded: stored.bytes) == whole.state)
+        var stored = StoredFold()
+        var size = Int(seed % 5) + 1
+        while !rest.isEmpty {
+            let batch = Array(rest.prefix(size))
+            rest = rest.dropFirst(size)
+            for event in batch { try whole.state.apply(event, to: &whole.fold) }
+            try stored.fold(batch)
+            try #require(try stored.estimateState() == whole.state, "after event \(whole.fold.progress.sequence)")
+            size = size * 7 % 11 + 1
         }
     }
 
@@ -38,22 +39,35 @@ struct EstimateStateTests {
         var job = EstimateScenario()
         job.plan(10)
         job.work(tasks: 10, workers: 2, stopAfter: 5) { _ in 10 }
-        let bytes = try job.folded(to: 30).state.encoded
+        let (fold, state) = try job.folded(to: 35)
+        let bytes = state.encoded
         #expect(throws: FoldStateError.self) { try EstimateState(encoded: Array(bytes.dropLast())) }
         #expect(throws: FoldStateError.self) { try EstimateState(encoded: bytes + [0]) }
         #expect(EstimateState(stored: [99] + bytes.dropFirst()) == nil)
-        #expect(EstimateState(stored: bytes) != nil)
+        var restored = try #require(EstimateState(stored: bytes))
+        let indicator = try #require(fold.indicatorStates.first)
+        let pattern = try #require(state.encodedPattern(of: indicator.sequence))
+        #expect(throws: FoldStateError.self) { try restored.restore(patterns: Array(pattern.dropLast())) }
+        try restored.restore(patterns: pattern)
+        let work = fold.executionStates.compactMap { state.encodedWork(of: $0.sequence) }
+        #expect(!work.isEmpty)
+        #expect(throws: FoldStateError.self) { try restored.restore(work: Array(work[0].dropLast())) }
+        try restored.restore(work: work.flatMap { $0 })
+        #expect(restored == state)
     }
 
-    @Test("a state of a hundred thousand tasks is as small as one of a thousand")
+    @Test("no part of a state grows with the number of tasks or of running executions")
     func isBounded() throws {
-        func size(tasks: Int) throws -> Int {
+        func size(tasks: Int, workers: Int) throws -> Int {
             var job = EstimateScenario()
             job.plan(Int64(tasks) + 10)
-            let end = job.work(tasks: tasks, workers: 8) { _ in 1 }
-            return try job.folded(to: end).state.encoded.count
+            let end = job.work(tasks: tasks, workers: workers) { _ in 1 }
+            let (fold, state) = try job.folded(to: end - 0.5)
+            let patterns = fold.indicatorStates.compactMap { state.encodedPattern(of: $0.sequence)?.count }
+            let work = fold.executionStates.compactMap { state.encodedWork(of: $0.sequence)?.count }
+            return try state.encoded.count + #require(patterns.max()) + #require(work.max())
         }
-        #expect(try size(tasks: 20_000) <= size(tasks: 1_000) + 64)
+        #expect(try size(tasks: 20_000, workers: 1_000) <= size(tasks: 1_000, workers: 4) + 32)
     }
 
     /// A job of which the tasks have durations of their own.

@@ -1,0 +1,106 @@
+internal import Ledger
+internal import PQ
+
+/// The estimates of live jobs.
+extension SnapshotReader {
+    /// The maximum number of jobs of which the states are read at the same time.
+    ///
+    /// A state may take a hundred kilobytes.
+    private static let statesAtOnce = 100
+
+    /// Returns the estimates of jobs, in order.
+    ///
+    /// An estimate needs more than the snapshot that was read: the running executions, of which there may be hundreds.
+    /// It is computed from one view of the database, usually a little later than the snapshot.
+    func liveEstimates(of jobs: [JobView]) async throws(PQError) -> [JobEstimate] {
+        let now = Timestamp.now
+        var results: [JobEstimate?] = jobs.map { estimates.recent.estimate(of: $0, at: now) }
+        var questions = jobs.map { EstimateReader.Question(view: $0, state: nil, moment: now) }
+        let open = jobs.indices.filter { results[$0] == nil }
+        let estimable = open.filter { jobs[$0].snapshot.state == .running && jobs[$0].snapshot.startedAt != nil }
+        for start in stride(from: 0, to: estimable.count, by: Self.statesAtOnce) {
+            let part = estimable[start..<min(estimable.count, start + Self.statesAtOnce)]
+            let found = try await estimated(part.map { jobs[$0].id })
+            for index in part {
+                guard let (view, state) = found[jobs[index].id] else { continue }
+                // Events that were recorded after the beginning of this read may be in the state.
+                questions[index] = EstimateReader.Question(
+                    view: view, state: state, moment: max(now, view.snapshot.updatedAt ?? now))
+            }
+        }
+        let computed = try await estimates.estimates(open.map { questions[$0] })
+        for (index, estimate) in zip(open, computed) {
+            results[index] = estimate
+            estimates.recent.insert(estimate, of: jobs[index].id)
+        }
+        return results.compactMap { $0 }
+    }
+
+    /// The statement that reads jobs with their states of estimates.
+    ///
+    /// Tests check its plan.
+    static let estimated = """
+        \(columns(further: ", snapshot.estimate, labels.patterns, running.work"))
+        cross join lateral (
+            select string_agg(pattern, ''::bytea order by sequence) as patterns
+            from (
+                select found.pattern, found.sequence from ledger.indicator as found
+                where found.job_id = snapshot.job_id and found.projection = snapshot.projection
+                    and found.pattern is not null
+                order by found.sequence
+                limit \(EstimateState.labelsMax)
+            ) as one
+        ) as labels
+        cross join lateral (
+            select string_agg(execution.work, ''::bytea order by task.sequence) as work
+            from (
+                select found.last, found.sequence from ledger.task as found
+                where found.job_id = snapshot.job_id and found.projection = snapshot.projection
+                    and found.state = 'running'
+                order by found.sequence
+                limit \(EstimateState.runningMax)
+            ) as task
+            cross join lateral (
+                select found.work from ledger.execution as found
+                where found.job_id = snapshot.job_id and found.projection = snapshot.projection
+                    and found.sequence between task.last and task.last
+                order by found.sequence
+                limit 1
+            ) as execution
+        ) as running
+        where job.job_id = any($1)
+        """
+
+    /// Reads jobs with their states of estimates.
+    ///
+    /// Nil for a state that must first be built.
+    private func estimated(_ ids: [JobID]) async throws(PQError) -> [JobID: (view: JobView, state: EstimateState?)] {
+        let rows = try await pool.lookUp([Query(Self.estimated, [.uuids(ids.map(\.uuid))])])[0]
+        return try await ComputeThreads.run { () throws(PQError) in
+            var found: [JobID: (view: JobView, state: EstimateState?)] = [:]
+            for row in rows {
+                var columns = row.columns
+                let job = try Self.decode(&columns)
+                found[job.view.id] = (job.view, try Self.state(of: job.view.snapshot, &columns))
+            }
+            return found
+        }
+    }
+
+    private static func state(of snapshot: Snapshot, _ columns: inout RowColumns) throws(PQError) -> EstimateState? {
+        let whole = try columns.nextIfPresent([UInt8].self)
+        let patterns = try columns.nextIfPresent([UInt8].self)
+        let work = try columns.nextIfPresent([UInt8].self)
+        // A job begins with the empty state.
+        guard let whole else { return snapshot.sequence <= 1 ? EstimateState() : nil }
+        do throws(FoldStateError) {
+            var state = try EstimateState(encoded: whole)
+            if let patterns { try state.restore(patterns: patterns) }
+            if let work { try state.restore(work: work) }
+            return state
+        } catch {
+            // It is of another version, or damaged, and must be built from the events again.
+            return nil
+        }
+    }
+}
