@@ -15,10 +15,37 @@ struct ClassDurations {
     let median: Double
     let upperDeviation: Double
     let meanSeconds: Double
-    /// The range of its seconds, ascending, in ``CompletionSimulation/observed``.
+    /// Whether enough durations have been observed to draw from them.
+    let isEmpirical: Bool
+    /// The range of its durations, ascending, in ``CompletionSimulation/observed``.
+    ///
+    /// They are the observed seconds, or else quantiles of its lognormal distribution: in seconds if it is sampled,
+    /// and else relative to its median.
     let observed: Range<Int>
     /// The weight of a task's usual duration against the mean of the class.
     let taskWeight: Double
+
+    /// The minimum number of samples from which durations are drawn.
+    ///
+    /// With fewer, they are drawn from a lognormal distribution.
+    private static let empiricalMin = 8
+    /// The numbers of quantiles of a lognormal distribution, for few and for many executions.
+    private static let quantileCounts = (few: 32, many: 256, manyFrom: 8.0)
+
+    private static func add(_ durations: [Double], to all: inout [Double]) -> Range<Int> {
+        defer { all += durations }
+        return all.count..<all.count + durations.count
+    }
+
+    /// Midpoints of equal shares of a lognormal distribution.
+    ///
+    /// To compute them for each execution would take half of the time of an estimate.
+    private static func quantiles(_ executions: Double, mean: Double, deviation: Double) -> [Double] {
+        let count = executions < quantileCounts.manyFrom ? quantileCounts.few : quantileCounts.many
+        return (0..<count).map { index in
+            (mean + deviation * ((Double(index) + 0.5) / Double(count)).normalQuantile).exponential
+        }
+    }
 
     /// - Parameters:
     ///   - observed: Receives the observed seconds.
@@ -35,8 +62,11 @@ struct ClassDurations {
             median = samples.median
             upperDeviation = samples.upperDeviation
             meanSeconds = samples.meanSeconds
-            observed = all.count..<all.count + samples.seconds.count
-            all += samples.seconds
+            isEmpirical = samples.seconds.count >= Self.empiricalMin
+            observed = Self.add(
+                isEmpirical
+                    ? samples.seconds : Self.quantiles(work.waiting, mean: samples.mean, deviation: samples.deviation),
+                to: &all)
         case .guessed(let mean, let meanDeviation, let deviation, let isFree):
             isSampled = false
             self.isFree = isFree
@@ -46,7 +76,8 @@ struct ClassDurations {
             median = mean
             upperDeviation = deviation
             meanSeconds = mean.exponential
-            observed = 0..<0
+            isEmpirical = false
+            observed = Self.add(Self.quantiles(work.waiting, mean: 0, deviation: deviation), to: &all)
         }
         let spread = taskSpread.squared
         let between = max(0, work.normal.deviation.squared - spread)

@@ -1,19 +1,11 @@
 extension CompletionSimulation {
-    /// The minimum number of samples from which durations are drawn.
-    ///
-    /// With fewer, they are drawn from a lognormal distribution.
-    private static let empiricalMin = 8
-
     /// Draws the seconds of an execution that has not begun.
     mutating func freshSeconds(of index: Int) -> Double {
         let work = durations[index]
-        guard work.isSampled else {
-            return factors[index] * (work.deviation * random.limitedNormal()).exponential
-        }
-        guard work.observed.count >= Self.empiricalMin else {
-            return (work.mean + means[index] + work.deviation * random.limitedNormal()).exponential
-        }
         let u = random.uniform()
+        guard work.isEmpirical else {
+            return factors[index] * observed[work.observed.lowerBound + Int(u * Double(work.observed.count))]
+        }
         // The tenth with the longest durations comes from the distribution, which can exceed what was observed.
         guard u >= 0.9 else {
             return observed[work.observed.lowerBound + Int(u * Double(work.observed.count))] * factors[index]
@@ -41,7 +33,7 @@ extension CompletionSimulation {
 
     /// Draws the remaining seconds of a running execution.
     mutating func residual(of number: Int, speedShift: Double) -> Double {
-        let work = running[number]
+        let work = executions[number]
         switch work.kind {
         case .reporting(let reporting): return residual(reporting)
         case .known(let usual):
@@ -69,7 +61,7 @@ extension CompletionSimulation {
         return max(work.left > 0 ? 0.05 * item : 0, seconds)
     }
 
-    private mutating func silentResidual(_ work: RunningWork, _ index: Int?) -> Double {
+    private mutating func silentResidual(_ work: Execution, _ index: Int?) -> Double {
         guard let index else {
             return residual(
                 mean: conditions.pool.mean, deviation: max(conditions.pool.withinLabels, 0.5), work)
@@ -78,14 +70,14 @@ extension CompletionSimulation {
         guard known.isSampled else {
             return residual(mean: means[index], deviation: known.deviation, work)
         }
-        guard known.observed.count >= Self.empiricalMin else {
+        guard known.isEmpirical else {
             return residual(mean: known.mean + means[index], deviation: known.deviation, work)
         }
         return residual(work, known, index)
     }
 
     /// Draws the rest from the samples that lasted longer, if there are enough of them.
-    private mutating func residual(_ work: RunningWork, _ known: ClassDurations, _ index: Int) -> Double {
+    private mutating func residual(_ work: Execution, _ known: ClassDurations, _ index: Int) -> Double {
         let (shift, factor, count) = (means[index], factors[index], known.observed.count)
         let first = observed[known.observed].partitioningIndex { $0 > work.age / factor }
         let longer = known.observed.upperBound - first
@@ -107,7 +99,7 @@ extension CompletionSimulation {
     }
 
     /// Draws the rest of a lognormal duration that exceeds the age, or of an outlier.
-    private mutating func residual(mean: Double, deviation: Double, _ work: RunningWork) -> Double {
+    private mutating func residual(mean: Double, deviation: Double, _ work: Execution) -> Double {
         let z = (work.logarithmOfAge - mean) / deviation
         if random.uniform() < outlierProbability(z, deviation) { return pareto(work.age) }
         // Beyond five deviations, the quantiles are too coarse.

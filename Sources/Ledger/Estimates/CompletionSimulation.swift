@@ -49,8 +49,10 @@ struct CompletionSimulation {
     ///
     /// More do not improve the quantiles; half of them measure alike.
     private static let drawCount = 96
-    /// The number of classes and running executions beyond which draws are halved.
-    private static let sizeOfHalfDraws = 64
+    /// The numbers of classes and executions of a draw beyond which there are half and a third as many draws.
+    ///
+    /// The sum of many durations varies less from draw to draw.
+    private static let sizes = (half: 64.0, third: 256.0)
     /// The maximum number of waiting executions that are simulated one by one.
     ///
     /// The time of the others is divided among the workers.
@@ -68,6 +70,10 @@ struct CompletionSimulation {
 
     private(set) var classes: [WorkClass]
     private(set) var running: [RunningWork]
+    /// The numbers of the running executions that draws need.
+    private(set) var executions: [Execution] = []
+    /// For each execution without a class: the plausibility of each class, one after the other.
+    private var plausibilities: [Double] = []
     let conditions: Conditions
     /// The part of the work that is simulated; 1 unless too many executions run.
     private let scale: Double
@@ -94,6 +100,27 @@ struct CompletionSimulation {
     var chosenClasses: [Int?] = []
     private var workerHeap = EndTimeHeap()
     private var queue: [QueuedExecution] = []
+    /// For each class, the probability factor of its waiting executions, from which plausibilities become weights.
+    private var availabilities: [Double] = []
+    private var oldest: [Double] = []
+
+    /// A running execution without references, because draws copy it thousands of times.
+    struct Execution {
+        let age: Double
+        let logarithmOfAge: Double
+        let classIndex: Int?
+        let kind: RunningWork.Kind
+
+        init(_ work: RunningWork) {
+            age = work.age
+            logarithmOfAge = work.logarithmOfAge
+            classIndex = work.classIndex
+            kind = work.kind
+        }
+
+        /// Whether each draw chooses its class.
+        var isUnknown: Bool { if case .silent = kind { classIndex == nil } else { false } }
+    }
 
     /// An execution that has not begun.
     private struct QueuedExecution {
@@ -109,7 +136,7 @@ struct CompletionSimulation {
             self.classes[index].waitingTasks.sort()
         }
         var observed: [Double] = []
-        durations = classes.map { ClassDurations($0, taskSpread: conditions.taskSpread, observed: &observed) }
+        durations = self.classes.map { ClassDurations($0, taskSpread: conditions.taskSpread, observed: &observed) }
         self.observed = observed
         let step = Double(running.count) / Double(RunningWorkBuilder.simulatedMax)
         if step > 1 {
@@ -120,12 +147,14 @@ struct CompletionSimulation {
             self.running = running
             scale = 1
         }
-        drawTotal =
-            classes.count + self.running.count > Self.sizeOfHalfDraws ? Self.drawCount / 2 : Self.drawCount
         unseenDeviation = Self.unseenDeviation(classes)
-        dropLost()
-        setPlausibilities()
         waitingAtFirst = self.classes.map(\.waiting)
+        let queued = min(Self.queueMax, waitingAtFirst.reduce(0, +))
+        let size = Double(classes.count + self.running.count) + queued
+        drawTotal = Self.drawCount / (size > Self.sizes.third ? 3 : size > Self.sizes.half ? 2 : 1)
+        dropLost()
+        executions = self.running.map { Execution($0) }
+        plausibilities = executions.flatMap { plausibilities(of: $0) }
     }
 
     /// Leaves out the oldest silent executions if fewer executions are left.
@@ -143,20 +172,16 @@ struct CompletionSimulation {
         }
     }
 
-    /// Sets the plausibility of each class for the silent executions.
+    /// The plausibility of each class for an execution; none if its class is known.
     ///
     /// It is the waiting work times the probability that an execution lasts at least as long.
-    private mutating func setPlausibilities() {
-        for index in running.indices {
-            guard case .silent = running[index].kind else { continue }
-            let work = running[index]
-            running[index].plausibilities = classes.indices.map { candidate in
-                let available = work.classIndex.map { $0 == candidate ? 1 : 0 } ?? classes[candidate].waiting
-                guard available > 0 else { return 0 }
-                let (mean, deviation) = classes[candidate].normal
-                let z = (work.logarithmOfAge - mean) / deviation
-                return available * survival(z, deviation) + 1e-12
-            }
+    private func plausibilities(of execution: Execution) -> [Double] {
+        guard execution.isUnknown else { return [] }
+        return classes.indices.map { candidate in
+            guard classes[candidate].waiting > 0 else { return 0 }
+            let (mean, deviation) = classes[candidate].normal
+            let z = (execution.logarithmOfAge - mean) / deviation
+            return classes[candidate].waiting * survival(z, deviation) + 1e-12
         }
     }
 
@@ -186,7 +211,7 @@ struct CompletionSimulation {
         factors.removeAll(keepingCapacity: true)
         for mean in means { factors.append(mean.exponential) }
         ends.removeAll(keepingCapacity: true)
-        for number in running.indices { ends.append(residual(of: number, speedShift: speedShift)) }
+        for number in executions.indices { ends.append(residual(of: number, speedShift: speedShift)) }
         let growthSeconds = drawGrowth()
         var fluid = fillQueue(speedShift: speedShift)
         let failures = conditions.failureRate / (1 - conditions.failureRate)
@@ -244,33 +269,27 @@ struct CompletionSimulation {
         }
     }
 
-    /// Chooses a class for each silent execution, from the waiting executions.
+    /// Chooses a class for each execution without one, from the waiting executions.
     private mutating func chooseClasses() {
-        var oldest = [Double](repeating: 0, count: classes.count)
+        oldest.removeAll(keepingCapacity: true)
+        availabilities.removeAll(keepingCapacity: true)
+        for index in durations.indices {
+            oldest.append(0)
+            availabilities.append(availability(of: index))
+        }
         chosenClasses.removeAll(keepingCapacity: true)
-        for work in running {
-            guard work.classIndex == nil, case .silent = work.kind else {
-                chosenClasses.append(work.classIndex)
+        var first = 0
+        for execution in executions {
+            guard execution.isUnknown else {
+                chosenClasses.append(execution.classIndex)
                 continue
             }
-            var total = 0.0
-            for index in durations.indices { total += weight(index, work) }
-            guard total > 0 else {
-                chosenClasses.append(nil)
-                continue
-            }
-            var rest = random.uniform() * total
-            var chosen: Int?
-            for index in durations.indices {
-                let share = weight(index, work)
-                guard share > 0 else { continue }
-                chosen = index
-                rest -= share
-                if rest <= 0 { break }
-            }
+            let chosen = chooseClass(first)
+            first += durations.count
             if let chosen {
                 waiting[chosen] = max(0, waiting[chosen] - 1)
-                if !durations[chosen].isSampled { oldest[chosen] = max(oldest[chosen], work.age) }
+                availabilities[chosen] = availability(of: chosen)
+                if !durations[chosen].isSampled { oldest[chosen] = max(oldest[chosen], execution.age) }
             }
             chosenClasses.append(chosen)
         }
@@ -279,9 +298,27 @@ struct CompletionSimulation {
         }
     }
 
-    private func weight(_ index: Int, _ work: RunningWork) -> Double {
-        guard waiting[index] > 1e-9 else { return 0 }
-        return work.plausibilities[index] * min(1, waiting[index]) * (hasBegun[index] ? 1 : 1e-6)
+    /// Chooses a class by its weight.
+    ///
+    /// - Parameter first: The index of the plausibility of the first class.
+    private mutating func chooseClass(_ first: Int) -> Int? {
+        var total = 0.0
+        for index in durations.indices { total += plausibilities[first + index] * availabilities[index] }
+        guard total > 0 else { return nil }
+        var rest = random.uniform() * total
+        var chosen: Int?
+        for index in durations.indices {
+            let weight = plausibilities[first + index] * availabilities[index]
+            guard weight > 0 else { continue }
+            chosen = index
+            rest -= weight
+            if rest <= 0 { break }
+        }
+        return chosen
+    }
+
+    private func availability(of index: Int) -> Double {
+        waiting[index] > 1e-9 ? min(1, waiting[index]) * (hasBegun[index] ? 1 : 1e-6) : 0
     }
 
     /// Draws the mean of a class again, given that its executions last longer.
@@ -393,10 +430,11 @@ struct CompletionSimulation {
             }
         }
         if share > result.seconds { result = Draw(seconds: share) }
-        for execution in queue {
-            let end = workerHeap.addToFirst(execution.seconds)
-            if end > result.seconds { result = Draw(seconds: end, classIndex: execution.classIndex) }
+        var last: (seconds: Double, classIndex: Int?) = (result.seconds, nil)
+        workerHeap.addToFirst(queue.lazy.map(\.seconds)) { number, end in
+            if end > last.seconds { last = (end, queue[number].classIndex) }
         }
+        if let index = last.classIndex { result = Draw(seconds: last.seconds, classIndex: index) }
         return result
     }
 }

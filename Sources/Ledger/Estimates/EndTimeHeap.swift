@@ -15,21 +15,26 @@ struct EndTimeHeap {
         }
     }
 
-    /// Gives an execution to the worker that is free first, and returns its end.
+    /// Gives each execution in turn to the worker that is free first.
     ///
     /// - Precondition: There is a worker.
-    mutating func addToFirst(_ seconds: Double) -> Double {
-        let end = times[0] + seconds
-        var index = 0
-        while true {
-            var child = 2 * index + 1
-            guard child < times.count else { break }
-            if child + 1 < times.count, times[child + 1] < times[child] { child += 1 }
-            guard times[child] < end else { break }
-            times[index] = times[child]
-            index = child
+    /// - Parameter onEnd: Receives the number of each execution and its end.
+    mutating func addToFirst(_ seconds: some Sequence<Double>, _ onEnd: (Int, Double) -> Void) {
+        times.withUnsafeMutableBufferPointer { times in
+            for (number, duration) in seconds.enumerated() {
+                let end = times[0] + duration
+                var index = 0
+                while true {
+                    var child = 2 * index + 1
+                    guard child < times.count else { break }
+                    if child + 1 < times.count, times[child + 1] < times[child] { child += 1 }
+                    guard times[child] < end else { break }
+                    times[index] = times[child]
+                    index = child
+                }
+                times[index] = end
+                onEnd(number, end)
+            }
         }
-        times[index] = end
-        return end
     }
 }

@@ -11,8 +11,6 @@ struct RunningWork {
     /// The label that it works on; nil if it has not shown it.
     var label: Name?
     var kind: Kind
-    /// For an execution without a class: the plausibility of each class.
-    var plausibilities: [Double] = []
 
     /// The knowledge about the rest of an execution.
     enum Kind {
