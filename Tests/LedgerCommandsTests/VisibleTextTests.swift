@@ -106,6 +106,32 @@ struct VisibleTextTests {
         #expect(SnapshotText.summary(jobs[0].snapshot.indicators, width: 60).hasSuffix("+ 997 more"))
     }
 
+    @Test("remaining times have a column if there are any, without the interval in a narrow window")
+    func remainingTimes() {
+        let moment = Timestamp(microseconds: 1_000_000_000)
+        func job(_ remaining: Estimate.Remaining?) -> JobView {
+            var view = JobView(
+                id: JobID(createdAt: moment, randomHigh: 0, randomLow: 0), description: JobDescription(name: "mosaic"),
+                createdAt: moment, ledgerSequence: 1,
+                snapshot: Snapshot(
+                    sequence: 1, state: .running, createdAt: moment, startedAt: nil, updatedAt: moment, finishedAt: nil,
+                    tasks: TaskCounts(), indicators: []))
+            if let remaining {
+                view.estimate = JobEstimate(
+                    Estimate(remaining: remaining, basis: .job, waitingFor: nil, reason: nil), at: moment)
+            }
+            return view
+        }
+        let estimated = job(Estimate.Remaining(p10: 540, p50: 720, p90: 1_200))
+        let wide = JobsCommand.lines([estimated, job(nil)], TerminalStyle(width: 120), now: moment)
+        #expect(wide[0].contains("  LEFT  ") && wide[1].contains("  ≈ 12 min (9–20)  "), "\(wide)")
+        let narrow = JobsCommand.lines([estimated, job(nil)], TerminalStyle(width: 80), now: moment)
+        #expect(narrow[1].contains("  ≈ 12 min  ") && !narrow[1].contains("("), "\(narrow)")
+        let ascii = JobsCommand.lines([estimated], TerminalStyle(width: 120, hasUnicode: false), now: moment)
+        #expect(ascii[1].contains("  ~ 12 min (9-20)  "), "\(ascii)")
+        #expect(!JobsCommand.lines([job(nil)], TerminalStyle(width: 120), now: moment)[0].contains("LEFT"))
+    }
+
     @Test("an execution without a report for five minutes is marked as silent")
     func silenceIsShown() throws {
         let start = Timestamp(microseconds: 1_000_000_000)

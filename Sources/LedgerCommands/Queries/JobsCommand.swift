@@ -55,11 +55,13 @@ struct JobsCommand: AsyncParsableCommand {
     /// The minimum width of the progress column on a terminal.
     private static let progressWidthMin = 12
     private static let nameWidthMax = 32
+    /// The width of a terminal from which on the interval of a remaining time is shown.
+    private static let wideEnough = 110
     private static let progressWidthOfNumbers = 20
 
     /// The table, cut to the terminal's width.
     ///
-    /// On a terminal, ages are shown instead of times.
+    /// On a terminal, ages are shown instead of times. The remaining times have a column if there are any.
     static func lines(_ jobs: [JobView], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
         let updated = jobs.map { job in
             job.snapshot.updatedAt.map { moment in
@@ -67,27 +69,36 @@ struct JobsCommand: AsyncParsableCommand {
                 return WatchMessages.duration(.microseconds(now.microseconds - moment.microseconds)) + " ago"
             } ?? ""
         }
+        let isNarrow = style.map { $0.width < wideEnough } ?? false
+        let left = jobs.map { job in
+            let isPlain = style.map { !$0.hasUnicode } ?? false
+            let words = now.flatMap { RemainingText.text(job.estimate, now: $0, isPlain: isPlain) } ?? ""
+            // In a narrow window, the interval would leave no room for the progress.
+            return isNarrow ? String(words.prefix { $0 != "(" }.dropLast(words.contains("(") ? 1 : 0)) : words
+        }
+        let hasLeft = left.contains { !$0.isEmpty }
         var progressWidth = Self.progressWidth
         if let style {
             let states = jobs.map(\.snapshot.state.rawValue.utf8.count).max() ?? 0
             let ages = updated.map(\.utf8.count).max() ?? 0
             let names = jobs.map { TerminalText.cells(VisibleText.escape($0.description.name.text)) }.max() ?? 0
             // An id has 36 cells; two cells separate columns.
-            let rest = style.width - 36 - max(5, states) - max(7, ages) - 4 * 2
+            let remaining = hasLeft ? 2 + max(4, left.map { TerminalText.cells($0) }.max() ?? 0) : 0
+            let rest = style.width - 36 - max(5, states) - max(7, ages) - remaining - 4 * 2
             progressWidth = max(progressWidthMin, rest - min(names, nameWidthMax, max(progressWidthMin, rest / 2)))
         }
-        var table = Table([
-            ("JOB", .whole), ("STATE", .whole), ("UPDATED", .whole), ("PROGRESS", .left), ("NAME", .left),
-        ])
-        for (job, updated) in zip(jobs, updated) {
+        var table = Table(
+            [("JOB", .whole), ("STATE", .whole), ("UPDATED", .whole)] + (hasLeft ? [("LEFT", .whole)] : [])
+                + [("PROGRESS", .left), ("NAME", .left)])
+        for (job, (updated, left)) in zip(jobs, zip(updated, left)) {
             // A number that is cut is useless. In a narrow column, the job's percentage replaces the indicators.
             let progress =
                 progressWidth < progressWidthOfNumbers
                 ? job.snapshot.percent.map { "\($0)%" } ?? ""
                 : SnapshotText.summary(job.snapshot.indicators, width: progressWidth)
-            table.add([
-                job.id.description, job.snapshot.state.rawValue, updated, progress, job.description.name.text,
-            ])
+            table.add(
+                [job.id.description, job.snapshot.state.rawValue, updated] + (hasLeft ? [left] : [])
+                    + [progress, job.description.name.text])
         }
         return table.lines(style)
     }
