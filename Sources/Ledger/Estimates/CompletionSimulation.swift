@@ -72,7 +72,7 @@ struct CompletionSimulation {
     private(set) var running: [RunningWork]
     /// The numbers of the running executions that draws need.
     private(set) var executions: [Execution] = []
-    /// For each execution without a class: the plausibility of each class, one after the other.
+    /// The plausibilities of the classes, for each execution without one.
     private var plausibilities: [Double] = []
     let conditions: Conditions
     /// The part of the work that is simulated; 1 unless too many executions run.
@@ -100,11 +100,15 @@ struct CompletionSimulation {
     var chosenClasses: [Int?] = []
     private var workerHeap = EndTimeHeap()
     private var queue: [QueuedExecution] = []
-    /// For each class, the probability factor of its waiting executions, from which plausibilities become weights.
+    /// The factor of each class that makes a weight of a plausibility.
+    ///
+    /// It is zero if none of its executions is waiting.
     private var availabilities: [Double] = []
     private var oldest: [Double] = []
 
-    /// A running execution without references, because draws copy it thousands of times.
+    /// A running execution without references.
+    ///
+    /// Draws copy it thousands of times.
     struct Execution {
         let age: Double
         let logarithmOfAge: Double
