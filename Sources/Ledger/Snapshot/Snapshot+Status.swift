@@ -36,6 +36,14 @@ extension Snapshot.Indicator {
 }
 
 extension Snapshot {
+    /// The time since which the job is idle; nil if it is not.
+    ///
+    /// All tasks of an idle job have ended, and the job has not; a job without tasks is not idle. It is the time of the
+    /// last event, because a late event shows that something still works.
+    public var idleSince: Timestamp? {
+        state == .running && tasks.total > 0 && tasks.running == 0 ? updatedAt : nil
+    }
+
     /// The job's progress: the mean of its indicators' percentages, rounded down.
     ///
     /// It is a mean because the units of indicators differ and cannot be added up. Each indicator counts at most 100.

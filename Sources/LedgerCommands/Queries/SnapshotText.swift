@@ -74,6 +74,9 @@ enum SnapshotText {
             counts += "; \(Count(tasks.executions, "execution")), \(tasks.supersededExecutions) superseded"
         }
         lines.append(counts)
+        if let since = job.snapshot.idleSince {
+            lines.append("idle     since \(RFC3339.text(since)): all tasks have ended, the job has not")
+        }
         if job.ledgerSequence > job.snapshot.sequence {
             lines.append("behind   \(Count(job.ledgerSequence - job.snapshot.sequence, "event")) not counted yet")
         }

@@ -30,6 +30,13 @@ struct WatchCommand: AsyncParsableCommand {
             "Exit with 12 if no unit was done for this time: 300, 5m, 1h.", valueName: "duration"))
     var stalledTimeout: DurationOption?
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "Exit with 0 once all tasks have ended and no event has come for this time: 60, 5m, 1h. For jobs that never end.",
+            valueName: "duration"))
+    var untilIdle: DurationOption?
+
     @Flag(help: "Print each snapshot as one line of the server's JSON.")
     var json = false
 
@@ -58,7 +65,9 @@ struct WatchCommand: AsyncParsableCommand {
         let id = try await job.resolve(client)
         let console = Console.standard
         let session = WatchSession(
-            end: WatchEnd(goals: until, stalledTimeout: stalledTimeout?.duration), isJSON: json,
+            end: WatchEnd(
+                goals: until, stalledTimeout: stalledTimeout?.duration, idleTimeout: untilIdle?.duration),
+            isJSON: json,
             width: console.style?.width ?? WatchLines.defaultWidth)
         let redraws = console.canRedraw && !json && !plain
         let environment = ProcessInfo.processInfo.environment
@@ -108,6 +117,12 @@ struct WatchCommand: AsyncParsableCommand {
                 group.addTask {
                     while await !session.isStalled() { try await Task.sleep(for: .seconds(1)) }
                     return .status(.jobStalled)
+                }
+            }
+            if untilIdle != nil {
+                group.addTask {
+                    while await !session.isIdle() { try await Task.sleep(for: .seconds(1)) }
+                    return .status(.done)
                 }
             }
             defer { group.cancelAll() }

@@ -61,6 +61,8 @@ struct DurationOption: ExpressibleByArgument, Hashable {
 struct WatchEnd: Hashable {
     let goals: [WatchGoal]
     let stalledTimeout: Duration?
+    /// The time after which an idle job ends watching; see ``Snapshot/idleSince``.
+    var idleTimeout: Duration?
 
     /// The exit code if this snapshot ends watching; nil otherwise.
     func status(after snapshot: Snapshot) -> ExitStatus? {
@@ -84,6 +86,12 @@ struct WatchEnd: Hashable {
         case .canceled: return .jobCanceled
         case .completed, .running: return goals.isEmpty ? .done : .goalMissed
         }
+    }
+
+    /// Whether the job has been idle for the timeout, by the server's clock.
+    func isIdle(_ snapshot: Snapshot, now: Timestamp) -> Bool {
+        guard let idleTimeout, let since = snapshot.idleSince else { return false }
+        return .microseconds(now.microseconds - since.microseconds) >= idleTimeout
     }
 
     /// Whether the job has not advanced for the timeout.

@@ -125,6 +125,7 @@ struct WatchRenderer {
         if tasks.failed > 0 { parts.append("\(tasks.failed) failed") }
         if tasks.canceled > 0 { parts.append("\(tasks.canceled) canceled") }
         if tasks.abandoned > 0 { parts.append("\(tasks.abandoned) abandoned") }
+        if scene.job.snapshot.idleSince != nil { parts.append("idle: all tasks have ended") }
         if tasks.supersededExecutions > 0 { parts.append("\(tasks.supersededExecutions) retried") }
         if scene.job.ledgerSequence > scene.job.snapshot.sequence {
             parts.append("\(Count(scene.job.ledgerSequence - scene.job.snapshot.sequence, "event")) behind")

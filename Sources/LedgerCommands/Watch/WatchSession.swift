@@ -100,6 +100,14 @@ actor WatchSession {
         return end.isStalled(since: history.advancedAt, now: .now)
     }
 
+    /// Whether the job has been idle for the timeout.
+    ///
+    /// Unknown, and false, while the connection is lost.
+    func isIdle() -> Bool {
+        guard case .live = connection, let job, let clock else { return false }
+        return end.isIdle(job.snapshot, now: clock.now())
+    }
+
     /// The frame for a terminal now; nil before the first snapshot.
     func frame(_ style: TerminalStyle) -> (lines: [String], taskbar: TaskbarState)? {
         guard let job, let clock else { return nil }

@@ -59,12 +59,20 @@ struct JobPage {
             <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
             \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: shownAt, isRunning: snapshot.state == .running))</p>
             <p class="estimate">\(EstimateText.grounds(view.estimate))</p>
+            <p class="idle">\(idle)</p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
             \(count("abandoned", tasks.abandoned, "abandoned"))\
             \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             <p class="facts">\(facts)</p></section>
             """
+    }
+
+    /// The remark that nothing runs although the job has not ended; empty otherwise.
+    private var idle: HTML {
+        snapshot.idleSince.map { since in
+            "All tasks have ended, the job has not: idle since \(PageText.time(since, withDay: true)) UTC"
+        } ?? ""
     }
 
     private var facts: HTML {

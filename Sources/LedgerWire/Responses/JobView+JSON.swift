@@ -28,6 +28,7 @@ extension JobView {
             writer.field("started_at", snapshot.startedAt.map(RFC3339.text))
             writer.field("updated_at", snapshot.updatedAt.map(RFC3339.text))
             writer.field("finished_at", snapshot.finishedAt.map(RFC3339.text))
+            writer.field("idle_since", snapshot.idleSince.map(RFC3339.text))
             if isRetired { writer.field("retired", true) }
             writer.name("tasks")
             snapshot.tasks.write(to: &writer)

@@ -111,6 +111,24 @@ struct WatchTests {
         }
     }
 
+    @Test("--until-idle ends a watch once all tasks have ended, although the job has not")
+    func endsWhenIdle() async throws {
+        try await withServer { url, _ in
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "n")).id
+            let reference = ExecutionReference(task: "t", execution: "e")
+            _ = try await client.append([EventDraft(.executionStarted(reference))], to: job)
+            let watching = Task {
+                try await CommandRun.ledger("watch", job.description, "--server", url, "--until-idle", "2")
+            }
+            try await waitForWatcher(url)
+            _ = try await client.append([EventDraft(.executionFinished(reference, .succeeded))], to: job)
+            #expect(try await watching.value.status == 0)
+            let shown = try await CommandRun.ledger("show", job.description, "--server", url)
+            #expect(shown.output.contains("all tasks have ended, the job has not"), "\(shown.output)")
+        }
+    }
+
     @Test("a stopping server ends its streams at once, and watchers reconnect to the next one")
     func reconnects() async throws {
         try await withLedgerDatabase { target in

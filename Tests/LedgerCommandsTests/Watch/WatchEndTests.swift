@@ -56,6 +56,24 @@ struct WatchEndTests {
         #expect(waiting.status(atEndOf: Self.snapshot(.failed, 7)) == .jobFailed)
     }
 
+    @Test("a job is idle for the timeout if all tasks have ended and the last event is as old")
+    func idleness() {
+        let end = WatchEnd(goals: [], stalledTimeout: nil, idleTimeout: .seconds(60))
+        var snapshot = Self.snapshot(.running, 10)
+        snapshot.updatedAt = Timestamp(microseconds: 1_000_000)
+        let now = Timestamp(microseconds: 61_000_000)
+        #expect(!end.isIdle(snapshot, now: now), "there are no tasks yet")
+        snapshot.tasks.succeeded = 1
+        #expect(end.isIdle(snapshot, now: now))
+        #expect(!end.isIdle(snapshot, now: Timestamp(microseconds: 60_999_999)))
+        #expect(!WatchEnd(goals: [], stalledTimeout: nil).isIdle(snapshot, now: now))
+        snapshot.tasks.running = 1
+        #expect(!end.isIdle(snapshot, now: now))
+        snapshot.tasks.running = 0
+        snapshot.state = .completed
+        #expect(!end.isIdle(snapshot, now: now))
+    }
+
     @Test("a job is stalled if nothing has advanced for the timeout")
     func stalls() {
         let end = WatchEnd(goals: [], stalledTimeout: .seconds(60))

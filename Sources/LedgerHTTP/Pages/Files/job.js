@@ -104,6 +104,8 @@ function showFigures() {
     count.dataset.zero = String(value == 0);
     count.querySelector("dd").textContent = number(value);
   }
+  head.querySelector(".idle").textContent = typeof job.idle_since !== "string" ? ""
+    : `All tasks have ended, the job has not: idle since ${dateAndTime(Date.parse(job.idle_since))} UTC`;
   const silence = head.querySelector(".silence");
   if (silence !== null) silence.dataset.since = job.updated_at ?? job.created_at;
   document.querySelector("#moment .sequence").textContent = number(job.sequence);
