@@ -18,7 +18,7 @@ struct ProjectionStep {
         /// The advanced snapshots and their new sequences.
         ///
         /// A job with a damaged state is included if an earlier portion of its events was folded.
-        var folded: [(job: JobID, sequence: Int64)] = []
+        var folded: [(job: JobID, sequence: Int64, state: JobState)] = []
         /// Jobs among them that are completed.
         var completed: [JobID] = []
         /// Jobs that have more events than one step takes.
@@ -126,7 +126,8 @@ struct ProjectionStep {
             if change.changes.progress.state == .completed { result.completed.append(change.job) }
             // Replaces the result of an earlier prefix of the same job.
             if result.folded.last?.job == change.job { result.folded.removeLast() }
-            result.folded.append((change.job, change.changes.progress.sequence))
+            let progress = change.changes.progress
+            result.folded.append((change.job, progress.sequence, progress.state))
             result.eventCount += change.eventCount
         }
         for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }

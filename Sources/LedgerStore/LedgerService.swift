@@ -95,6 +95,22 @@ public protocol LedgerService: Sendable {
         job: JobID, sequences: ClosedRange<Int64>
     )]
 
+    /// Appends events to one job unless the job is canceled.
+    ///
+    /// It is decided at the event just before them. If the snapshot cannot decide that yet, it waits for the fold.
+    ///
+    /// - Parameter deadline: The longest wait for the fold.
+    /// - Throws: ``StoreError/Code/jobCanceled`` if the job is canceled; ``StoreError/Code/behind`` if the fold takes
+    ///   too long. Nothing is recorded then.
+    func append(
+        _ drafts: [EventDraft], to job: JobID, unlessCanceledWithin deadline: Duration
+    ) async throws(StoreError) -> ClosedRange<Int64>
+
+    /// Returns the state of the job's newest known snapshot, or `nil` without one.
+    ///
+    /// It reads nothing, so that an append can afford it. It may lag behind the snapshot.
+    func knownState(of job: JobID) -> JobState?
+
     /// Waits until the job's snapshot has reached this sequence.
     ///
     /// Returns `true` if it has, `false` if the deadline has passed.

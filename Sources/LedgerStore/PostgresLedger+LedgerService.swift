@@ -37,7 +37,8 @@ extension PostgresLedger: LedgerService {
             appender.jobCreated(new)
             let view = try await existing(new.id)
             // Watchers of a list of jobs see the new one.
-            await snapshotsFolded([(new.id, view.snapshot.sequence)])
+            jobStates.created(new.id, view.snapshot.sequence)
+            await snapshotsFolded([(new.id, view.snapshot.sequence, view.snapshot.state)])
             return (view, true)
         }
     }
@@ -217,8 +218,12 @@ extension PostgresLedger: LedgerService {
     private func checkpoint(of job: JobID) async throws(StoreError) -> Int64 {
         try await attempting("reading a snapshot") { () throws(PQError) in
             let rows = try await pool.query(
-                Query("select sequence from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]))
-            return try rows.first?.decode(0) ?? 0
+                Query("select sequence, state from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]))
+            guard let row = rows.first else { return 0 }
+            let sequence = try row.decode(0, as: Int64.self)
+            // The caller's response must not contain an earlier state than the snapshot that it waited for.
+            jobStates.folded(job, sequence, JobState(rawValue: try row.decode(1)))
+            return sequence
         }
     }
 

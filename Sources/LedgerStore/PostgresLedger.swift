@@ -70,6 +70,7 @@ public final class PostgresLedger: Service {
     package let missingSnapshots: MissingSnapshots
     let appender: Appender
     let notifier = SnapshotNotifier()
+    let jobStates: JobStates
     let snapshots: SnapshotReader
     /// The summaries of completed jobs.
     package let summaries: RunSummaryStore
@@ -144,6 +145,7 @@ public final class PostgresLedger: Service {
         estimates = EstimateReader(pool: pool, summaries: summaries)
         snapshots = SnapshotReader(pool: pool, missing: missingSnapshots, estimates: estimates)
         let reader = snapshots
+        jobStates = JobStates(pool)
         stamps = BatchedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
         }
         sharedSnapshots = BatchedLookup(on: pool.reactor, jobsMax: 50) { jobs throws(PQError) in
@@ -253,6 +255,7 @@ public final class PostgresLedger: Service {
         case .connected:
             signals.requestSweep()
             lossSink.yield([])
+            jobStates.expireAll()
             await notifier.catchUp()
             await publisher.publishPresence()
         case .disconnected(let error):
@@ -301,12 +304,13 @@ public final class PostgresLedger: Service {
 
     private func handleFolded(_ items: [Substring]) async {
         for item in items {
-            let parts = item.split(separator: "=")
-            guard parts.count == 2, let job = JobID(String(parts[0])), let sequence = Int64(parts[1]) else {
+            guard let hint = NotificationPublisher.FoldedHint(item) else {
+                jobStates.expireAll()
                 await notifier.catchUp()
                 return
             }
-            await notifier.folded(job, sequence)
+            jobStates.folded(hint.job, hint.sequence, hint.endState)
+            await notifier.folded(hint.job, hint.sequence)
         }
     }
 
@@ -353,13 +357,18 @@ public final class PostgresLedger: Service {
     ///
     /// The new ones are at the same sequences, so watchers must read them again.
     public func projectionSwitched() async {
+        jobStates.expireAll()
         await notifier.catchUp()
         await publisher.projectionSwitched()
     }
 
     /// Announces snapshots that a projection worker in this process has moved.
-    public func snapshotsFolded(_ jobs: [(job: JobID, sequence: Int64)]) async {
-        for (job, sequence) in jobs { await notifier.folded(job, sequence) }
+    public func snapshotsFolded(_ jobs: [(job: JobID, sequence: Int64, state: JobState)]) async {
+        for (job, sequence, state) in jobs {
+            // The state first, so that a caller whom the notifier wakes finds it.
+            jobStates.folded(job, sequence, state)
+            await notifier.folded(job, sequence)
+        }
         await publisher.folded(jobs)
     }
 }

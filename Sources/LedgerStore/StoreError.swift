@@ -26,8 +26,14 @@ public struct StoreError: Error, Sendable {
         case corrupt
         /// Events of the job are missing, and no retirement is recorded.
         case incomplete
+        /// The job is canceled, and the append was to be recorded only if it is not.
+        case jobCanceled
         /// The job was retired: its events are in an export, and no more can be appended.
         case retired
+        /// The projection has not reached the events that the request depends on.
+        ///
+        /// Nothing was recorded; retry.
+        case behind
         /// The request contradicts the current state. The message explains how.
         case conflict
         /// The data to import is not an unaltered ledger.
@@ -76,6 +82,11 @@ extension StoreError {
             the partition of the month in which job \(jobs.map(\.description).joined(separator: ", ")) was created is not \
             attached to ledger.event, and no retirement is recorded: attach it again
             """, jobs: jobs)
+    }
+
+    /// The error for a conditional append to a canceled job.
+    package static func canceled(_ job: JobID) -> StoreError {
+        StoreError(.jobCanceled, "job \(job) is canceled; nothing was recorded", jobs: [job])
     }
 
     /// The error for jobs that were retired.

@@ -51,7 +51,7 @@ struct ProjectionTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let draft = EventDraft(.executionStarted(ExecutionReference(task: "t", execution: "e")))
             let last = try await ledger.append([draft, draft], to: job).upperBound
-            await ledger.snapshotsFolded([(job, last)])
+            await ledger.snapshotsFolded([(job, last, .running)])
             #expect(
                 try await ledger.waitUntilFolded(
                     job, sequence: last, deadline: isFolded ? .testTimeout : .milliseconds(300)) == isFolded)

@@ -159,6 +159,17 @@ struct HTTPProblem: Error, Sendable {
             self.init(
                 .serviceUnavailable, "Not ready", "The database schema does not match this server. See /readyz.",
                 headers: retry)
+        case .behind:
+            self.init(
+                .serviceUnavailable, "Projection behind",
+                "Nothing was recorded: the projection has not reached the job's last event in time. Try again later.",
+                headers: retry)
+        case .jobCanceled:
+            self.init(
+                .conflict, "Job canceled",
+                "Nothing was recorded, because the job is canceled. Stop the work, or omit unless_canceled to reopen the "
+                    + "job.")
+            more = { $0.field("job_state", JobState.canceled.rawValue) }
         case .conflict:
             self.init(.conflict, "Conflict", "Nothing was changed: \(error.message).")
         case .invalid:

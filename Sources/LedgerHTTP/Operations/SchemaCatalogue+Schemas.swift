@@ -9,6 +9,8 @@ extension SchemaCatalogue {
     private static let attempt = Field("attempt", .nullable(.integer(Limits.attempts)), required: false)
     private static let at = Field("at", .nullable(.moment), required: false)
     private static let job = Field("job", .text(max: nil))
+    /// The state of the job's newest snapshot that the server knows.
+    private static let jobState = Field("job_state", .nullable(.choice(JobState.allCases.map(\.rawValue))))
 
     private static func type(_ type: EventType) -> Field { Field("type", .choice([type.name])) }
 
@@ -52,7 +54,11 @@ extension SchemaCatalogue {
                     Field("key", .nullable(.text(max: Limits.jobKeyLengths.upperBound)), required: false),
                     Field("tags", .nullable(.map(.text(max: Limits.tagValueLengths.upperBound))), required: false),
                 ], isClosed: true))
-        let start = Schema(name: "StartRequest", content: .object([task, execution, attempt], isClosed: true))
+        let start = Schema(
+            name: "StartRequest",
+            content: .object(
+                [task, execution, attempt, Field("unless_canceled", .nullable(.bool), required: false)],
+                isClosed: true))
         return [jobRequest, start] + eventRequests("EventRequest", []) + eventRequests("CollectedEventRequest", [job])
             + [
                 Schema(
@@ -157,7 +163,7 @@ extension SchemaCatalogue {
             object(
                 "Appended",
                 [
-                    Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)),
+                    Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)), jobState,
                     Field(
                         "verdicts", .nullable(.array(.nullable(.choice(Verdict.allCases.map(\.rawValue))))),
                         required: false),
@@ -279,7 +285,7 @@ extension SchemaCatalogue {
                 "Started",
                 [
                     Field("task", .text(max: nil)), Field("execution", .text(max: nil)),
-                    Field("attempt", .nullable(.integer(nil))), Field("sequence", .integer(nil)),
+                    Field("attempt", .nullable(.integer(nil))), Field("sequence", .integer(nil)), jobState,
                 ]),
             event,
             object(
@@ -355,6 +361,10 @@ extension SchemaCatalogue {
                     Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil)),
                     Field("sequence", .integer(nil)), Field("last", .reference("LastExecution")),
                 ]),
+            object("CanceledProblem", problem + [Field("job_state", .choice([JobState.canceled.rawValue]))]),
+            Schema(
+                name: "StartProblem",
+                content: .alias(.oneOf([.reference("SupersededProblem"), .reference("CanceledProblem")]))),
             object("LastExecution", [Field("execution", .nullable(.text(max: nil))), Field("attempt", .integer(nil))]),
         ]
     }

@@ -29,7 +29,8 @@ struct AppendEndpoint: Sendable {
             service.append(drafts.reported(by: request.access), to: request.job) { result in
                 loop.execute {
                     switch result {
-                    case .success(let range): whenDone(.success(Self.response(range)))
+                    case .success(let range):
+                        whenDone(.success(Self.response(range, service.knownState(of: request.job))))
                     case .failure(let error):
                         HTTPProblem.resolve(error, for: request.access, service, on: loop) { whenDone(.failure($0)) }
                     }
@@ -39,13 +40,16 @@ struct AppendEndpoint: Sendable {
     }
 
     /// The response that contains the sequences of the events.
+    ///
+    /// - Parameter state: The state of the job's newest snapshot that the server knows.
     static func response(
-        _ range: ClosedRange<Int64>, more: (inout JSONWriter) -> Void = { _ in }
+        _ range: ClosedRange<Int64>, _ state: JobState?, more: (inout JSONWriter) -> Void = { _ in }
     ) -> LedgerResponse {
         .json(.created) { writer in
             writer.object { writer in
                 writer.field("first_sequence", range.lowerBound)
                 writer.field("last_sequence", range.upperBound)
+                writer.field("job_state", state?.rawValue)
                 more(&writer)
             }
         }

@@ -27,12 +27,16 @@ struct AppendRoutes: Sendable {
                     .init(
                         name: "wait", type: .choice(["folded"]),
                         description:
-                            "Respond after the projection has folded the events, with their verdicts; waits up to 5 s")
+                            "Respond after the projection has folded the events, with their verdicts; waits up to 5 s"),
+                    .init(
+                        name: "unless_canceled", type: .choice(Condition.allCases.map(\.rawValue)),
+                        description:
+                            "With true, nothing is recorded if the job is canceled: for appends that start executions"),
                 ],
                 body: Route.Body(schema: "EventsRequest", takesLines: true),
                 responses: [
                     Route.ResponseSpec(status: 201, description: "Durably recorded", schema: "Appended"),
-                    .problem(404, "No such job"), .retired, .problem(413, "Too large"),
+                    .problem(404, "No such job"), .jobCanceled, .retired, .problem(413, "Too large"),
                     .problem(422, "The request is invalid"),
                     .problem(503, "The ledger cannot accept more events now"),
                 ], fastPath: endpoint.fastPath, handle: append),
@@ -53,17 +57,30 @@ struct AppendRoutes: Sendable {
         case folded
     }
 
+    /// The values of the parameter `unless_canceled`.
+    private enum Condition: String, CaseIterable {
+        case yes = "true"
+        case no = "false"
+    }
+
     private func append(_ request: RouteRequest) async throws -> LedgerResponse {
         let start = ContinuousClock.now
         let job = try request.job()
-        let wait = try request.parameters().choice("wait", Wait.self)
+        let parameters = try request.parameters()
+        let wait = try parameters.choice("wait", Wait.self)
+        let unlessCanceled = try parameters.choice("unless_canceled", Condition.self) == .yes
         let drafts = try await request.read { body, format throws(RequestError) in
             try EventRequest.drafts(body, format)
         }
-        let range = try await service.append(drafts.reported(by: request.access), to: job)
-        guard wait == .folded else { return AppendEndpoint.response(range) }
+        let reported = drafts.reported(by: request.access)
+        let range =
+            unlessCanceled
+            ? try await service.append(
+                reported, to: job, unlessCanceledWithin: settings.foldDeadline(ofWriteStarted: start))
+            : try await service.append(reported, to: job)
+        guard wait == .folded else { return AppendEndpoint.response(range, service.knownState(of: job)) }
         let verdicts = await verdicts(job, range, within: settings.foldDeadline(ofWriteStarted: start))
-        return AppendEndpoint.response(range) { writer in
+        return AppendEndpoint.response(range, service.knownState(of: job)) { writer in
             writer.name("verdicts")
             if let verdicts { writer.array(verdicts) { $0.string($1?.rawValue) } } else { writer.null() }
         }
@@ -133,6 +150,7 @@ struct AppendRoutes: Sendable {
                         writer.object { writer in
                             writer.field("first_sequence", range.lowerBound)
                             writer.field("last_sequence", range.upperBound)
+                            writer.field("job_state", service.knownState(of: job)?.rawValue)
                         }
                     }
                 }

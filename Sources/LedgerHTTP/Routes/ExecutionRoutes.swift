@@ -27,9 +27,12 @@ struct ExecutionRoutes: Sendable {
                         status: 201, description: "The execution is the last one of its task", schema: "Started"),
                     Route.ResponseSpec(
                         status: 409,
-                        description: "The execution is already superseded, or has a different attempt: stop it",
-                        schema: "SupersededProblem", mediaType: "application/problem+json"),
+                        description:
+                            "The execution is already superseded, or has a different attempt, or the job is canceled: "
+                            + "stop it",
+                        schema: "StartProblem", mediaType: "application/problem+json"),
                     .problem(404, "No such job"), .retired, .problem(422, "The request is invalid"),
+                    .problem(503, "The projection cannot decide in time whether the job is canceled"),
                 ], handle: start)
         ]
     }
@@ -38,16 +41,22 @@ struct ExecutionRoutes: Sendable {
         let start = ContinuousClock.now
         let job = try request.job()
         _ = try request.parameters()
-        var reference = try await request.read { body, _ throws(RequestError) in try EventRequest.start(body) }
+        var (reference, unlessCanceled) = try await request.read { body, _ throws(RequestError) in
+            try EventRequest.start(body)
+        }
         // Without a name from the caller it is always a new execution.
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name
-        let sequence = try await service.append(
-            [EventDraft(.executionStarted(reference), reporter: request.access.reporter)], to: job
-        ).lowerBound
+        let draft = EventDraft(.executionStarted(reference), reporter: request.access.reporter)
+        let sequence =
+            unlessCanceled
+            ? try await service.append(
+                [draft], to: job, unlessCanceledWithin: settings.foldDeadline(ofWriteStarted: start)
+            ).lowerBound
+            : try await service.append([draft], to: job).lowerBound
         let deadline = settings.foldDeadline(ofWriteStarted: start)
         guard let status = await status(of: name, reference.task, job, sequence, within: deadline) else {
-            return started(reference.task, name, reference.attempt, sequence)
+            return started(reference.task, name, reference.attempt, sequence, in: job)
         }
         let execution = status.execution
         if let attempt = reference.attempt, attempt != execution.attempt {
@@ -60,7 +69,7 @@ struct ExecutionRoutes: Sendable {
                 "Execution \(name) of task \(reference.task) is superseded by attempt \(status.last.attempt): its "
                     + "reports are recorded and do not count. Stop it.", status)
         }
-        return started(reference.task, name, execution.attempt, execution.sequence)
+        return started(reference.task, name, execution.attempt, execution.sequence, in: job)
     }
 
     /// The status of the execution after its start; nil if it cannot be read in time.
@@ -82,13 +91,16 @@ struct ExecutionRoutes: Sendable {
         }
     }
 
-    private func started(_ task: Name, _ execution: Name, _ attempt: Int32?, _ sequence: Int64) -> LedgerResponse {
+    private func started(
+        _ task: Name, _ execution: Name, _ attempt: Int32?, _ sequence: Int64, in job: JobID
+    ) -> LedgerResponse {
         .json(.created) { writer in
             writer.object { writer in
                 writer.field("task", task.text)
                 writer.field("execution", execution.text)
                 writer.field("attempt", attempt)
                 writer.field("sequence", sequence)
+                writer.field("job_state", service.knownState(of: job)?.rawValue)
             }
         }
     }

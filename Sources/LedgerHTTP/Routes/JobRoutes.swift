@@ -138,6 +138,10 @@ extension Route.ResponseSpec {
         status: 410, description: "The job was retired, or events are missing", schema: "RetiredProblem",
         mediaType: "application/problem+json")
 
+    static let jobCanceled = Route.ResponseSpec(
+        status: 409, description: "The job is canceled, and the request has unless_canceled", schema: "CanceledProblem",
+        mediaType: "application/problem+json")
+
     static func problem(_ status: Int, _ description: String) -> Route.ResponseSpec {
         Route.ResponseSpec(
             status: status, description: description, schema: "Problem", mediaType: "application/problem+json")

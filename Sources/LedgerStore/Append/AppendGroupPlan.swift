@@ -9,6 +9,24 @@ struct JobHead: Sendable {
     var chain: HashChain
     /// Whether the job was retired, so that its head cannot move.
     var isRetired = false
+    /// The sequence after which all events that cancel the job are known.
+    var cancelsKnownAfter: Int64
+    /// The last known event that cancels the job; nil for none.
+    var lastCancel: Int64?
+
+    init(sequence: Int64, recordedAt: Timestamp, chain: HashChain, isRetired: Bool = false) {
+        self.sequence = sequence
+        self.recordedAt = recordedAt
+        self.chain = chain
+        self.isRetired = isRetired
+        cancelsKnownAfter = sequence
+    }
+
+    /// Whether an event after this one cancels the job; nil if unknown.
+    func isCanceled(after sequence: Int64) -> Bool? {
+        guard sequence >= cancelsKnownAfter else { return nil }
+        return lastCancel.map { $0 > sequence } ?? false
+    }
 
     var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 }
@@ -41,6 +59,13 @@ struct AppendGroupPlan {
         guard unknown.isEmpty else { return .failure(.unknown(unknown)) }
         let retired = request.parts.map(\.job).filter { heads[$0]?.isRetired ?? false }
         guard retired.isEmpty else { return .failure(.retired(retired)) }
+        for part in request.parts {
+            guard let after = part.unlessCanceledAfter else { continue }
+            guard let isCanceled = heads[part.job]?.isCanceled(after: after) else {
+                return .failure(StoreError(.corrupt, "the cancellations of job \(part.job) were not read"))
+            }
+            if isCanceled { return .failure(.canceled(part.job)) }
+        }
         return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
     }
 
@@ -52,6 +77,7 @@ struct AppendGroupPlan {
         for draft in part.drafts {
             head.sequence += 1
             let event = draft.recorded(sequence: head.sequence, at: head.recordedAt)
+            if case .jobFinished(.canceled) = event.body { head.lastCancel = event.sequence }
             head.chain.append(event, in: &workspace)
             columns.append(event, of: part.job, hash: head.chain.head)
         }

@@ -20,6 +20,36 @@ struct AppendGroupWriter: Sendable {
             """, [.uuids(jobs.map(\.uuid))])
     }
 
+    /// Reads the last event that cancels each of these jobs after a sequence.
+    ///
+    /// It runs while the heads are locked, so no later event exists. It reads the events between the snapshot and the
+    /// head, which are few: see ``PostgresLedger/append(_:to:unlessCanceledWithin:)``.
+    private static func cancels(_ jobs: [JobID: Int64]) -> Query {
+        let jobs = jobs.sorted { $0.key < $1.key }
+        return Query(
+            """
+            select conditional.job_id, max(event.sequence)
+            from unnest($1::uuid[], $2::bigint[]) as conditional (job_id, sequence)
+            join ledger.event
+                on event.job_id = conditional.job_id and event.sequence > conditional.sequence
+                    and event.type = \(EventType.jobFinished.rawValue)
+                    and event.outcome = '\(JobOutcome.canceled.rawValue)'
+            group by conditional.job_id
+            """, [.uuids(jobs.map(\.key.uuid)), .int8s(jobs.map(\.value))])
+    }
+
+    /// The jobs with conditional appends, each with the lowest sequence of a condition.
+    private static func conditions(of requests: [AppendRequest]) -> [JobID: Int64] {
+        var conditions: [JobID: Int64] = [:]
+        for request in requests {
+            for part in request.parts {
+                guard let after = part.unlessCanceledAfter else { continue }
+                conditions[part.job] = min(after, conditions[part.job] ?? after)
+            }
+        }
+        return conditions
+    }
+
     /// The jobs with heads that can be locked now, and the jobs that do not exist.
     func lockable(_ jobs: Set<JobID>) async throws(PQError) -> Set<JobID> {
         let rows = try await pool.query(
@@ -97,10 +127,17 @@ struct AppendGroupWriter: Sendable {
     /// unless the outcome is unknown according to the error.
     func write(_ requests: [AppendRequest]) async throws(AppendGroupFailure) -> WriteResult {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
+        let conditions = Self.conditions(of: requests)
         var attempted: AppendGroupPlan?
         do throws(PQError) {
             return try await pool.withTransaction { transaction throws(PQError) in
-                let (heads, clock) = try Self.decode(try await transaction.query(Self.lockHeads(jobs)))
+                let reads = [Self.lockHeads(jobs)] + (conditions.isEmpty ? [] : [Self.cancels(conditions)])
+                let found = try await transaction.pipeline(reads)
+                var (heads, clock) = try Self.decode(found[0])
+                for (job, after) in conditions { heads[job]?.cancelsKnownAfter = after }
+                for row in found.dropFirst().joined() {
+                    heads[try row.decode(0, as: JobID.self)]?.lastCancel = try row.decode(1)
+                }
                 let readAt = now()
                 let plan = await Self.plan(requests, heads: heads, clock: clock)
                 attempted = plan

@@ -6,6 +6,11 @@ struct AppendRequest: Sendable {
     struct Part: Sendable {
         let job: JobID
         var drafts: [EventDraft]
+        /// The sequence after which no event may have canceled the job.
+        ///
+        /// Nil for no condition. The job was not canceled at that sequence. If no later event cancels it, it is not
+        /// canceled at the head either, so the append need not wait until the snapshot has reached the head.
+        var unlessCanceledAfter: Int64?
     }
 
     /// One part for each job.

@@ -26,6 +26,8 @@ struct HeadCache {
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
 
     /// The heads of all jobs and the database time; nil unless all are cached.
+    ///
+    /// A head does not suffice for a conditional append if the events between its condition and the head are unknown.
     func cached(
         _ requests: [AppendRequest], now: ContinuousClock.Instant
     ) -> (heads: [JobID: JobHead], clock: Timestamp)? {
@@ -34,8 +36,9 @@ struct HeadCache {
         guard age < Self.readingMax else { return nil }
         var heads: [JobID: JobHead] = [:]
         for request in requests {
-            for part in request.parts where heads[part.job] == nil {
-                guard case .head(let head) = entry(part.job) else { return nil }
+            for part in request.parts {
+                guard let head = heads[part.job] ?? cachedHead(part.job) else { return nil }
+                if let after = part.unlessCanceledAfter, after < head.cancelsKnownAfter { return nil }
                 heads[part.job] = head
             }
         }
@@ -80,6 +83,10 @@ struct HeadCache {
     /// Removes the jobs of these requests.
     mutating func invalidate(_ requests: [AppendRequest]) {
         for request in requests { for part in request.parts { entries.remove(part.job) } }
+    }
+
+    private func cachedHead(_ job: JobID) -> JobHead? {
+        if case .head(let head) = entry(job) { head } else { nil }
     }
 
     private func entry(_ job: JobID) -> Entry? { entries.peek(job) }

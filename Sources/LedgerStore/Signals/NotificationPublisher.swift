@@ -14,7 +14,7 @@ actor NotificationPublisher {
     static let appendedChannel = "progress_ledger_appended"
     /// The channel of moved snapshots.
     ///
-    /// The payload is the sender's instance and an `ID=SEQUENCE` for each job, or `*` for all jobs.
+    /// The payload is the sender's instance and a ``FoldedHint`` for each job, or `*` for all jobs.
     static let foldedChannel = "progress_ledger_folded"
     /// The channel by which processes announce themselves.
     ///
@@ -31,11 +31,41 @@ actor NotificationPublisher {
     /// The minimum time between two transactions.
     private static let pause: Duration = .milliseconds(5)
 
+    /// A snapshot that has moved: `ID=SEQUENCE`, or `ID=SEQUENCE=STATE`.
+    ///
+    /// The second form is for jobs that have ended, which is rare: a process of an earlier version then reads all
+    /// snapshots.
+    struct FoldedHint {
+        let job: JobID
+        let sequence: Int64
+        /// The state of a job that has ended; nil for a running job.
+        let endState: JobState?
+
+        init(_ job: JobID, _ sequence: Int64, _ state: JobState) {
+            self.job = job
+            self.sequence = sequence
+            endState = state == .running ? nil : state
+        }
+
+        /// Parses a hint; nil if it is none.
+        init?(_ text: Substring) {
+            let parts = text.split(separator: "=", omittingEmptySubsequences: false)
+            guard parts.count == 2 || parts.count == 3, let job = JobID(String(parts[0])),
+                let sequence = Int64(parts[1])
+            else { return nil }
+            let state = parts.count == 3 ? JobState(rawValue: String(parts[2])) : .running
+            guard let state else { return nil }
+            self.init(job, sequence, state)
+        }
+
+        var text: String { "\(job)=\(sequence)\(endState.map { "=\($0.rawValue)" } ?? "")" }
+    }
+
     private let pool: Pool
     private let instance: String
     private let logger: Logger
     private var appended: Set<JobID> = []
-    private var folded: [JobID: Int64] = [:]
+    private var folded: [JobID: FoldedHint] = [:]
     private var isSending = false
     private var isPresenceDue = false
     /// Whether all snapshots must be read again, regardless of their sequences.
@@ -76,9 +106,11 @@ actor NotificationPublisher {
         startSending()
     }
 
-    func folded(_ jobs: [(job: JobID, sequence: Int64)]) {
+    func folded(_ jobs: [(job: JobID, sequence: Int64, state: JobState)]) {
         guard hasPeers else { return }
-        for (job, sequence) in jobs { folded[job] = max(folded[job] ?? 0, sequence) }
+        for (job, sequence, state) in jobs where sequence > folded[job]?.sequence ?? 0 {
+            folded[job] = FoldedHint(job, sequence, state)
+        }
         startSending()
     }
 
@@ -106,7 +138,7 @@ actor NotificationPublisher {
             let queries =
                 [Query("select set_config('synchronous_commit', 'off', true)"), presence].compactMap { $0 }
                 + notify(Self.appendedChannel, appended.map(\.description))
-                + notify(Self.foldedChannel, isFullReadDue ? ["*"] : folded.map { "\($0.key)=\($0.value)" })
+                + notify(Self.foldedChannel, isFullReadDue ? ["*"] : folded.values.map(\.text))
             isFullReadDue = false
             appended = []
             folded = [:]

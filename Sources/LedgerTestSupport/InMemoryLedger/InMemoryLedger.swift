@@ -141,6 +141,27 @@ extension InMemoryLedger: LedgerService {
         }
     }
 
+    public func append(
+        _ drafts: [EventDraft], to job: JobID, unlessCanceledWithin deadline: Duration
+    ) throws(StoreError) -> ClosedRange<Int64> {
+        try change { state, now throws(StoreError) in
+            guard var changed = state.jobs[job] else {
+                throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])
+            }
+            // Only a ledger that does not fold is behind, and it would be so after the deadline, too.
+            guard changed.fold.progress.sequence == changed.sequence else {
+                throw StoreError(.behind, "the events are not folded; nothing was recorded", jobs: [job])
+            }
+            guard changed.fold.progress.state != .canceled else { throw .canceled(job) }
+            let before = changed.sequence
+            for draft in drafts { changed.record(draft, at: now) }
+            state.jobs[job] = changed
+            return (before + 1...changed.sequence, [job])
+        }
+    }
+
+    public func knownState(of job: JobID) -> JobState? { inspect(job) { $0.fold.progress.state } }
+
     public func tags(of ids: [JobID]) -> [JobID: [Name: Name]] {
         state.withLock { state in
             Dictionary(

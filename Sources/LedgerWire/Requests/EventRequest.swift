@@ -69,13 +69,16 @@ public enum EventRequest {
         return description
     }
 
-    /// Parses the reference of an execution to start.
-    public static func start(_ body: [UInt8]) throws(RequestError) -> ExecutionReference {
+    /// Parses the reference of an execution to start, and its condition.
+    public static func start(
+        _ body: [UInt8]
+    ) throws(RequestError) -> (reference: ExecutionReference, unlessCanceled: Bool) {
         var errors = FieldErrorList()
         guard var fields = FieldReader(try value(body), prefix: "", &errors) else {
             throw .invalid(errors.list)
         }
         let reference = reference(&fields, &errors)
+        let unlessCanceled = fields.bool("unless_canceled", &errors) ?? false
         fields.finish("the start of an execution", &errors)
         // The ledger assigns an execution name and an attempt if the caller gives neither, so only the given fields are
         // validated.
@@ -83,7 +86,7 @@ public enum EventRequest {
         if complete.execution == nil, complete.attempt == nil { complete.attempt = 1 }
         errors.add(EventDraft(.executionStarted(complete)).fieldErrors(), in: "", since: 0)
         guard errors.isEmpty else { throw .invalid(errors.list) }
-        return reference
+        return (reference, unlessCanceled)
     }
 
     /// Parses the parameters of a replay.
