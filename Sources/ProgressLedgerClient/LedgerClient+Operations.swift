@@ -86,17 +86,21 @@ extension LedgerClient {
     ///   - drafts: 1 to 10,000 events.
     ///   - job: The job.
     ///   - awaitsVerdicts: Whether to wait, 5 s at most, until the projection has processed the events.
+    ///   - unlessCanceled: Whether to record nothing if the job is canceled. The events then reopen no canceled job.
+    /// - Throws: ``LedgerClientError/Code/jobCanceled`` if the job is canceled and `unlessCanceled` is given.
     public func append(
-        _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool = false
+        _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool = false, unlessCanceled: Bool = false
     ) async throws(LedgerClientError) -> Appended {
-        try await append(drafts, to: job, awaitsVerdicts: awaitsVerdicts, until: nil)
+        try await append(drafts, to: job, awaitsVerdicts: awaitsVerdicts, unlessCanceled: unlessCanceled, until: nil)
     }
 
     /// Appends events to one job, or fails at `limit` at the latest.
     func append(
-        _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool = false, until limit: ContinuousClock.Instant?
+        _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool = false, unlessCanceled: Bool = false,
+        until limit: ContinuousClock.Instant?
     ) async throws(LedgerClientError) -> Appended {
-        let request = LedgerRequest.append(drafts, to: job, awaitsVerdicts: awaitsVerdicts)
+        let request = LedgerRequest.append(
+            drafts, to: job, awaitsVerdicts: awaitsVerdicts, unlessCanceled: unlessCanceled)
         let appended: Appended = try decode(try await perform(request, until: limit), to: request)
         sharedState.recordWrite(appended.sequences.upperBound, to: job)
         return appended
@@ -115,12 +119,15 @@ extension LedgerClient {
     ///   - reference: The task, and the name and attempt if the caller has them; the ledger assigns missing ones. A
     ///     start with a name may be repeated. Without a name, each start is a new execution.
     ///   - job: The job.
+    ///   - unlessCanceled: Whether a canceled job refuses the start. Otherwise the start reopens it.
     /// - Throws: ``LedgerClientError/Code/superseded`` if a newer execution counts already. The caller is then a zombie
-    ///   and should stop.
+    ///   and should stop. ``LedgerClientError/Code/jobCanceled`` if the job is canceled: nothing was recorded.
     public func startExecution(
-        _ reference: ExecutionReference, in job: JobID
+        _ reference: ExecutionReference, in job: JobID, unlessCanceled: Bool = true
     ) async throws(LedgerClientError) -> StartedExecution {
-        let started = try await ask(.startExecution(reference, in: job), as: StartedExecution.self).value
+        let started = try await ask(
+            .startExecution(reference, in: job, unlessCanceled: unlessCanceled), as: StartedExecution.self
+        ).value
         sharedState.recordWrite(started.sequence, to: job)
         return started
     }

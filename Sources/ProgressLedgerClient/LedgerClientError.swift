@@ -34,6 +34,10 @@ public struct LedgerClientError: Error, Sendable {
         ///
         /// ``LedgerClientError/superseded`` identifies both.
         case superseded
+        /// The job is canceled, and the request was for a job that is not.
+        ///
+        /// Nothing was recorded.
+        case jobCanceled
         /// The request or the response is too large.
         case tooLarge
         /// The server failed.

@@ -25,6 +25,7 @@ struct ReporterContractTests {
             #expect(moment >= bounds[0] - tolerance && moment <= bounds[1] + tolerance, "not in \(bounds)")
         }
         #expect(ContractTable.Statistics(simulation.batcher.statistics) == one.statistics)
+        #expect(simulation.jobEnds == one.job_ends ?? [])
     }
 
     @Test("the limits are those of the contract")
@@ -56,6 +57,7 @@ struct ContractTable: Decodable {
         let requests: [Request]
         let statistics: Statistics
         let superseded_from: Double?
+        let job_ends: [String]?
 
         var testDescription: String { name }
     }
@@ -77,6 +79,7 @@ struct ContractTable: Decodable {
         var retry_after: Int?
         var refused: [Int]?
         var verdict: String?
+        var job_state: String?
     }
 
     struct Request: Decodable, Sendable {
@@ -135,6 +138,7 @@ struct ContractTable: Decodable {
         let failures: UInt64
         let is_superseded: Bool
         let has_error: Bool
+        let job_ended: String?
 
         init(_ statistics: ReportStatistics) {
             taken = statistics.taken
@@ -146,6 +150,7 @@ struct ContractTable: Decodable {
             failures = statistics.failures
             is_superseded = statistics.isSuperseded
             has_error = statistics.lastError != nil
+            job_ended = statistics.jobEnded?.rawValue
         }
     }
 
@@ -183,6 +188,8 @@ struct ContractSimulation {
     private var flight: Flight?
     private(set) var requests: [(at: Double, pause: Double, events: [EventDraft])] = []
     private(set) var batcher = ReportBatcher(Self.reference)
+    /// The ends of the job of which the batcher notifies the task.
+    private(set) var jobEnds: [String] = []
 
     init(_ one: ContractTable.Case, chance: Double) {
         self.one = one
@@ -261,11 +268,13 @@ struct ContractSimulation {
     private mutating func receive() throws {
         let sent = try #require(flight)
         flight = nil
+        defer { if let end = batcher.takeJobEnd() { jobEnds.append(end.rawValue) } }
         guard let error = try error(of: sent) else {
             let verdict = sent.reply.verdict ?? (isSuperseded ? "superseded" : "counted")
             let verdicts = sent.events.map { _ in "\"\(verdict)\"" }.joined(separator: ",")
             let json =
                 "{\"first_sequence\":2,\"last_sequence\":\(sent.events.count + 1)"
+                + (sent.reply.job_state.map { ",\"job_state\":\"\($0)\"" } ?? "")
                 + (sent.awaitsVerdicts ? ",\"verdicts\":[\(verdicts)]}" : "}")
             batcher.delivered(try Appended(try JSONReader.read(Array(json.utf8))), now: now)
             return
@@ -292,7 +301,8 @@ struct ContractSimulation {
         let errors = (sent.reply.refused ?? []).map { "{\"pointer\":\"/\($0)/done\",\"detail\":\"is refused\"}" }
         let body =
             isProblem
-            ? "{\"title\":\"no\",\"status\":\(status),\"detail\":\"\",\"errors\":[\(errors.joined(separator: ","))]}"
+            ? "{\"title\":\"no\",\"status\":\(status),\"detail\":\"\",\"errors\":[\(errors.joined(separator: ","))]"
+                + (sent.reply.job_state.map { ",\"job_state\":\"\($0)\"" } ?? "") + "}"
             : ""
         return LedgerClientError(
             ReceivedResponse(status: status, headers: headers, body: ByteBuffer(string: body), isStreamed: false),

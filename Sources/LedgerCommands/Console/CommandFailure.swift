@@ -59,6 +59,7 @@ extension ExitStatus {
             case .invalid, .conflict, .tooLarge, .unauthorized: .refused
             case .notFound: .notFound
             case .superseded: .superseded
+            case .jobCanceled: .jobCanceled
             case .unreachable, .unavailable, .deadlineExceeded: .unavailable
             case .outcomeUnknown: .outcomeUnknown
             case .notFolded, .serverFailed, .unexpectedResponse, .cancelled: .failed

@@ -24,7 +24,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     case differs = 9
     /// The watched job failed.
     case jobFailed = 10
-    /// The watched job was canceled.
+    /// The job was canceled: watching ended, or an execution was not started.
     case jobCanceled = 11
     /// The watched job did not advance for the allowed time.
     case jobStalled = 12
@@ -47,7 +47,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
         case .verificationFailed: "a ledger, an export or an anchor is not as it was recorded"
         case .differs: "the projections differ from the events"
         case .jobFailed: "the watched job failed"
-        case .jobCanceled: "the watched job was canceled"
+        case .jobCanceled: "the watched job was canceled, or an execution was not started because its job is"
         case .jobStalled: "the watched job did not advance within --stalled-timeout"
         case .goalMissed: "the watched job ended before it reached the goal of --until"
         case .usage: "the command line or the configuration is invalid"

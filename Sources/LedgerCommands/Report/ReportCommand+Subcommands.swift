@@ -13,10 +13,14 @@ extension ReportCommand {
             abstract: "Start an execution and print its name.",
             discussion: """
                 Supersedes every earlier execution of the task. The ledger assigns a missing name (unique) and a \
-                missing attempt (the next one). Exit code 4: a newer execution counts already.
+                missing attempt (the next one). Exit code 4: a newer execution counts already. Exit code 11: the job is \
+                canceled, and nothing was recorded.
                 """)
 
         @OptionGroup var execution: ExecutionOptions
+
+        @Flag(help: "Start even if the job is canceled, which reopens it.")
+        var reopen = false
 
         @Flag(help: "Print the server's JSON.")
         var json = false
@@ -26,7 +30,7 @@ extension ReportCommand {
         func run() async throws {
             let (job, reference) = try execution.resolve()
             let (started, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
-                .startExecution(reference, in: job), as: StartedExecution.self)
+                .startExecution(reference, in: job, unlessCanceled: !reopen), as: StartedExecution.self)
             // An execution without a name, identified by its attempt alone, prints an empty line.
             if json { return Console.standard.print(document) }
             // Not escaped: the script passes the name back.

@@ -19,7 +19,8 @@ struct ReportCommand: AsyncParsableCommand {
 
               trap 'progress-ledger report finish canceled; exit 143' TERM HUP INT
 
-            'report start' exits with code 4 if a newer execution of the task counts; the script should then stop. \
+            'report start' exits with code 4 if a newer execution of the task counts, and with 11 if the job is canceled; \
+            the script should then stop. \
             --report numbers the reports of an execution, counted up by the script, and makes it safe to repeat a \
             report whose response was lost. Without --report, a lost response gives exit code 6.
             """,

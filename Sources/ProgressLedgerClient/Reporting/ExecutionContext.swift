@@ -30,14 +30,16 @@ public final class ExecutionContext: Sendable {
     }
 
     init(
-        _ task: Name, attempt: Int32?, in job: JobID, client: LedgerClient, logger: Logger,
-        onSuperseded: (@Sendable () -> Void)?
+        _ task: Name, attempt: Int32?, in job: JobID, client: LedgerClient, logger: Logger, unlessCanceled: Bool,
+        onSuperseded: (@Sendable () -> Void)?, onJobEnded: (@Sendable (JobState) -> Void)?
     ) {
         self.task = task
         self.attempt = attempt
         execution = RandomName.make()
         let reference = ExecutionReference(task: task, execution: execution, attempt: attempt)
-        let reporter = ReporterState(reference, job, client, logger, onSuperseded)
+        let reporter = ReporterState(
+            reference, job, client, logger, unlessCanceled: unlessCanceled, onSuperseded: onSuperseded,
+            onJobEnded: onJobEnded)
         self.reporter = reporter
         reporter.start()
     }
@@ -60,6 +62,12 @@ public final class ExecutionContext: Sendable {
     /// If so, further reports of this execution do not count, and it should stop. The client notices within about ten
     /// seconds.
     public var isSuperseded: Bool { reporter?.isSuperseded ?? false }
+
+    /// The state in which the job has ended; nil while it is running.
+    ///
+    /// A task of a canceled job should stop. The client learns the state from the responses to its reports. It may lag:
+    /// for a moment after a start has reopened the job, it may be that of the earlier end.
+    public var jobEnded: JobState? { reporter?.statistics.jobEnded }
 
     /// The number of reports that were accepted, delivered and lost.
     public var statistics: ReportStatistics { reporter?.statistics ?? ReportStatistics() }

@@ -76,15 +76,20 @@ public struct LedgerJob: Sendable {
     ///   - attempt: 1, 2, 3 …: the execution with the highest attempt counts, whenever its reports arrive. Give it if
     ///     the workflow engine provides it (``ExecutionAttempt/fromEnvironment()``). Without attempts, the execution
     ///     that starts last counts.
+    ///   - unlessCanceled: Whether a canceled job refuses the execution, which then reports nothing. Otherwise its
+    ///     start reopens the job.
     ///   - onSuperseded: Called once when a newer execution has started; this one should stop.
+    ///   - onJobEnded: Called once for each end of the job that the client notices before the end of the execution
+    ///     (``ExecutionContext/jobEnded``), in a task of its own.
     ///   - body: The task.
     /// - Throws: Only errors that the closure throws.
     @discardableResult
     public func execution<R>(
-        _ task: Name, attempt: Int32? = nil, onSuperseded: (@Sendable () -> Void)? = nil,
-        _ body: (ExecutionContext) async throws -> R
+        _ task: Name, attempt: Int32? = nil, unlessCanceled: Bool = true, onSuperseded: (@Sendable () -> Void)? = nil,
+        onJobEnded: (@Sendable (JobState) -> Void)? = nil, _ body: (ExecutionContext) async throws -> R
     ) async rethrows -> R {
-        let context = startExecution(task, attempt: attempt, onSuperseded: onSuperseded)
+        let context = startExecution(
+            task, attempt: attempt, unlessCanceled: unlessCanceled, onSuperseded: onSuperseded, onJobEnded: onJobEnded)
         do {
             let result = try await body(context)
             await context.finish(.succeeded)
@@ -100,11 +105,13 @@ public struct LedgerJob: Sendable {
     /// The caller must end it with ``ExecutionContext/finish(_:atMost:)``. The function returns at once, even if the
     /// ledger is unreachable.
     public func startExecution(
-        _ task: Name, attempt: Int32? = nil, onSuperseded: (@Sendable () -> Void)? = nil
+        _ task: Name, attempt: Int32? = nil, unlessCanceled: Bool = true, onSuperseded: (@Sendable () -> Void)? = nil,
+        onJobEnded: (@Sendable (JobState) -> Void)? = nil
     ) -> ExecutionContext {
         guard let id, let reportingClient else { return ExecutionContext(silent: task, attempt: attempt) }
         return ExecutionContext(
-            task, attempt: attempt, in: id, client: reportingClient, logger: logger, onSuperseded: onSuperseded)
+            task, attempt: attempt, in: id, client: reportingClient, logger: logger, unlessCanceled: unlessCanceled,
+            onSuperseded: onSuperseded, onJobEnded: onJobEnded)
     }
 
     /// Records the end of the job; a repetition changes nothing.

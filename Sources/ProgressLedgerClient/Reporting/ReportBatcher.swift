@@ -109,6 +109,7 @@ struct ReportBatcher: Sendable {
     /// Whether the next batch is sent at once, as at the start and at the end.
     private var isUrgent = true
     private var nextVerdictAt: ContinuousClock.Instant?
+    private var newJobEnd: JobState?
     private(set) var startSequence: Int64?
     private(set) var isSuperseded = false
     /// Whether everything unsent was dropped and nothing will be sent any more.
@@ -282,6 +283,7 @@ struct ReportBatcher: Sendable {
         guard let sent = batches.first else { return }
         removeFirstBatch()
         counts.lastError = nil
+        recordJobState(result.jobState)
         if startSequence == nil { startSequence = result.sequences.lowerBound }
         if sent.awaitsVerdicts { nextVerdictAt = now + Self.verdictInterval }
         var discarded: UInt64 = 0
@@ -314,6 +316,10 @@ struct ReportBatcher: Sendable {
             retry(after: error.retryAfter, now: now, chance: chance)
             return .retried
         case .noSuchJob:
+            giveUp()
+            return .dropped
+        case .jobCanceled:
+            recordJobState(.canceled)
             giveUp()
             return .dropped
         case .tooLarge:
@@ -398,6 +404,22 @@ struct ReportBatcher: Sendable {
     private mutating func recordSuperseded() {
         isSuperseded = true
         counts.isSuperseded = true
+    }
+
+    /// Records the state of the job in a response; nil changes nothing.
+    private mutating func recordJobState(_ state: JobState?) {
+        guard let state else { return }
+        let ended = state == .running ? nil : state
+        if ended != counts.jobEnded { newJobEnd = ended }
+        counts.jobEnded = ended
+    }
+
+    /// Takes a new end of the job, to notify the task; nil if there is none.
+    ///
+    /// Each end is taken once, and none after the end of the execution: nothing is left to stop then.
+    mutating func takeJobEnd() -> JobState? {
+        defer { newJobEnd = nil }
+        return hasEnded ? nil : newJobEnd
     }
 
     /// Drops everything unsent.

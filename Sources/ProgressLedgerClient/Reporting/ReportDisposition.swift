@@ -14,10 +14,15 @@ enum ReportDisposition: Hashable, Sendable {
     ///
     /// Nothing of the execution will ever be recorded.
     case noSuchJob
+    /// The job is canceled, and the batch starts the execution.
+    ///
+    /// Nothing of the execution will be recorded.
+    case jobCanceled
 
     /// Creates the disposition of a request with so many events.
     init(_ error: LedgerClientError, events: Int) {
         switch (error.status, error.isProblem) {
+        case _ where error.code == .jobCanceled: self = .jobCanceled
         case (413, _): self = .tooLarge
         case (401, _), (403, _), (408, _), (429, _): self = .retryable
         case (404, true), (410, true): self = .noSuchJob

@@ -29,6 +29,8 @@ public struct ReportStatistics: Hashable, Sendable {
     public var lastError: String?
     /// Whether a newer execution of the task has started.
     public var isSuperseded = false
+    /// The state in which the job has ended; nil while it is running.
+    public var jobEnded: JobState?
 
     /// The lost events that the ledger has not recorded.
     var undelivered: UInt64 { dropped &- refused &- discarded }

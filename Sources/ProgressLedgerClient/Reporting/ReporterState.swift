@@ -40,18 +40,23 @@ final class ReporterState: Sendable {
     private let client: LedgerClient
     private let logger: Logger
     private let onSuperseded: (@Sendable () -> Void)?
+    private let onJobEnded: (@Sendable (JobState) -> Void)?
+    /// Whether the start is refused if the job is canceled.
+    private let unlessCanceled: Bool
     /// The reason why the ledger would refuse the whole execution; usually nil.
     private let refusal: ReportRefusal?
 
     init(
         _ reference: ExecutionReference, _ job: JobID, _ client: LedgerClient, _ logger: Logger,
-        _ onSuperseded: (@Sendable () -> Void)?
+        unlessCanceled: Bool, onSuperseded: (@Sendable () -> Void)?, onJobEnded: (@Sendable (JobState) -> Void)?
     ) {
         self.reference = reference
         self.job = job
         self.client = client
         self.logger = logger
+        self.unlessCanceled = unlessCanceled
         self.onSuperseded = onSuperseded
+        self.onJobEnded = onJobEnded
         state = Mutex(State(batcher: ReportBatcher(reference)))
         refusal = .of(reference)
     }
@@ -225,13 +230,16 @@ final class ReporterState: Sendable {
     private func send(_ events: [EventDraft], awaitsVerdicts: Bool) async {
         let wasSuperseded = isSuperseded
         do throws(LedgerClientError) {
-            let result = try await client.append(events, to: job, awaitsVerdicts: awaitsVerdicts)
+            let result = try await client.append(
+                events, to: job, awaitsVerdicts: awaitsVerdicts,
+                unlessCanceled: unlessCanceled && events.startExecution)
             client.sharedState.recordResponse()
             state.withLock { $0.batcher.delivered(result, now: .now) }
         } catch {
             recordFailure(error)
         }
         notifyIfSuperseded(wasSuperseded)
+        notifyIfJobEnded()
         wakeFlushes()
     }
 
@@ -263,6 +271,11 @@ final class ReporterState: Sendable {
         }
         if result != .retried { client.sharedState.recordResponse() }
         guard isFirstLoss || result == .retried && client.sharedState.isFirstFailure() else { return }
+        guard error.code != .jobCanceled else {
+            // Not a failure: the job needs no more work.
+            return logger.notice(
+                "the job is canceled, so the execution does not start", metadata: ["task": "\(reference.task)"])
+        }
         logger.warning(
             isFirstLoss ? "the ledger refused reports; dropping them" : "cannot deliver reports; trying again",
             metadata: ["task": "\(reference.task)", "error": "\(error.message)"])
@@ -272,6 +285,11 @@ final class ReporterState: Sendable {
         guard !wasSuperseded, isSuperseded, let onSuperseded else { return }
         // The callback runs in a separate task, because it must not delay the reports.
         Task(name: "ledger-superseded") { onSuperseded() }
+    }
+
+    private func notifyIfJobEnded() {
+        guard let onJobEnded, let ended = state.withLock({ $0.batcher.takeJobEnd() }) else { return }
+        Task(name: "ledger-job-ended") { onJobEnded(ended) }
     }
 
     /// Wakes the calls of `flush` with settled generations.

@@ -24,6 +24,13 @@ extension Array where Element == EventDraft {
     }
 }
 
+extension Array where Element == EventDraft {
+    /// Whether one of these events starts an execution.
+    var startExecution: Bool {
+        contains { if case .executionStarted = $0.body { true } else { false } }
+    }
+}
+
 extension ExecutionReference {
     fileprivate var isNamed: Bool { execution != nil || attempt != nil }
 }

@@ -26,8 +26,11 @@ extension EventDraft {
 }
 
 extension ExecutionReference {
-    func writeRequest(to writer: inout JSONWriter) {
-        writer.object { writeFields(to: &$0) }
+    func writeRequest(to writer: inout JSONWriter, unlessCanceled: Bool) {
+        writer.object { writer in
+            writeFields(to: &writer)
+            if unlessCanceled { writer.field("unless_canceled", true) }
+        }
     }
 
     fileprivate func writeFields(to writer: inout JSONWriter) {

@@ -38,9 +38,12 @@ extension LedgerRequest {
         return .get("read the track record", "/v1/estimates", query: query)
     }
 
-    package static func append(_ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool) -> LedgerRequest {
+    package static func append(
+        _ drafts: [EventDraft], to job: JobID, awaitsVerdicts: Bool, unlessCanceled: Bool = false
+    ) -> LedgerRequest {
         var query = Query()
         query.add("wait", awaitsVerdicts ? "folded" : nil)
+        query.add("unless_canceled", unlessCanceled ? "true" : nil)
         var json = JSONWriter()
         if drafts.count == 1 {
             drafts[0].writeRequest(to: &json)
@@ -50,7 +53,7 @@ extension LedgerRequest {
         var request = LedgerRequest.post(
             "append to job \(job)", "/v1/jobs/\(job)/events", query: query, json: json.bytes,
             isSafeToRepeat: drafts.areSafeToRepeat)
-        if awaitsVerdicts { request.wait = .seconds(5) }
+        if awaitsVerdicts || unlessCanceled { request.wait = .seconds(5) }
         return request
     }
 
@@ -63,9 +66,11 @@ extension LedgerRequest {
             isSafeToRepeat: drafts.values.allSatisfy(\.areSafeToRepeat))
     }
 
-    package static func startExecution(_ reference: ExecutionReference, in job: JobID) -> LedgerRequest {
+    package static func startExecution(
+        _ reference: ExecutionReference, in job: JobID, unlessCanceled: Bool = true
+    ) -> LedgerRequest {
         var json = JSONWriter()
-        reference.writeRequest(to: &json)
+        reference.writeRequest(to: &json, unlessCanceled: unlessCanceled)
         var request = LedgerRequest.post(
             "start an execution in job \(job)", "/v1/jobs/\(job)/executions", json: json.bytes,
             // Without a name, each request is a new execution.

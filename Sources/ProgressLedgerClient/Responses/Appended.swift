@@ -10,6 +10,10 @@ public struct Appended: Hashable, Sendable {
     /// It is nil if the caller did not request verdicts, or if the fold was not in time. It is also nil if a newer
     /// server added one of them: the events are recorded in any case.
     public let verdicts: [Verdict]?
+    /// The state of the job's newest snapshot that the server knows.
+    ///
+    /// It may lag by moments, also behind the start of an execution that reopened the job. Nil if it knows none.
+    public let jobState: JobState?
 }
 
 /// The result of an append to several jobs.
@@ -18,6 +22,8 @@ public struct AppendedToJobs: Hashable, Sendable {
     public let count: Int
     /// The sequences of the events, by job.
     public let sequences: [JobID: ClosedRange<Int64>]
+    /// The states of the jobs, as in ``Appended/jobState``.
+    public let jobStates: [JobID: JobState]
 }
 
 /// An execution that has started and is the last one of its task.
@@ -29,11 +35,14 @@ public struct StartedExecution: Hashable, Sendable {
     public let attempt: Int32?
     /// The sequence of the first event.
     public let sequence: Int64
+    /// The state of the job, as in ``Appended/jobState``.
+    public let jobState: JobState?
 }
 
 extension Appended: ResponseBody {
     package init(_ value: JSONValue) throws(ResponseError) {
         sequences = try value.sequences()
+        jobState = value.jobState
         guard let elements = value["verdicts"]?.elements else {
             verdicts = nil
             return
@@ -52,11 +61,14 @@ extension AppendedToJobs: ResponseBody {
         count = try value.integer("appended")
         guard case .object(let fields) = value["jobs"] else { throw ResponseError(field: "jobs") }
         var sequences: [JobID: ClosedRange<Int64>] = [:]
+        var jobStates: [JobID: JobState] = [:]
         for field in fields {
             guard let job = JobID(field.name) else { throw ResponseError(field: "jobs") }
             sequences[job] = try field.value.sequences()
+            jobStates[job] = field.value.jobState
         }
         self.sequences = sequences
+        self.jobStates = jobStates
     }
 }
 
@@ -66,5 +78,11 @@ extension StartedExecution: ResponseBody {
         execution = value.nameIfPresent("execution")
         attempt = try value.integerIfPresent("attempt")
         sequence = try value.integer("sequence")
+        jobState = value.jobState
     }
+}
+
+extension JSONValue {
+    /// The state of the job in a response; nil without a known one.
+    var jobState: JobState? { self["job_state"]?.text.flatMap { JobState(rawValue: $0) } }
 }

@@ -29,8 +29,10 @@ extension LedgerClientError {
             return
         }
         let superseded = SupersededExecution(value)
-        let code = Self.code(
-            for: response.status, problem.title, isSuperseded: superseded != nil, isWrite: request.isWrite)
+        let code =
+            response.status == 409 && value.jobState == .canceled
+            ? .jobCanceled
+            : Self.code(for: response.status, problem.title, isSuperseded: superseded != nil, isWrite: request.isWrite)
         let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"
         self.init(
             code, "Cannot \(request.purpose). \(reason)", remedy: code.remedy, status: response.status,
@@ -99,6 +101,7 @@ extension LedgerClientError.Code {
             """
             Check that a projection worker is running ('progress-ledger project', or 'serve' without --no-projection).
             """
+        case .jobCanceled: "Stop the work. To reopen the job, start the execution even if the job is canceled."
         case .superseded: "Stop this execution: a newer one of the task counts instead."
         default: nil
         }

@@ -96,6 +96,24 @@ struct QueryTests {
         }
     }
 
+    @Test("a start in a canceled job exits with 11 and records nothing, unless --reopen is given")
+    func canceledJob() async throws {
+        try await withServer { url, _ in
+            let client = try LedgerClient(url: url)
+            let job = try await client.createJob(JobDescription(name: "n")).id
+            _ = try await client.append([EventDraft(.jobFinished(.canceled))], to: job)
+            let worker = [
+                "PROGRESS_LEDGER_URL": url, "PROGRESS_LEDGER_JOB": job.description, "PROGRESS_LEDGER_TASK": "t",
+            ]
+            let refused = try await CommandRun.ledger("report", "start", environment: worker)
+            #expect(refused.status == ExitStatus.jobCanceled.rawValue && refused.output.isEmpty)
+            #expect(refused.errors.contains("Nothing was recorded, because the job is canceled"), "\(refused.errors)")
+            #expect(try await client.job(job).ledgerSequence == 2)
+            #expect(try await CommandRun.ledger("report", "start", "--reopen", environment: worker).status == 0)
+            #expect(try await client.job(job).snapshot.state == .running)
+        }
+    }
+
     @Test("a contradicting report exits with 2, and a label that is not UTF-8 is not recorded")
     func contradictions() async throws {
         try await withServer { url, _ in
