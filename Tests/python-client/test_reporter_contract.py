@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,13 @@ class SimulatedSender(Sender):
         pass
 
 
+class ImmediateThread:
+    """A thread that does its work when it is started."""
+
+    def __init__(self, target: Callable[[], None], **_: Any) -> None:
+        self.start = target
+
+
 class Simulation:
     """Runs one case: the task's calls, the client, and the server's replies, by one clock."""
 
@@ -44,9 +52,14 @@ class Simulation:
         clock = SimpleNamespace(monotonic=lambda: self.now)
         monkeypatch.setattr("progress_ledger.sender.time", clock)
         monkeypatch.setattr("progress_ledger.sender.random", SimpleNamespace(random=lambda: chance))
+        monkeypatch.setattr("progress_ledger.execution.threading", SimpleNamespace(Thread=ImmediateThread))
         requester: Any = SimpleNamespace(settings=Settings(), transport=self)
         self.sender = SimulatedSender(requester)
-        self.context: Execution = JobBase(Ledger(requester, self.sender), JOB).execution("tile-17", 2)
+        self.job_ends: list[str | None] = []
+        """The ends of the job that the task is told of."""
+        self.context: Execution = JobBase(Ledger(requester, self.sender), JOB).execution(
+            "tile-17", 2, on_job_ended=lambda execution: self.job_ends.append(execution.job_ended)
+        )
 
     def run(self) -> None:
         while True:
@@ -85,6 +98,9 @@ class Simulation:
         """The transport of the sender: the task's calls go on while a request is under way."""
         assert request.body is not None
         events = json.loads(request.body)
+        # Every start is refused if the job is canceled.
+        is_start = any(event["type"] == "execution_started" for event in events)
+        assert ("unless_canceled=true" in request.target) == is_start
         self.requests.append((self.now, self.now - self.answered_at, events))
         reply = self.replies.popleft() if self.replies else {"reply": "accept"}
         took = limit if reply["reply"] == "none" else reply.get("after", 0)
@@ -104,8 +120,11 @@ class Simulation:
             if "retry_after" in reply:
                 headers["retry-after"] = str(reply["retry_after"])
             errors = [{"pointer": f"/{index}/done", "detail": "is refused"} for index in reply.get("refused", ())]
-            return Response(reply["status"], headers, json.dumps({"title": "no", "errors": errors}).encode())
-        content: dict[str, Any] = {"first_sequence": 2, "last_sequence": 1 + count}
+            problem = {"title": "no", "errors": errors, "job_state": reply.get("job_state")}
+            return Response(reply["status"], headers, json.dumps(problem).encode())
+        content: dict[str, Any] = {
+            "first_sequence": 2, "last_sequence": 1 + count, "job_state": reply.get("job_state"),
+        }  # fmt: skip
         if asks:
             is_superseded = self.now >= self.case.get("superseded_from", float("inf"))
             content["verdicts"] = [reply.get("verdict", "superseded" if is_superseded else "counted")] * count
@@ -138,7 +157,8 @@ def test_every_case_of_the_contract(case: dict[str, Any], chance: float, monkeyp
     stats = simulation.context.stats
     found = {name: getattr(stats, name, None) for name in case["statistics"]}
     found["has_error"] = stats.last_error is not None
-    assert found == case["statistics"]
+    assert {"job_ended": stats.job_ended, **found} == {"job_ended": None, **case["statistics"]}
+    assert simulation.job_ends == case.get("job_ends", [])
 
 
 def test_the_settings_are_those_of_the_contract() -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import progress_ledger
-from progress_ledger import Client, ConflictError, InvalidValueError, Job, NotFoundError, Settings
+from progress_ledger import Client, ConflictError, Execution, InvalidValueError, Job, NotFoundError, Settings
 from progress_ledger.losses import LossLog
 
 from conftest import QUICK, Messages, figures
@@ -198,6 +198,44 @@ def test_a_callback_that_waits_or_fails_holds_up_no_reports(job: Job, messages: 
         assert zombie.flush()
     goes_on.set()
     messages.wait_for("on_superseded failed")
+
+
+def test_an_execution_of_a_canceled_job_learns_of_it_and_a_later_one_does_not_start(
+    job: Job, messages: Messages
+) -> None:
+    told: list[str | None] = []
+    is_told = threading.Event()
+
+    def tell_and_fail(execution: Execution) -> None:
+        told.append(execution.job_ended)
+        is_told.set()
+        raise OSError("no such luck")
+
+    with job.execution("tile", on_job_ended=tell_and_fail) as worker:
+        worker.progress().done(1)
+        assert worker.flush()
+        assert worker.job_ended is None
+        job.finish("canceled")
+        while not is_told.is_set():
+            worker.progress().done(1)
+            assert worker.flush()
+        worker.progress().done(1)
+        assert worker.flush()
+    assert told == ["canceled"]
+    messages.wait_for("on_job_ended failed")
+    with job.execution("late") as late:
+        late.progress().done(1)
+        assert not late.flush()
+        assert late.job_ended == "canceled"
+        assert not late.check()
+    assert late.stats.delivered == 0
+    assert late.stats.dropped == 3
+    assert [task.task for task in job.tasks()] == ["tile"]
+    with job.execution("again", unless_canceled=False) as again:
+        assert again.flush()
+        assert again.check()
+    assert job.refresh().state == "running"
+    assert job.refresh().idle_since is not None
 
 
 def test_a_silent_zombie_learns_by_asking_that_it_is_superseded(job: Job) -> None:

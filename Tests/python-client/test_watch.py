@@ -105,7 +105,7 @@ def test_an_own_report_that_the_ledger_lost_is_waited_for_once(scripted: type[Sc
     assert job.refresh().sequence == 4
     assert job.refresh().sequence == 4
     assert [path.rpartition("?")[2] for path, _ in server.requests] == [
-        "wait=folded", f"/v1/jobs/{JOB}", "min_sequence=9", f"/v1/jobs/{JOB}",
+        "wait=folded&unless_canceled=true", f"/v1/jobs/{JOB}", "min_sequence=9", f"/v1/jobs/{JOB}",
     ]  # fmt: skip
 
 

@@ -99,6 +99,8 @@ class Snapshot:
     """
     estimate: Estimate | None = field(default=None, compare=False)
     """The estimate of the remaining time, or the reason for none; None from an older ledger."""
+    idle_since: datetime | None = None
+    """The time of the last event if all tasks have ended and the job has not."""
 
     @classmethod
     def read(cls, content: Content, now: datetime | None = None) -> Snapshot:
@@ -112,7 +114,7 @@ class Snapshot:
             moment(content.get("created_at")), moment(content.get("started_at")), moment(content.get("updated_at")),
             moment(content.get("finished_at")), TaskCounts.read(content.get("tasks") or {}),
             tuple(Indicator.read(entry) for entry in content.get("progress") or ()), moment(content.get("now")) or now,
-            Estimate.read(content.get("estimate")),
+            Estimate.read(content.get("estimate")), moment(content.get("idle_since")),
         )  # fmt: skip
 
     @property
@@ -319,3 +321,5 @@ class Started:
 
     attempt: int | None
     is_last: bool
+    job_state: str | None = None
+    """The state of the job; `canceled` may mean that nothing was recorded."""

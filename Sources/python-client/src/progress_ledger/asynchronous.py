@@ -173,9 +173,14 @@ class AsyncJob(Shown):
         *,
         execution: str | None = None,
         on_superseded: Callable[[Execution], Any] | None = None,
+        on_job_ended: Callable[[Execution], Any] | None = None,
+        unless_canceled: bool = True,
     ) -> Execution:
         """Returns a new execution of a task, for `async with`; see `Job.execution`."""
-        return self._job.execution(task, attempt, execution=execution, on_superseded=on_superseded)
+        return self._job.execution(
+            task, attempt, execution=execution, on_superseded=on_superseded, on_job_ended=on_job_ended,
+            unless_canceled=unless_canceled,
+        )  # fmt: skip
 
     async def refresh(self) -> Snapshot:
         """Reads the current snapshot; see `Job.refresh`."""

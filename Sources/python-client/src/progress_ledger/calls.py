@@ -209,13 +209,17 @@ def contributions(job: str, label: str | None, sequence: int | None, cursor: str
     return Call(call.request, read)
 
 
-def start_execution(job: str, task: str, execution: str, attempt: int | None) -> Call[Started]:
+def start_execution(
+    job: str, task: str, execution: str, attempt: int | None, *, unless_canceled: bool = True
+) -> Call[Started]:
     content: dict[str, Any] = {"task": task, "execution": execution}
     if attempt is not None:
         content["attempt"] = attempt
-    # 409 is a result too: it means that the execution is superseded.
+    if unless_canceled:
+        content["unless_canceled"] = True
+    # 409 is a result too: it means that the execution is superseded, or that the job is canceled.
     return Call(
         _post(f"/v1/jobs/{job}/executions", content),
-        lambda response: Started(response.get("attempt"), "last" not in response),
+        lambda response: Started(response.get("attempt"), "last" not in response, response.get("job_state")),
         accepts=(201, 409),
     )

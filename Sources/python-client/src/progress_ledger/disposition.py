@@ -30,6 +30,8 @@ class Action(Enum):
     """Nothing was recorded, and the named events never will be."""
     NO_SUCH_JOB = "no such job"
     """The job does not exist or is retired: drop everything for it."""
+    JOB_CANCELED = "job canceled"
+    """Nothing was recorded, because the job is canceled: drop everything of the executions that the batch starts."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Disposition:
     verdicts: Sequence[str | None] | None = None
     was_repeated: bool = False
     """Whether the request was sent twice, so that events may be recorded twice."""
+    job_state: str | None = None
+    """The state of the job's newest snapshot that the server knows, if it knows one."""
     refused: Sequence[int] = ()
     """The indexes of the refused events; empty if the response does not name them."""
 
@@ -59,7 +63,7 @@ def disposition_of(response: Response, count: int) -> Disposition:
         fits = isinstance(verdicts, list) and len(verdicts) == count
         return Disposition(
             Action.RECORDED, last_sequence=content["last_sequence"], verdicts=verdicts if fits else None,
-            was_repeated=response.was_repeated,
+            was_repeated=response.was_repeated, job_state=job_state(content),
         )  # fmt: skip
     if status == 500:
         return Disposition(Action.FAULT, reason)
@@ -68,6 +72,8 @@ def disposition_of(response: Response, count: int) -> Disposition:
     # A 404 of a proxy or of a wrong URL proves nothing about the job: only the ledger itself sends problem details.
     if status in (404, 410) and is_problem(response):
         return Disposition(Action.NO_SUCH_JOB, reason)
+    if status == 409 and is_problem(response) and job_state(content) == "canceled":
+        return Disposition(Action.JOB_CANCELED, reason, job_state="canceled")
     if 400 <= status < 500 and status not in (401, 403, 408, 429) and is_problem(response):
         return Disposition(Action.REFUSED, reason, refused=_refused_indexes(content.get("errors"), count))
     if status in (400, 409, 410, 415, 422):
@@ -75,6 +81,12 @@ def disposition_of(response: Response, count: int) -> Disposition:
         return Disposition(Action.FAULT, reason)
     # Other failures may end while the process runs: overload, restarts, gateways, tokens, redirects.
     return Disposition(Action.TRY_AGAIN, reason, retry_after=retry_after(response))
+
+
+def job_state(content: Mapping[str, Any]) -> str | None:
+    """The state of the job in a response; None if it contains none."""
+    state = content.get("job_state")
+    return state if isinstance(state, str) else None
 
 
 def retry_after(response: Response) -> float | None:

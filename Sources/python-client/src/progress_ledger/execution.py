@@ -61,6 +61,7 @@ class Execution:
         attempt_source: str | None,
         on_superseded: Callable[[Execution], Any] | None,
         losses: LossLog | None = None,
+        on_job_ended: Callable[[Execution], Any] | None = None,
     ) -> None:
         self._sender = sender
         self._reporter = reporter
@@ -76,11 +77,13 @@ class Execution:
         self._tokens: list[Token[Execution | None]] = []
         self._prefect_run: tuple[str, int] | None = None
         self._on_superseded = on_superseded
+        self._on_job_ended = on_job_ended
         self._losses = losses or (sender.losses if sender is not None else LossLog())
         # The losses of an execution without a ledger.
         self._counts = ReportCounts()
         if reporter is not None:
             reporter.on_superseded = self._tell_superseded
+            reporter.on_job_ended = self._tell_job_ended
 
     @property
     def task(self) -> str:
@@ -107,6 +110,15 @@ class Execution:
         It makes no request. The response to the first report after the start of the newer execution sets it.
         """
         return self._reporter is not None and self._reporter.is_superseded
+
+    @property
+    def job_ended(self) -> str | None:
+        """The state in which the job has ended; None while it is running.
+
+        A task of a canceled job should stop. It makes no request: the responses to reports set it. It may lag: for a
+        moment after a start has reopened the job, it may be that of the earlier end.
+        """
+        return self._reporter.job_ended if self._reporter is not None else None
 
     @property
     def stats(self) -> Stats:
@@ -262,21 +274,29 @@ class Execution:
 
         Use it in executions that report rarely; others get the information with their reports. It waits for the
         response, `Settings.patience_seconds` at most. Without a response it returns the last known state. The ledger
-        records the request as a start of the execution.
+        records the request as a start of the execution. It also updates `job_ended`.
         """
         if self._sender is None or self._reporter is None:
             return True
-        call = calls.start_execution(self._reporter.job.job, self._task, self._name, self._attempt)
+        call = calls.start_execution(
+            self._reporter.job.job, self._task, self._name, self._attempt,
+            unless_canceled=self._reporter.unless_canceled,
+        )  # fmt: skip
         try:
             started = self._sender.requester.ask(call)
         except Exception as error:
             logger.debug("cannot check whether an execution counts: %s", error)
-            return not self.superseded
+            return self._counts_still
         if self._attempt is None:
             self._attempt = started.attempt
         if not started.is_last:
             self._sender.supersede(self._reporter)
-        return not self.superseded
+        self._sender.job_has_state(self._reporter, started.job_state)
+        return self._counts_still
+
+    @property
+    def _counts_still(self) -> bool:
+        return not self.superseded and not (self._reporter is not None and self._reporter.is_refused)
 
     def __enter__(self) -> Execution:
         self.start()
@@ -333,19 +353,33 @@ class Execution:
             "execution %s of task %s is superseded%s: a newer execution counts, this one should stop",
             self._name, self._task, source,
         )  # fmt: skip
-        if self._on_superseded is not None:
-            try:
-                # The callback runs in a separate thread, because the sender must not wait for it.
-                threading.Thread(target=self._call_on_superseded, name="progress-ledger-callback", daemon=True).start()
-            except RuntimeError:
-                self._call_on_superseded()
+        self._call("on_superseded", self._on_superseded)
 
-    def _call_on_superseded(self) -> None:
+    def _tell_job_ended(self, state: str) -> None:
+        if self._is_finished:
+            # There is nothing left to stop.
+            return
+        logger.info("the job of execution %s of task %s is %s", self._name, self._task, state)
+        self._call("on_job_ended", self._on_job_ended)
+
+    def _call(self, name: str, callback: Callable[[Execution], Any] | None) -> None:
+        """Calls a callback of the task in a separate thread, because the sender must not wait for it."""
+        if callback is None:
+            return
+
+        def call() -> None:
+            try:
+                callback(self)
+            except Exception as error:
+                self._losses.log(
+                    name, "%s failed for execution %s of task %s: %s: %s",
+                    name, self._name, self._task, type(error).__name__, error,
+                )  # fmt: skip
+
         try:
-            if self._on_superseded is not None:
-                self._on_superseded(self)
-        except Exception:
-            logger.exception("on_superseded failed for execution %s of task %s", self._name, self._task)
+            threading.Thread(target=call, name="progress-ledger-callback", daemon=True).start()
+        except RuntimeError:
+            call()
 
     def __repr__(self) -> str:
         attempt = "" if self._attempt is None else f" attempt {self._attempt}"

@@ -10,11 +10,12 @@ Therefore the ledger recognizes a report that it already has by its number and i
 from __future__ import annotations
 
 import json
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from .reporter import Counter, Event, FlushTicket, Numberings, ReportCounts, Reporter, process_numberings
 from .settings import INCREMENT_MAX, Settings
@@ -54,6 +55,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @property
+    def conditional_reporters(self) -> set[Reporter]:
+        """The executions that the batch starts unless the job is canceled."""
+        return {
+            reporter
+            for event, reporter in self.entries
+            if reporter is not None and reporter.unless_canceled and event["type"] == "execution_started"
+        }
+
 
 class JobOutbox:
     """The unsent reports of one job."""
@@ -70,6 +80,8 @@ class JobOutbox:
         self.is_end_lost = False
         self.taken = Watermark()
         self.settled = Watermark()
+        # The executions to tell of the end of the job.
+        self.reporters: weakref.WeakSet[Reporter] = weakref.WeakSet()
 
     @property
     def is_settled(self) -> bool:
@@ -83,6 +95,16 @@ class JobOutbox:
     def has_settled(self, goal: Watermark) -> bool:
         """Whether everything reported before this goal is recorded or dropped."""
         return self.is_settled or self.settled.covers(goal)
+
+    def has_state(self, state: str | None) -> list[Callable[[], None]]:
+        """Tells the executions of the job's state in a response, and returns their callbacks."""
+        callbacks: list[Callable[[], None]] = []
+        for reporter in list(self.reporters):
+            if not reporter.needs_start:
+                callbacks += reporter.job_has_state(state)
+            if reporter.ended_at is not None and reporter.is_settled:
+                self.reporters.discard(reporter)
+        return callbacks
 
     def settle(self, batch: Batch) -> None:
         """Advances the settled position past a batch."""
@@ -128,9 +150,10 @@ class Outbox:
 
         Returns False, and counts it as dropped, if the buffer is full.
         """
-        if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
+        if self.size >= self._settings.buffered_max or reporter.is_lost:
             self.drop(reporter)
             return False
+        reporter.job.reporters.add(reporter)
         reporter.needs_start = True
         reporter.ended_at = None
         self._touch(reporter, now)
@@ -141,7 +164,7 @@ class Outbox:
 
         Returns False, and drops its increments, if the buffer is full.
         """
-        if self.size >= self._settings.buffered_max or reporter.job.is_unknown:
+        if self.size >= self._settings.buffered_max or reporter.is_lost:
             counter.total = counter.done = 0
             self.drop(reporter)
             return False
@@ -155,7 +178,7 @@ class Outbox:
 
     def finish(self, reporter: Reporter, outcome: str, now: float) -> None:
         """Queues the end of an execution."""
-        if reporter.job.is_unknown:
+        if reporter.is_lost:
             self.drop(reporter)
             return
         reporter.outcome = outcome
@@ -242,6 +265,10 @@ class Outbox:
             if not job.frozen:
                 self._freeze(job)
             batch = job.frozen[0]
+            if not batch.entries:
+                # The executions of its tickets were refused.
+                self._remove(batch)
+                continue
             latest = now - self._settings.delivery_seconds_after_end
             kept = [
                 index
@@ -360,6 +387,55 @@ class Outbox:
                 self._freeze(job)
             count += len(job.frozen[0])
             self.settle(job.frozen[0], ())
+        return count
+
+    def refuse_starts(self, batch: Batch) -> int:
+        """Drops everything of the executions whose starts in this batch a canceled job has refused.
+
+        Returns the number of dropped events, and 0 if the batch has no such start.
+        """
+        job = batch.job
+        refused = batch.conditional_reporters
+        for reporter in refused:
+            reporter.is_refused = True
+        parts = list(job.frozen)
+        job.frozen.clear()
+        count = 0
+        for part in parts:
+            kept = [entry for entry in part.entries if entry[1] not in refused]
+            for _, owner in part.entries:
+                if owner in refused:
+                    self._give_up(job, owner)
+            count += len(part) - len(kept)
+            self.size -= len(part) - len(kept)
+            if kept:
+                part = part if len(kept) == len(part) else Batch(job, kept, part.watermark, tries=part.tries)
+                job.frozen.append(part)
+            elif job.frozen:
+                job.frozen[-1].watermark = part.watermark
+            else:
+                job.settle(part)
+        for ticket in job.queue:
+            if ticket.reporter in refused:
+                count += self._empty(ticket)
+        self._deactivate(job)
+        return count
+
+    def _empty(self, ticket: FlushTicket) -> int:
+        """Drops everything in a ticket, and returns the number of dropped events."""
+        reporter = ticket.reporter
+        waiting = [counter for counter in ticket.counters if counter.is_waiting]
+        for counter in waiting:
+            counter.total = counter.done = 0
+            counter.is_waiting = False
+            self.size -= 1
+        ticket.counters.clear()
+        count = len(waiting) + reporter.needs_start + (reporter.outcome is not None)
+        reporter.needs_start = False
+        reporter.outcome = None
+        self.counts.taken += reporter.take_calls()
+        for _ in range(count):
+            self.drop(reporter)
         return count
 
     def _remove(self, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import weakref
@@ -169,19 +170,30 @@ class Reporter:
         "ended_at",
         "execution",
         "in_flight",
+        "is_refused",
         "is_superseded",
         "job",
+        "job_ended",
         "needs_start",
         "numbering",
+        "on_job_ended",
         "on_superseded",
         "outcome",
         "task",
         "ticket",
         "tickets",
+        "unless_canceled",
     )  # fmt: skip
 
     def __init__(
-        self, job: JobOutbox, task: str, execution: str, attempt: int | None, *, is_named: bool = False
+        self,
+        job: JobOutbox,
+        task: str,
+        execution: str,
+        attempt: int | None,
+        *,
+        is_named: bool = False,
+        unless_canceled: bool = True,
     ) -> None:
         self.job = job
         self.task = task
@@ -201,6 +213,17 @@ class Reporter:
         self._calls_told = 0
         self.is_superseded = False
         self.on_superseded: Callable[[], None] | None = None
+        self.unless_canceled = unless_canceled
+        # Whether a canceled job has refused its start.
+        self.is_refused = False
+        # The state in which the job has ended; None while it is running.
+        self.job_ended: str | None = None
+        self.on_job_ended: Callable[[str], None] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing of it will ever be recorded."""
+        return self.is_refused or self.job.is_unknown
 
     @property
     def is_settled(self) -> bool:
@@ -220,6 +243,19 @@ class Reporter:
             return []
         self.is_superseded = True
         return [self.on_superseded]
+
+    def job_has_state(self, state: str | None) -> list[Callable[[], None]]:
+        """Records the state of the job in a response, and returns the callbacks of a new end.
+
+        None changes nothing.
+        """
+        ended = None if state == "running" else state
+        if state is None or ended == self.job_ended:
+            return []
+        self.job_ended = ended
+        if ended is None or self.on_job_ended is None:
+            return []
+        return [functools.partial(self.on_job_ended, ended)]
 
     def take_calls(self) -> int:
         """Returns the number of `add` and `done` calls since the last call of this method."""

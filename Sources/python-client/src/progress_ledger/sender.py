@@ -73,7 +73,7 @@ class Sender:
             if self.outbox.start(reporter, time.monotonic()):
                 self._wake_for(reporter.job)
             else:
-                self._has_overflowed = not reporter.job.is_unknown
+                self._has_overflowed = not reporter.is_lost
 
     def enqueue(self, reporter: Reporter, counter: Counter) -> None:
         """Queues a counter that was empty. The caller holds the lock."""
@@ -81,7 +81,7 @@ class Sender:
             if self.outbox.enqueue(reporter, counter, time.monotonic()):
                 self._wake_for(reporter.job)
             else:
-                self._has_overflowed = not reporter.job.is_unknown
+                self._has_overflowed = not reporter.is_lost
         except Exception as error:
             # The task that reports must not end because of an unexpected error, such as a lack of memory.
             self.outbox.drop(reporter)
@@ -142,6 +142,12 @@ class Sender:
         """Marks an execution as superseded."""
         with self.lock:
             callbacks = reporter.become_superseded()
+        _run_callbacks(callbacks)
+
+    def job_has_state(self, reporter: Reporter, state: str | None) -> None:
+        """Records the state of an execution's job."""
+        with self.lock:
+            callbacks = reporter.job_has_state(state)
         _run_callbacks(callbacks)
 
     def finish_job(self, job: JobOutbox, outcome: str) -> None:
@@ -386,6 +392,8 @@ class Sender:
         batch.awaits_verdicts = began >= self.health.verdicts_not_before
         if batch.awaits_verdicts:
             target += "?wait=folded"
+        if batch.conditional_reporters:
+            target += f"{'&' if batch.awaits_verdicts else '?'}unless_canceled=true"
         try:
             limit = self.settings.request_seconds
             limit = limit if seconds is None else min(limit, seconds)

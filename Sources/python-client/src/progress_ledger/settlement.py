@@ -50,6 +50,12 @@ class Settlement:
             self._health.record_refusal(reason)
             count = self._outbox.abandon(batch.job)
             callbacks.append(self.loss_callback(f"{count} events are lost: {reason}"))
+        elif action is Action.JOB_CANCELED and batch.conditional_reporters:
+            self._health.record_refusal(reason)
+            self._health.end_pauses()
+            callbacks += batch.job.has_state(disposition.job_state)
+            self._outbox.refuse_starts(batch)
+            callbacks.append(lambda: logger.info("executions of a canceled job do not start: %s", reason))
         else:
             self._health.record_refusal(reason)
             self._health.end_pauses()
@@ -98,6 +104,7 @@ class Settlement:
                     reporter.counts.superseded += 1
                     self._outbox.counts.superseded += 1
                     callbacks.extend(reporter.become_superseded())
+        callbacks.extend(job.has_state(disposition.job_state))
         self._outbox.settle(batch, kept)
         outage = self._health.record_success(took, now)
         if outage is not None:

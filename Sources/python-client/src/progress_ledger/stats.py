@@ -46,6 +46,9 @@ class Stats:
     is_superseded: bool = False
     """Whether a newer execution of the task has started; False for a whole client."""
 
+    job_ended: str | None = None
+    """The state in which the job has ended, as far as this client knows; None while it runs, and for a whole client."""
+
     # Deprecated names. They do not warn, because a warning can be an error that ends the task.
 
     @property
@@ -91,4 +94,5 @@ class Stats:
                 failures=sender.health.failed_requests,
                 last_error=sender.health.last_error,
                 is_superseded=reporter is not None and reporter.is_superseded,
+                job_ended=reporter.job_ended if reporter is not None else None,
             )

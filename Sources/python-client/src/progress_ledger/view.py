@@ -135,6 +135,8 @@ def tasks_line(snapshot: Snapshot) -> str:
     ]  # fmt: skip
     if not words:
         return ""
+    if snapshot.idle_since is not None:
+        words.append("idle, although the job has not ended")
     noun = "task" if tasks.total == 1 else "tasks"
     superseded = tasks.superseded_executions
     if superseded:
