@@ -16,6 +16,8 @@ type startSettings struct {
 	attemptSource        string
 	attemptProblem       error
 	onSuperseded         func(*Execution)
+	onJobEnded           func(*Execution, JobState)
+	reopensCanceledJob   bool
 	cancelWhenSuperseded bool
 }
 
@@ -33,6 +35,21 @@ func Attempt(n int) StartOption {
 // It is called once, in its own goroutine. It is an alternative to Execution.Superseded.
 func OnSuperseded(call func(*Execution)) StartOption {
 	return func(s *startSettings) { s.onSuperseded = call }
+}
+
+// OnJobEnded sets a callback for the end of the job.
+//
+// It is called in its own goroutine, once for each end that the client notices before the end of the execution. See
+// Execution.JobEnded.
+func OnJobEnded(call func(*Execution, JobState)) StartOption {
+	return func(s *startSettings) { s.onJobEnded = call }
+}
+
+// ReopenCanceledJob starts the execution even if the job is canceled, which reopens the job.
+//
+// Without it, a canceled job refuses the execution, which then reports nothing.
+func ReopenCanceledJob() StartOption {
+	return func(s *startSettings) { s.reopensCanceledJob = true }
 }
 
 // CancelWhenSuperseded cancels the task's context when a newer execution starts.

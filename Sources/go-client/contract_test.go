@@ -26,6 +26,7 @@ type contractCase struct {
 	Requests       []contractRequest `json:"requests"`
 	Statistics     map[string]any    `json:"statistics"`
 	SupersededFrom *float64          `json:"superseded_from"`
+	JobEnds        []JobState        `json:"job_ends"`
 }
 
 type contractCall struct {
@@ -38,13 +39,14 @@ type contractCall struct {
 }
 
 type contractReply struct {
-	Reply      string  `json:"reply"`
-	After      float64 `json:"after"`
-	Status     int     `json:"status"`
-	IsProblem  bool    `json:"problem"`
-	RetryAfter *int    `json:"retry_after"`
-	Refused    []int   `json:"refused"`
-	Verdict    Verdict `json:"verdict"`
+	Reply      string   `json:"reply"`
+	After      float64  `json:"after"`
+	Status     int      `json:"status"`
+	IsProblem  bool     `json:"problem"`
+	RetryAfter *int     `json:"retry_after"`
+	Refused    []int    `json:"refused"`
+	Verdict    Verdict  `json:"verdict"`
+	JobState   JobState `json:"job_state"`
 }
 
 type contractRequest struct {
@@ -78,6 +80,8 @@ type simulation struct {
 	now      time.Time
 	answered time.Time
 	requests []simulatedRequest
+	// jobEnds are the ends of the job that the task is told of.
+	jobEnds []JobState
 	// inFlight is the step whose reply arrives at answered; nil without a request.
 	inFlight *step
 	reply    contractReply
@@ -198,7 +202,7 @@ func (s *simulation) response() (*httpResponse, error) {
 	}
 	response := &httpResponse{status: s.reply.Status, header: http.Header{"Content-Type": {"text/html"}}}
 	if s.reply.IsProblem {
-		problem := Problem{Title: "no"}
+		problem := Problem{Title: "no", JobState: s.reply.JobState}
 		for _, position := range s.reply.Refused {
 			problem.Errors = append(problem.Errors, FieldProblem{Pointer: "/" + strconv.Itoa(position) + "/done"})
 		}
@@ -217,6 +221,14 @@ func (s *simulation) receive() {
 	s.inFlight = nil
 	response, err := s.response()
 	found, cause := classify(response, err)
+	if found == accepted {
+		s.delivery.jobHasState(s.reply.JobState)
+	}
+	defer func() {
+		if ended := s.delivery.takeJobEnd(); ended != "" {
+			s.jobEnds = append(s.jobEnds, ended)
+		}
+	}()
 	switch {
 	case found == retryable:
 		s.delivery.requestFailed(cause, s.now, retryAfter(response), s.random)
@@ -248,11 +260,15 @@ func (s *simulation) receive() {
 // statistics returns the statistics by the names of the table.
 func (s *simulation) statistics() map[string]any {
 	stats := s.delivery.stats()
-	return map[string]any{
+	found := map[string]any{
 		"taken": float64(stats.Taken), "refused": float64(stats.Refused), "delivered": float64(stats.Delivered),
 		"discarded": float64(stats.Discarded), "dropped": float64(stats.Dropped), "pending": float64(stats.Pending),
 		"failures": float64(stats.Failures), "is_superseded": stats.IsSuperseded, "has_error": stats.LastError != nil,
 	}
+	if stats.JobEnded != "" {
+		found["job_ended"] = string(stats.JobEnded)
+	}
+	return found
 }
 
 func readContract(t *testing.T) contractTable {
@@ -300,6 +316,9 @@ func (s *simulation) check(t *testing.T) {
 		if events := expected.expectedEvents(s.delivery.buffer.identity); !reflect.DeepEqual(request.events, events) {
 			t.Errorf("request %d has the events %+v, not %+v", i, request.events, events)
 		}
+	}
+	if len(s.jobEnds)+len(s.JobEnds) > 0 && !reflect.DeepEqual(s.jobEnds, s.JobEnds) {
+		t.Errorf("the task is told of the ends %v, not %v", s.jobEnds, s.JobEnds)
 	}
 	if found := s.statistics(); !reflect.DeepEqual(found, s.Statistics) {
 		t.Errorf("the statistics are %v, not %v", found, s.Statistics)

@@ -51,6 +51,9 @@ type delivery struct {
 	// isAbandoned is true once nothing more will be sent.
 	isAbandoned bool
 
+	// newJobEnd is the end of the job that the task must be told of; empty if there is none.
+	newJobEnd JobState
+
 	counts Stats
 }
 

@@ -32,6 +32,37 @@ func (d *delivery) startWasLost(now time.Time) {
 func (d *delivery) startWasRejected(err error) {
 	d.countFailure(err)
 	d.start = startRejected
+	var problem *Problem
+	if errors.As(err, &problem) {
+		d.jobHasState(problem.JobState)
+	}
+}
+
+// jobHasState records the state of the job in a response; an empty one changes nothing.
+func (d *delivery) jobHasState(state JobState) {
+	if state == "" {
+		return
+	}
+	ended := state
+	if state == JobRunning {
+		ended = ""
+	}
+	if ended != d.counts.JobEnded {
+		d.newJobEnd = ended
+	}
+	d.counts.JobEnded = ended
+}
+
+// takeJobEnd returns the end of the job that the task must be told of; empty if there is none.
+//
+// Each end is returned once, and none after the end of the execution: nothing is left to stop then.
+func (d *delivery) takeJobEnd() JobState {
+	ended := d.newJobEnd
+	d.newJobEnd = ""
+	if d.isEnded {
+		return ""
+	}
+	return ended
 }
 
 // checked records a check for a newer execution.

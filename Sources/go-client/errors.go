@@ -19,6 +19,8 @@ var (
 	// ErrSuperseded means that a newer execution of the task has started. Reports of this one are recorded but do not
 	// count; it should stop.
 	ErrSuperseded = errors.New("ledger: the execution is superseded")
+	// ErrJobCanceled means that the job is canceled, so that the execution was not started and reports nothing.
+	ErrJobCanceled = errors.New("ledger: the job is canceled")
 	// ErrEnded means that the execution has been finished or closed.
 	ErrEnded = errors.New("ledger: the execution has ended")
 	// ErrUndelivered means that reports have not reached the ledger yet, or were dropped; see Stats.
@@ -59,6 +61,8 @@ type Problem struct {
 	RequestID string `json:"request_id"`
 	// Errors lists every invalid field or parameter, up to 100.
 	Errors []FieldProblem `json:"errors"`
+	// JobState is the state of the job that refused the start of an execution; otherwise empty.
+	JobState JobState `json:"job_state"`
 }
 
 // FieldProblem describes an invalid field of a request.
@@ -108,7 +112,7 @@ func (p *Problem) refusedPositions(count int) []int {
 	return positions
 }
 
-// Is compares by status with ErrNotFound, ErrConflict, ErrInvalid, ErrUnavailable.
+// Is compares with ErrNotFound, ErrConflict, ErrJobCanceled, ErrInvalid, ErrUnavailable.
 func (p *Problem) Is(target error) bool {
 	if p == nil {
 		return false
@@ -118,6 +122,8 @@ func (p *Problem) Is(target error) bool {
 		return p.Status == http.StatusNotFound
 	case ErrConflict:
 		return p.Status == http.StatusConflict
+	case ErrJobCanceled:
+		return p.Status == http.StatusConflict && p.JobState == JobCanceled
 	case ErrInvalid:
 		return p.Status == http.StatusUnprocessableEntity
 	case ErrUnavailable:

@@ -42,6 +42,9 @@ type Execution struct {
 	startDone    chan struct{}
 	superseded   chan struct{}
 	onSuperseded func(*Execution)
+	onJobEnded   func(*Execution, JobState)
+	// unlessCanceled is true if a canceled job refuses the start.
+	unlessCanceled bool
 	// attemptSource is the variable that the attempt is from; empty if the caller gave it.
 	attemptSource string
 	// isTaskCanceled reports whether the task's context has been canceled.
@@ -63,7 +66,8 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 		client:       c,
 		key:          taskKey{job: job, task: task},
 		identity:     identity{task: task, execution: name, attempt: int32(settings.attempt)},
-		onSuperseded: settings.onSuperseded, attemptSource: settings.attemptSource,
+		onSuperseded: settings.onSuperseded, onJobEnded: settings.onJobEnded,
+		unlessCanceled: !settings.reopensCanceledJob, attemptSource: settings.attemptSource,
 	}
 	e.delivery.buffer.identity = e.identity
 	e.delivery.counts.Attempt = settings.attempt
@@ -172,6 +176,12 @@ func (e *Execution) Superseded() <-chan struct{} {
 	return e.superseded
 }
 
+// JobEnded returns the state in which the job has ended; empty while it is running.
+//
+// A task of a canceled job should stop. The client learns the state from the responses to its reports. It may lag: for
+// a moment after a start has reopened the job, it may be that of the earlier end.
+func (e *Execution) JobEnded() JobState { return e.Stats().JobEnded }
+
 // Stats returns the delivery statistics so far.
 func (e *Execution) Stats() Stats {
 	if e == nil {
@@ -185,8 +195,9 @@ func (e *Execution) Stats() Stats {
 // Started waits until the ledger has recorded the start.
 //
 // Call it before the work if a zombie must not touch anything. It returns ErrSuperseded if a newer execution of the
-// task has started already, and ErrUndelivered if the ledger refuses the execution, or is unreachable until the context
-// ends or a minute has passed. Tasks that may start while the ledger is unreachable need not call it.
+// task has started already, ErrJobCanceled if the job is canceled, and ErrUndelivered if the ledger refuses the
+// execution, or is unreachable until the context ends or a minute has passed. Tasks that may start while the ledger is
+// unreachable need not call it.
 func (e *Execution) Started(ctx context.Context) error {
 	if e.isSilent() {
 		return nil
@@ -201,6 +212,9 @@ func (e *Execution) Started(ctx context.Context) error {
 		return ErrSuperseded
 	}
 	if e.delivery.start == startRejected {
+		if errors.Is(e.delivery.counts.LastError, ErrJobCanceled) {
+			return ErrJobCanceled
+		}
 		return e.undelivered()
 	}
 	return nil

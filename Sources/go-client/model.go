@@ -67,8 +67,10 @@ type Snapshot struct {
 	FinishedAt time.Time `json:"finished_at"`
 	// Now is the ledger's clock at the time of the response. Older ledgers give it only in the Date header. It is zero if
 	// unknown. Compute ages with Since, which uses it.
-	Now   time.Time  `json:"now"`
-	Tasks TaskCounts `json:"tasks"`
+	Now time.Time `json:"now"`
+	// IdleSince is the time of the last event if all tasks have ended and the job has not; otherwise zero.
+	IdleSince time.Time  `json:"idle_since"`
+	Tasks     TaskCounts `json:"tasks"`
 	// Estimate is that of the remaining time; nil from an older ledger.
 	Estimate *Estimate `json:"estimate"`
 	// Progress lists the job's indicators, in the order in which events first named them.

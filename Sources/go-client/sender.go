@@ -127,15 +127,21 @@ func (e *Execution) requestFailed(a *httpResponse, cause error) {
 
 // sendStart sends the start. Its execution name makes it safe to repeat.
 func (e *Execution) sendStart() {
-	body, err := json.Marshal(event{Task: e.identity.task, Execution: e.identity.execution, Attempt: e.identity.attempt})
+	body, err := json.Marshal(struct {
+		event
+		UnlessCanceled bool `json:"unless_canceled,omitempty"`
+	}{
+		event{Task: e.identity.task, Execution: e.identity.execution, Attempt: e.identity.attempt}, e.unlessCanceled,
+	})
 	if err != nil {
 		panic("ledger: a start cannot be encoded: " + err.Error())
 	}
 	a, err := e.exchange(request{method: http.MethodPost, path: jobPath(e.key.job, "/executions"), body: body})
 	found, cause := classify(a, err)
 	var started struct {
-		Attempt  int   `json:"attempt"`
-		Sequence int64 `json:"sequence"`
+		Attempt  int      `json:"attempt"`
+		Sequence int64    `json:"sequence"`
+		JobState JobState `json:"job_state"`
 		Last     *struct {
 			Attempt int `json:"attempt"`
 		} `json:"last"`
@@ -158,6 +164,7 @@ func (e *Execution) sendStart() {
 	if found == accepted || isFenced {
 		e.client.ownWrites.wrote(e.key.job, started.Sequence)
 		e.delivery.startWasRecorded(started.Attempt, started.Sequence, time.Now())
+		e.delivery.jobHasState(started.JobState)
 	} else {
 		e.delivery.startWasRejected(cause)
 	}
@@ -169,10 +176,13 @@ func (e *Execution) sendStart() {
 		e.client.health.logOnce("superseded start", "%s is superseded from its start by attempt %d: its reports do not count. "+
 			"If it is no zombie, give it a higher attempt", e.describe(), started.Last.Attempt)
 		e.markSuperseded(true)
+	case errors.Is(cause, ErrJobCanceled):
+		e.client.health.logOnce("canceled", "the job is canceled, so task %q starts no execution", e.identity.task)
 	case found != accepted:
 		e.client.health.logOnce("start", "the ledger refused the start of task %q, so its progress is not reported: %v",
 			e.identity.task, cause)
 	}
+	e.tellJobEnd()
 	e.broadcast()
 }
 
@@ -186,6 +196,7 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	found, cause := classify(a, err)
 	var appended struct {
 		LastSequence int64     `json:"last_sequence"`
+		JobState     JobState  `json:"job_state"`
 		Verdicts     []Verdict `json:"verdicts"`
 	}
 	if found == accepted {
@@ -200,7 +211,7 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	if found == accepted {
 		e.client.ownWrites.wrote(e.key.job, appended.LastSequence)
 	}
-	isSuperseded, collision, lost := e.settle(found, cause, appended.Verdicts, batch, isCheck)
+	isSuperseded, collision, lost := e.settle(found, cause, appended.Verdicts, appended.JobState, batch, isCheck)
 	e.client.health.recordSuccess(e.client.address)
 	if lost > 0 {
 		e.client.health.logOnce("refused", "the ledger refused %d reports of task %q, which are dropped: %v",
@@ -213,7 +224,27 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	if isSuperseded {
 		e.markSuperseded(false)
 	}
+	e.tellJobEnd()
 	e.broadcast()
+}
+
+// tellJobEnd calls the task's callback if the job has ended since.
+func (e *Execution) tellJobEnd() {
+	e.mu.Lock()
+	ended := e.delivery.takeJobEnd()
+	e.mu.Unlock()
+	if ended == "" || e.onJobEnded == nil {
+		return
+	}
+	// The callback may block, and must not delay the reports.
+	go func() {
+		defer func() {
+			if panicked := recover(); panicked != nil {
+				e.client.health.logOnce("job callback", "the function given to OnJobEnded panicked: %v", panicked)
+			}
+		}()
+		e.onJobEnded(e, ended)
+	}()
 }
 
 // describe returns the execution's name, task and attempt for the log.
@@ -231,13 +262,14 @@ func (e *Execution) describe() string {
 
 // settle records the result of the batch in flight.
 func (e *Execution) settle(
-	found disposition, cause error, verdicts []Verdict, sent batch, isCheck bool,
+	found disposition, cause error, verdicts []Verdict, state JobState, sent batch, isCheck bool,
 ) (isSuperseded bool, collision Verdict, lost int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch found {
 	case accepted:
 		isSuperseded, collision = e.delivery.accepted(verdicts, time.Now(), isCheck)
+		e.delivery.jobHasState(state)
 		return isSuperseded, collision, 0
 	case oversized:
 		lost = e.delivery.tooLarge(cause)

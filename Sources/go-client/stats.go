@@ -32,6 +32,8 @@ type Stats struct {
 	IsStarted bool
 	// IsSuperseded is true once a newer execution of the task has started.
 	IsSuperseded bool
+	// JobEnded is the state in which the job has ended, as far as the client knows; empty while it is running.
+	JobEnded JobState
 	// LastError is the error of the last request; nil if it succeeded.
 	LastError error
 
