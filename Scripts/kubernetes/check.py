@@ -25,6 +25,7 @@ Object = dict[str, Any]
 def pod_of(document: Object) -> Object | None:
     """Finds the template of an object's pods."""
     spec = document.get("spec", {})
+    spec = spec.get("jobTemplate", {}).get("spec", spec)
     template: Object | None = spec.get("template")
     return template
 
@@ -89,6 +90,16 @@ def reference_problems(document: Object, documents: list[Object]) -> Iterator[st
         ]
         yield None if len(budgets) == 1 else f"the pods have {len(budgets)} disruption budgets"
     volumes = {volume["name"] for volume in template["spec"].get("volumes", [])}
+    for volume in template["spec"].get("volumes", []):
+        claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+        if claim:
+            found = any(
+                other["kind"] == "PersistentVolumeClaim"
+                and other["metadata"]["namespace"] == namespace
+                and other["metadata"]["name"] == claim
+                for other in documents
+            )
+            yield None if found else f"there is no volume claim {claim}"
     for container in template["spec"]["containers"]:
         for mount in container.get("volumeMounts", []):
             yield None if mount["name"] in volumes else f"there is no volume {mount['name']}"
