@@ -23,6 +23,7 @@ type contractCase struct {
 	Calls          []contractCall    `json:"calls"`
 	Replies        []contractReply   `json:"replies"`
 	Until          float64           `json:"until"`
+	AfterLast      *float64          `json:"seconds_after_last"`
 	Requests       []contractRequest `json:"requests"`
 	Statistics     map[string]any    `json:"statistics"`
 	SupersededFrom *float64          `json:"superseded_from"`
@@ -136,7 +137,7 @@ func (s *simulation) run() {
 				moment, isCall = at, true
 			}
 		}
-		if moment.IsZero() || moment.After(s.began.Add(seconds(s.Until))) {
+		if moment.IsZero() || moment.After(s.end()) {
 			return
 		}
 		s.now = moment
@@ -150,6 +151,18 @@ func (s *simulation) run() {
 			s.receive()
 		}
 	}
+}
+
+// end returns the end of the simulation.
+func (s *simulation) end() time.Time {
+	end := s.began.Add(seconds(s.Until))
+	if s.AfterLast == nil || len(s.requests) < len(s.Requests) {
+		return end
+	}
+	if early := s.answered.Add(seconds(*s.AfterLast)); early.Before(end) {
+		return early
+	}
+	return end
 }
 
 // call makes a call of the task.
@@ -331,7 +344,7 @@ func TestTheLimitsAreThoseOfTheReporterContract(t *testing.T) {
 		"pause_seconds_min": pauseMin.Seconds(), "pause_seconds_max": pauseMax.Seconds(),
 		"retry_after_seconds_max": retryAfterMax.Seconds(), "retry_after_spread": retryAfterSpread,
 		"events_per_request_max": batchSizeDefault, "labels_per_execution_max": LabelsMax, "increment_max": IncrementMax,
-		"delivery_seconds_after_end": drainMax.Seconds(),
+		"delivery_seconds_after_end": drainMax.Seconds(), "heartbeat_seconds": heartbeatInterval.Seconds(),
 	}
 	if contract := readContract(t).Contract; !reflect.DeepEqual(found, contract) {
 		t.Errorf("the limits are %v, not %v", found, contract)

@@ -35,6 +35,8 @@ type delivery struct {
 	// checkAt is when to check again whether the execution is superseded.
 	checkAt      time.Time
 	isSuperseded bool
+	// heartbeatAt is when to repeat the start if there is nothing else to send.
+	heartbeatAt time.Time
 
 	// generation counts how often the buffer was emptied. deliveredGeneration is the last generation whose reports are
 	// all settled, and flushGeneration the last one that a flush waits for.
@@ -77,6 +79,9 @@ type batch struct {
 	completedGeneration int64
 	// isResent is true if the batch, or one that contained its events, was sent before.
 	isResent bool
+	// isHeartbeat is true if the batch only repeats the start. It is no report: nothing counts it, and it is not sent
+	// after the end of the execution.
+	isHeartbeat bool
 }
 
 func newBatch(events []event, completedGeneration int64) batch {
@@ -127,6 +132,9 @@ func (d *delivery) next(now time.Time) step {
 	if d.start == startPending {
 		return step{kind: stepStart}
 	}
+	if d.isEnded && len(d.batches) > 0 && d.batches[0].isHeartbeat {
+		d.batches = d.batches[1:]
+	}
 	isCheckDue := !d.isSuperseded && !now.Before(d.checkAt)
 	d.sealBatch(now)
 	// A check that is due is part of the next batch, if there is one within the interval.
@@ -137,12 +145,17 @@ func (d *delivery) next(now time.Time) step {
 		return step{kind: stepStop}
 	case !d.buffer.isEmpty():
 		return d.wait(d.dueAt)
+	case !d.isSuperseded && !now.Before(d.heartbeatAt):
+		heartbeat := newBatch([]event{d.buffer.identity.event("execution_started")}, 0)
+		heartbeat.isHeartbeat = true
+		d.batches = append(d.batches, heartbeat)
+		return step{kind: stepSend, batch: heartbeat, isCheck: isCheckDue}
 	case isCheckDue:
 		return step{kind: stepCheck}
 	case d.isSuperseded:
 		return d.wait()
 	}
-	return d.wait(d.checkAt)
+	return d.wait(d.checkAt, d.heartbeatAt)
 }
 
 // wait returns a wait until the first of these times.
@@ -244,7 +257,9 @@ func (d *delivery) pending() int {
 	}
 	count := len(d.buffer.dirty)
 	for _, batch := range d.batches {
-		count += len(batch.events)
+		if !batch.isHeartbeat {
+			count += len(batch.events)
+		}
 	}
 	if d.start != startRecorded {
 		count++

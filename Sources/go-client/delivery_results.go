@@ -17,6 +17,7 @@ func (d *delivery) startWasRecorded(attempt int, sequence int64, now time.Time) 
 	d.startSequence = sequence
 	d.start = startRecorded
 	d.checkAt = now.Add(d.checkInterval)
+	d.heartbeatAt = now.Add(heartbeatInterval)
 	if attempt > 0 {
 		d.counts.Attempt = attempt
 	}
@@ -139,14 +140,17 @@ func (d *delivery) settled() {
 func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (isSuperseded bool, collision Verdict) {
 	d.requestSucceeded()
 	isResent := len(d.batches) > 0 && d.batches[0].isResent
-	if len(d.batches) > 0 {
+	isHeartbeat := len(d.batches) > 0 && d.batches[0].isHeartbeat
+	if len(d.batches) > 0 && !isHeartbeat {
 		d.counts.Delivered += int64(len(d.batches[0].events))
 	}
 	d.settled()
+	d.heartbeatAt = now.Add(heartbeatInterval)
 	for _, verdict := range verdicts {
 		switch {
 		case verdict == VerdictSuperseded:
 			isSuperseded = true
+		case isHeartbeat:
 		case verdict == VerdictConflict, verdict == VerdictOverLimit, verdict == VerdictDuplicate && !isResent:
 			d.counts.Delivered--
 			d.counts.Discarded++
@@ -215,7 +219,9 @@ func (d *delivery) divide(cause error) (lost int64) {
 // drop removes the events at these positions from the batch in flight.
 func (d *delivery) drop(cause error, positions []int) (lost int64) {
 	d.requestWasFinal(cause)
-	lost = int64(len(positions))
+	if !d.batches[0].isHeartbeat {
+		lost = int64(len(positions))
+	}
 	d.counts.Dropped += lost
 	isDropped := make(map[int]bool, len(positions))
 	for _, position := range positions {

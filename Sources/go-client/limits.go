@@ -51,6 +51,9 @@ const (
 	// checkIntervalDefault is how often an execution checks whether it is superseded. A zombie continues for that long;
 	// each check costs the ledger one more query.
 	checkIntervalDefault = 10 * time.Second
+	// heartbeatInterval is the time without anything to send after which an execution repeats its start, which shows that
+	// it lives. The ledger allows half as long again until the execution is silent.
+	heartbeatInterval = 30 * time.Second
 	// checkIntervalMin limits a thousand executions to ten thousand checks per second.
 	checkIntervalMin = 100 * time.Millisecond
 	// drainMax is how long after its end an execution keeps trying to deliver its reports in an outage. Longer outages

@@ -41,6 +41,7 @@ struct ReporterContractTests {
             "events_per_request_max": Double(ReportBatcher.eventsPerBatchMax),
             "labels_per_execution_max": Double(Limits.labelsPerExecutionMax),
             "increment_max": Double(Limits.increments.upperBound),
+            "heartbeat_seconds": ReportBatcher.heartbeatInterval / .seconds(1),
             "delivery_seconds_after_end": ReportBatcher.deliveryTimeAfterEnd / .seconds(1),
         ]
         #expect(found == contract)
@@ -58,6 +59,7 @@ struct ContractTable: Decodable {
         let statistics: Statistics
         let superseded_from: Double?
         let job_ends: [String]?
+        let seconds_after_last: Double?
 
         var testDescription: String { name }
     }
@@ -218,7 +220,7 @@ struct ContractSimulation {
             }
             let nextCall = calls.first.map { began + .seconds($0.at) }
             let isCall = nextCall.map { call in moment.map { call <= $0 } ?? true } ?? false
-            guard let next = isCall ? nextCall : moment, next <= began + .seconds(one.until) else { return }
+            guard let next = isCall ? nextCall : moment, next <= end else { return }
             now = next
             if isCall {
                 let call = calls.removeFirst()
@@ -228,6 +230,13 @@ struct ContractSimulation {
                 try receive()
             }
         }
+    }
+
+    /// The end of the simulation.
+    private var end: ContinuousClock.Instant {
+        let end = began + .seconds(one.until)
+        guard let seconds = one.seconds_after_last, requests.count >= one.requests.count else { return end }
+        return min(end, answeredAt + .seconds(seconds))
     }
 
     private var isSuperseded: Bool { one.superseded_from.map { now >= began + .seconds($0) } ?? false }

@@ -41,7 +41,7 @@ def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> 
     batch = outbox.next_batch(10.0)
     assert batch is not None
     assert json.loads(batch.body) == [{"type": "execution_started", "task": "tile", "execution": "run"}]
-    outbox.settle(batch, [0])
+    outbox.settle(batch, [0], 0)
     report(outbox, tile, "a", 1, 20.0)
     report(outbox, tile, "a", 2, 20.3)
     assert outbox.next_batch(20.9) is None
@@ -49,9 +49,9 @@ def test_increments_gather_until_they_are_due_and_the_start_is_due_at_once() -> 
     batch = outbox.next_batch(21.0)
     assert batch is not None
     assert [event["done"] for event, _ in batch.entries] == [3]
-    outbox.settle(batch, [0])
+    outbox.settle(batch, [0], 21.0)
     assert outbox.is_settled
-    assert outbox.next_due() is None
+    assert outbox.next_due() == 21.0 + SETTINGS.heartbeat_seconds
     assert outbox.size == 0
 
 
@@ -65,7 +65,7 @@ def test_a_frozen_batch_never_changes_and_later_increments_wait() -> None:
     report(outbox, tile, "a", 10, 1.0)
     assert outbox.next_batch(99.0) is first
     assert first.body == body
-    outbox.settle(first, [0])
+    outbox.settle(first, [0], 0)
     second = outbox.next_batch(99.0)
     assert second is not None
     assert [(event["report"], event["done"]) for event, _ in second.entries] == [(2, 10)]
@@ -84,7 +84,7 @@ def test_a_full_request_leaves_the_rest_in_order() -> None:
     while (batch := outbox.next_batch(0.0)) is not None:
         types.append([event.get("label") or event["type"] for event, _ in batch.entries])
         assert outbox.waiting == 9 - sum(len(part) for part in types[:-1])
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
     assert types == [["execution_started", "a", "b", "c"], ["d", "e", "f", "execution_finished"], ["job_finished"]]
     assert outbox.is_settled
     assert outbox.size == 0
@@ -99,7 +99,7 @@ def test_the_end_of_a_job_waits_for_every_execution() -> None:
     sent: list[str] = []
     while (batch := outbox.next_batch(9.0)) is not None:
         sent += [event["type"] for event, _ in batch.entries]
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
     assert sent == ["progress"] * 7 + ["job_finished"]
 
 
@@ -116,7 +116,7 @@ def test_parts_keep_their_numbers_and_order() -> None:
         part = outbox.next_batch(9.0)
         assert part is not None
         assert [(event["label"], event["report"]) for event, _ in part.entries] == expected
-        outbox.settle(part, range(len(part)))
+        outbox.settle(part, range(len(part)), 0)
     assert outbox.is_settled
     assert tile.is_settled
     assert (tile.counts.delivered, tile.waiting, outbox.size) == (3, 0, 0)
@@ -133,7 +133,7 @@ def test_a_goal_is_settled_with_the_reports_before_it_whatever_follows() -> None
     first = outbox.next_batch(9.0)
     assert first is not None
     assert job.goal == goal, "two are still to be frozen"
-    outbox.settle(first, range(4))
+    outbox.settle(first, range(4), 0)
     assert not job.has_settled(goal)
     second = outbox.next_batch(9.0)
     assert second is not None
@@ -146,7 +146,7 @@ def test_a_goal_is_settled_with_the_reports_before_it_whatever_follows() -> None
     for is_settled in (False, True):
         part = outbox.next_batch(9.0)
         assert part is not None
-        outbox.settle(part, [0])
+        outbox.settle(part, [0], 0)
         assert job.has_settled(goal) == is_settled
     assert not job.is_settled
     assert not job.has_settled(later)
@@ -170,7 +170,7 @@ def test_a_goal_is_reached_while_others_never_stop_reporting() -> None:
         assert batch is not None
         for owner in busy:
             report(outbox, owner, "a", 1)
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
     assert mine.is_settled
     assert job.has_settled(goal)
     assert not job.is_settled
@@ -193,13 +193,13 @@ def test_an_execution_that_never_stops_reporting_delays_no_other() -> None:
         assert len(sent) <= 12
         for label in "abcdef":
             report(outbox, busy, label, 1)
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
     assert sent[:7] == [*(f"busy {label}" for label in "abcdef"), "mine a"]
     assert mine.is_settled
     outbox.finish(busy, "succeeded", 9.0)
     while (batch := outbox.next_batch(99.0)) is not None:
         last = batch.entries[-1][0]
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
     assert last["type"] == "execution_finished"
     assert busy.is_settled
     assert (outbox.size, sum(counter.done for counter in busy.counters.values())) == (0, 0)
@@ -218,14 +218,14 @@ def test_a_goal_within_a_ticket_waits_for_reports_since_its_start() -> None:
     report(outbox, reporter(outbox, "other", job), "a", 1)
     outbox.finish(tile, "succeeded", 9.0)
     goal = job.goal
-    outbox.settle(first, range(4))
+    outbox.settle(first, range(4), 0)
     sent: list[tuple[str, str, int]] = []
     while not job.has_settled(goal):
         batch = outbox.next_batch(9.0)
         assert batch is not None
         sent += [(event["task"], event.get("label", event["type"]), event.get("done", 0)) for event, _ in batch.entries]
         report(outbox, reporter(outbox, "later", job), "a", 1)
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
     assert ("tile", "a", 5) in sent
     assert [event for event in sent if event[0] == "tile"] == [
         ("tile", "e", 1), ("tile", "f", 1), ("tile", "a", 5), ("tile", "execution_finished", 0),
@@ -246,7 +246,7 @@ def test_the_end_of_a_job_is_part_of_a_goal() -> None:
         batch = outbox.next_batch(9.0)
         assert batch is not None
         report(outbox, tile, "a", 1)
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
         assert job.has_settled(goal) == is_settled
     assert not job.is_settled
 
@@ -259,7 +259,7 @@ def test_jobs_take_turns() -> None:
     served = []
     while (batch := outbox.next_batch(99.0)) is not None:
         served.append(batch.job.job)
-        outbox.settle(batch, [0])
+        outbox.settle(batch, [0], 0)
     assert served == ["0", "1", "2"]
 
 
@@ -302,13 +302,13 @@ def test_any_order_of_everything_conserves_every_unit() -> None:
         elif (batch := outbox.next_batch(99.0)) is not None:
             if action < 0.8:
                 recorded += sum(event.get("done", 0) for event, _ in batch.entries)
-                outbox.settle(batch, range(len(batch)))
+                outbox.settle(batch, range(len(batch)), 0)
             elif action < 0.9 and len(batch) > 1:
                 cut = chance.randrange(1, len(batch))
                 outbox.replace(batch, [list(range(cut)), list(range(cut, len(batch)))])
     while (batch := outbox.next_batch(99.0)) is not None:
         recorded += sum(event.get("done", 0) for event, _ in batch.entries)
-        outbox.settle(batch, range(len(batch)))
+        outbox.settle(batch, range(len(batch)), 0)
     assert recorded == said
     assert outbox.size == 0
 

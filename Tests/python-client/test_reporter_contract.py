@@ -71,11 +71,19 @@ class Simulation:
                     self.sender._deliver(batch)
                 continue
             moments = [moment for moment in (ready, self.calls[0]["at"] if self.calls else None) if moment is not None]
-            if not moments or min(moments) > self.case["until"]:
+            if not moments or min(moments) > self.end:
                 return
             self.now = min(moments)
             if self.calls and self.calls[0]["at"] <= self.now:
                 self.call(self.calls.popleft())
+
+    @property
+    def end(self) -> float:
+        """The end of the simulation."""
+        end: float = self.case["until"]
+        if len(self.requests) >= len(self.case["requests"]):
+            end = min(end, self.answered_at + self.case.get("seconds_after_last", end))
+        return end
 
     def call(self, call: dict[str, Any]) -> None:
         kind = call["call"]

@@ -36,6 +36,10 @@ struct ReportBatcher: Sendable {
 
     /// The longest time that a report waits for others.
     static let delayMax: Duration = .seconds(1)
+    /// The time without anything to send after which the start is repeated.
+    ///
+    /// It shows that the execution lives. The ledger allows half as long again until it is silent.
+    static let heartbeatInterval: Duration = .seconds(30)
     /// The interval of checks whether a newer execution has started.
     static let verdictInterval: Duration = .seconds(10)
     /// The pauses after failures, which double from the first to the longest.
@@ -68,6 +72,10 @@ struct ReportBatcher: Sendable {
         var completesGeneration: Int?
         /// Whether its events may have been sent before.
         var isResent = false
+        /// Whether it only repeats the start.
+        ///
+        /// It is no report: nothing counts it, and it is not sent after the end of the execution.
+        var isHeartbeat = false
     }
 
     private enum Ending {
@@ -110,6 +118,8 @@ struct ReportBatcher: Sendable {
     private var isUrgent = true
     private var nextVerdictAt: ContinuousClock.Instant?
     private var newJobEnd: JobState?
+    /// The time at which the start is repeated if there is nothing else to send.
+    private var heartbeatAt: ContinuousClock.Instant?
     private(set) var startSequence: Int64?
     private(set) var isSuperseded = false
     /// Whether everything unsent was dropped and nothing will be sent any more.
@@ -203,7 +213,7 @@ struct ReportBatcher: Sendable {
 
     /// The number of events that the ledger has not recorded yet.
     private var pendingEvents: UInt64 {
-        var count = batches.reduce(pendingSlots.count) { $0 + $1.events.count }
+        var count = batches.reduce(pendingSlots.count) { $0 + ($1.isHeartbeat ? 0 : $1.events.count) }
         if !isStartBatched { count += 1 }
         if case .requested = ending { count += 1 }
         return UInt64(count)
@@ -213,14 +223,15 @@ struct ReportBatcher: Sendable {
 
     /// Returns the next step.
     ///
-    /// In this order: give up, wait for the end of a pause, send the frozen batch, freeze and send a new one, find out
-    /// whether the execution is superseded, wait.
+    /// In this order: give up, wait for the end of a pause, send the frozen batch, freeze and send a new one, repeat
+    /// the start, find out whether the execution is superseded, wait.
     mutating func next(now: ContinuousClock.Instant) -> Step {
         if let endedAt, endedAt.duration(to: now) >= Self.deliveryTimeAfterEnd { giveUp() }
         if isGivenUp { return .stop }
         if let retryAt, retryAt > now {
             return .wait(until: endedAt.map { min(retryAt, $0 + Self.deliveryTimeAfterEnd) } ?? retryAt)
         }
+        if hasEnded, batches.first?.isHeartbeat == true { batches.removeFirst() }
         if let batch = batches.first { return .send(batch.events, awaitsVerdicts: batch.awaitsVerdicts) }
         if hasUnbatched {
             let isDue = isUrgent || flushGeneration > batchedGeneration
@@ -233,7 +244,13 @@ struct ReportBatcher: Sendable {
         if case .batched = ending { return .stop }
         isUrgent = false
         guard !isSuperseded, startSequence != nil, let nextVerdictAt else { return .wait(until: nil) }
-        return nextVerdictAt <= now ? .readStartVerdict : .wait(until: nextVerdictAt)
+        if let heartbeatAt, heartbeatAt <= now {
+            let start = EventDraft(.executionStarted(reference))
+            let made = Batch(events: [start], awaitsVerdicts: nextVerdictAt <= now, isHeartbeat: true)
+            batches = [made]
+            return .send(made.events, awaitsVerdicts: made.awaitsVerdicts)
+        }
+        return nextVerdictAt <= now ? .readStartVerdict : .wait(until: min(nextVerdictAt, heartbeatAt ?? nextVerdictAt))
     }
 
     private mutating func makeBatch(_ now: ContinuousClock.Instant) -> Batch {
@@ -286,6 +303,7 @@ struct ReportBatcher: Sendable {
         recordJobState(result.jobState)
         if startSequence == nil { startSequence = result.sequences.lowerBound }
         if sent.awaitsVerdicts { nextVerdictAt = now + Self.verdictInterval }
+        heartbeatAt = now + Self.heartbeatInterval
         var discarded: UInt64 = 0
         for verdict in result.verdicts ?? [] {
             switch verdict {
@@ -296,6 +314,7 @@ struct ReportBatcher: Sendable {
             case .counted: break
             }
         }
+        guard !sent.isHeartbeat else { return }
         counts.delivered &+= UInt64(sent.events.count) &- discarded
         counts.discarded &+= discarded
         counts.dropped &+= discarded
@@ -365,7 +384,7 @@ struct ReportBatcher: Sendable {
     ///
     /// The refused events would block the reports after them.
     private mutating func drop(_ positions: [Int], of refused: Batch) -> FailureResult {
-        counts.dropped &+= UInt64(positions.count)
+        if !refused.isHeartbeat { counts.dropped &+= UInt64(positions.count) }
         let kept = refused.events.indices.filter { !positions.contains($0) }
         guard !kept.isEmpty else {
             removeFirstBatch()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Callable, NamedTuple
 
+from .heartbeats import Heartbeat, Heartbeats, is_wanted, report_count
 from .reporter import Counter, Event, FlushTicket, Numberings, ReportCounts, Reporter, process_numberings
 from .settings import INCREMENT_MAX, Settings
 
@@ -124,6 +125,7 @@ class Outbox:
         self.numberings = numberings
         self._settings = settings
         self._active: dict[JobOutbox, None] = {}
+        self.heartbeats = Heartbeats(settings.heartbeat_seconds)
         self.counts = ReportCounts()
         self.size = 0
         self.expired = 0
@@ -138,7 +140,7 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """The number of events in flight and of events not made yet. Costs a pass over the queue."""
-        frozen = sum(len(batch) for job in self._active for batch in job.frozen)
+        frozen = sum(report_count(batch.entries) for job in self._active for batch in job.frozen)
         reporters = {ticket.reporter for job in self._active for ticket in job.queue}
         made_of = sum(reporter.waiting - reporter.in_flight for reporter in reporters)
         return frozen + made_of + sum(job.outcome is not None for job in self._active)
@@ -155,6 +157,7 @@ class Outbox:
             return False
         reporter.job.reporters.add(reporter)
         reporter.needs_start = True
+        reporter.is_open = True
         reporter.ended_at = None
         self._touch(reporter, now)
         return True
@@ -178,6 +181,8 @@ class Outbox:
 
     def finish(self, reporter: Reporter, outcome: str, now: float) -> None:
         """Queues the end of an execution."""
+        reporter.is_open = False
+        reporter.needs_heartbeat = False
         if reporter.is_lost:
             self.drop(reporter)
             return
@@ -218,8 +223,10 @@ class Outbox:
             reporter.counts.dropped += 1
         self.counts.dropped += 1
 
-    def _give_up(self, job: JobOutbox, reporter: Reporter | None) -> None:
+    def _give_up(self, job: JobOutbox, event: Event, reporter: Reporter | None) -> None:
         """Drops an event of an execution, or the end of the job."""
+        if isinstance(event, Heartbeat):
+            return
         if reporter is not None:
             reporter.in_flight -= 1
             self.drop(reporter)
@@ -246,18 +253,31 @@ class Outbox:
     # Sending
 
     def next_due(self) -> float | None:
-        """The time of the next batch; None if nothing is unsent.
+        """The time of the next batch; None if nothing is unsent and no execution is open.
 
         Frozen batches are always due.
         """
-        return min((_due(job) for job in list(self._active)), default=None)
+        dues = [_due(job) for job in list(self._active)]
+        if (heartbeat := self.heartbeats.next_due) is not None:
+            dues.append(heartbeat)
+        return min(dues, default=None)
+
+    def _queue_heartbeats(self, now: float) -> None:
+        """Queues the starts that are to be repeated now."""
+        for reporter in self.heartbeats.take(now):
+            if self.size >= self._settings.buffered_max:
+                self.heartbeats.schedule(reporter, now)
+                continue
+            reporter.needs_heartbeat = True
+            self._touch(reporter, now)
 
     def next_batch(self, now: float) -> Batch | None:
         """Returns the batch to send now, if any.
 
-        It stays the next one of its job until it is settled. Only reports of executions that ended too long ago are
-        dropped from it.
+        It stays the next one of its job until it is settled. Only reports of executions that ended too long ago, and
+        repeated starts of ended ones, are dropped from it.
         """
+        self._queue_heartbeats(now)
         while True:
             job = min(list(self._active), key=_due, default=None)
             if job is None or _due(job) > now:
@@ -270,14 +290,10 @@ class Outbox:
                 self._remove(batch)
                 continue
             latest = now - self._settings.delivery_seconds_after_end
-            kept = [
-                index
-                for index, (_, owner) in enumerate(batch.entries)
-                if owner is None or owner.ended_at is None or owner.ended_at > latest
-            ]
-            if len(kept) == len(batch):
+            kept = [index for index, (event, owner) in enumerate(batch.entries) if is_wanted(event, owner, latest)]
+            if batch.entries and len(kept) == len(batch):
                 return batch
-            self.expired += len(batch) - len(kept)
+            self.expired += report_count(batch.entries) - report_count([batch.entries[index] for index in kept])
             self.replace(batch, [kept])
 
     def _freeze(self, job: JobOutbox) -> None:
@@ -297,8 +313,8 @@ class Outbox:
         job.taken = Watermark(tickets, ends)
         if not job.queue and job.outcome is None:
             job.due = None
-        for _, owner in entries:
-            if owner is not None:
+        for event, owner in entries:
+            if owner is not None and not isinstance(event, Heartbeat):
                 owner.in_flight += 1
                 self.counts.taken += owner.take_calls()
         self.size += len(entries)
@@ -312,6 +328,9 @@ class Outbox:
         if reporter.needs_start:
             entries.append((reporter.event("execution_started"), reporter))
             reporter.needs_start = False
+        elif reporter.needs_heartbeat and not ticket.counters and reporter.outcome is None:
+            entries.append((Heartbeat(reporter.event("execution_started")), reporter))
+        reporter.needs_heartbeat = False
         while ticket.counters:
             while ticket.counters[0].is_waiting:
                 if len(entries) >= most:
@@ -349,13 +368,15 @@ class Outbox:
 
     # Settling
 
-    def settle(self, batch: Batch, kept: Iterable[int]) -> None:
+    def settle(self, batch: Batch, kept: Iterable[int], now: float) -> None:
         """Settles a batch: the events at these indexes are recorded, the others dropped."""
         recorded = set(kept)
-        for index, (_, reporter) in enumerate(batch.entries):
+        for index, (event, reporter) in enumerate(batch.entries):
+            if reporter is not None:
+                self.heartbeats.schedule(reporter, now)
             if index not in recorded:
-                self._give_up(batch.job, reporter)
-            elif reporter is not None:
+                self._give_up(batch.job, event, reporter)
+            elif reporter is not None and not isinstance(event, Heartbeat):
                 reporter.in_flight -= 1
                 reporter.counts.delivered += 1
                 self.counts.delivered += 1
@@ -364,9 +385,9 @@ class Outbox:
     def replace(self, batch: Batch, parts: list[list[int]]) -> None:
         """Replaces a batch by parts of it, in order, and drops the events in none of them."""
         kept = {index for part in parts for index in part}
-        for index, (_, reporter) in enumerate(batch.entries):
+        for index, (event, reporter) in enumerate(batch.entries):
             if index not in kept:
-                self._give_up(batch.job, reporter)
+                self._give_up(batch.job, event, reporter)
         job = batch.job
         job.frozen.popleft()
         self.size -= len(batch) - len(kept)
@@ -378,7 +399,7 @@ class Outbox:
         job.frozen.extendleft(reversed(again))
         self._deactivate(job)
 
-    def abandon(self, job: JobOutbox) -> int:
+    def abandon(self, job: JobOutbox, now: float) -> int:
         """Drops everything for a job that does not exist. Returns the number of events."""
         job.is_unknown = True
         count = 0
@@ -386,7 +407,7 @@ class Outbox:
             if not job.frozen:
                 self._freeze(job)
             count += len(job.frozen[0])
-            self.settle(job.frozen[0], ())
+            self.settle(job.frozen[0], (), now)
         return count
 
     def refuse_starts(self, batch: Batch) -> int:
@@ -403,9 +424,9 @@ class Outbox:
         count = 0
         for part in parts:
             kept = [entry for entry in part.entries if entry[1] not in refused]
-            for _, owner in part.entries:
+            for event, owner in part.entries:
                 if owner in refused:
-                    self._give_up(job, owner)
+                    self._give_up(job, event, owner)
             count += len(part) - len(kept)
             self.size -= len(part) - len(kept)
             if kept:
@@ -461,6 +482,7 @@ class Outbox:
                 reporter.ticket = None
                 reporter.tickets = 0
                 reporter.needs_start = False
+                reporter.needs_heartbeat = False
                 reporter.outcome = None
                 for counter in reporter.counters.values():
                     counter.total = counter.done = 0
@@ -470,5 +492,6 @@ class Outbox:
             job.outcome = job.due = None
             job.settled = job.taken
         self._active.clear()
+        self.heartbeats.clear()
         self.size = 0
         self.counts = ReportCounts()

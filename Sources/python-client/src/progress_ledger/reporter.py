@@ -170,10 +170,12 @@ class Reporter:
         "ended_at",
         "execution",
         "in_flight",
+        "is_open",
         "is_refused",
         "is_superseded",
         "job",
         "job_ended",
+        "needs_heartbeat",
         "needs_start",
         "numbering",
         "on_job_ended",
@@ -201,6 +203,9 @@ class Reporter:
         self.attempt = attempt
         self.counters: dict[str | None, Counter] = {}
         self.needs_start = False
+        self.needs_heartbeat = False
+        # Whether this process has started the execution and not ended it.
+        self.is_open = False
         self.outcome: str | None = None
         # The time of its end, or of the last report after it; None while it is open.
         self.ended_at: float | None = None

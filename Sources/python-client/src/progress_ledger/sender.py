@@ -309,6 +309,7 @@ class Sender:
         is_settled = self._settle(deadline - time.monotonic())
         with self.lock:
             self._is_closing = True
+            self.outbox.heartbeats.clear()
             lost = 0 if is_settled else self.outbox.waiting
             reason = self.health.last_error or "no response yet"
             if lost:

@@ -32,6 +32,12 @@ class Settings:
     report_seconds: float = 1.0
     """The longest time that an increment waits for others to be sent with it."""
 
+    heartbeat_seconds: float = 30.0
+    """The time without anything to send after which an open execution repeats its start.
+
+    It shows that the execution lives. The ledger allows half as long again until the execution is silent.
+    """
+
     request_seconds: float = 15.0
     """The limit of one request, from the connection to the last byte.
 

@@ -48,7 +48,7 @@ class Settlement:
                 )
         elif action is Action.NO_SUCH_JOB:
             self._health.record_refusal(reason)
-            count = self._outbox.abandon(batch.job)
+            count = self._outbox.abandon(batch.job, now)
             callbacks.append(self.loss_callback(f"{count} events are lost: {reason}"))
         elif action is Action.JOB_CANCELED and batch.conditional_reporters:
             self._health.record_refusal(reason)
@@ -61,10 +61,10 @@ class Settlement:
             self._health.end_pauses()
             if action is Action.TOO_LARGE and len(batch) > 1:
                 self._outbox.batch_size_max = min(self._outbox.batch_size_max, len(batch) // 2)
-            self._divide(batch, disposition, callbacks)
+            self._divide(batch, disposition, now, callbacks)
         return callbacks
 
-    def _divide(self, batch: Batch, disposition: Disposition, callbacks: list[Callback]) -> None:
+    def _divide(self, batch: Batch, disposition: Disposition, now: float, callbacks: list[Callback]) -> None:
         """Drops the refused events, or splits the batch to find them."""
         indexes = list(range(len(batch)))
         if disposition.refused:
@@ -76,7 +76,7 @@ class Settlement:
             self._outbox.replace(batch, [indexes[:half], indexes[half:]])
             return
         else:
-            self._outbox.settle(batch, ())
+            self._outbox.settle(batch, (), now)
             lost = 1
         callbacks.append(self.loss_callback(f"{lost} events were refused and are lost: {disposition.reason}"))
 
@@ -105,7 +105,7 @@ class Settlement:
                     self._outbox.counts.superseded += 1
                     callbacks.extend(reporter.become_superseded())
         callbacks.extend(job.has_state(disposition.job_state))
-        self._outbox.settle(batch, kept)
+        self._outbox.settle(batch, kept, now)
         outage = self._health.record_success(took, now)
         if outage is not None:
             callbacks.append(lambda: logger.info("the ledger takes reports again, after %.0f s", outage))
