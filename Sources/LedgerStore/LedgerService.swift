@@ -130,11 +130,14 @@ public protocol LedgerService: Sendable {
 
     /// Returns a page of a job's tasks with their executions, in the order of start.
     ///
-    /// The page contains at most `limit` tasks, and fewer if they are large. `nil` if the job does not exist.
+    /// The page contains at most `limit` tasks, and fewer if they are large or if very many had to be searched. `nil`
+    /// if the job does not exist.
     ///
-    /// - Parameter cursor: ``TaskPage/nextCursor`` of the previous page.
+    /// - Parameters:
+    ///   - onlySilent: Whether only tasks with a silent execution are returned.
+    ///   - cursor: ``TaskPage/nextCursor`` of the previous page.
     func tasks(
-        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage?
 
     /// Returns a page of a job's tasks at a past point in time.
@@ -143,7 +146,7 @@ public protocol LedgerService: Sendable {
     ///
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage?
 
     /// Returns a page that accounts for each unit of an indicator, by execution.
@@ -296,5 +299,21 @@ extension LedgerService {
         _ description: JobDescription
     ) async throws(StoreError) -> (view: JobView, created: Bool) {
         try await createJob(description, by: nil, idempotencyKey: nil)
+    }
+}
+
+extension LedgerService {
+    /// Returns a page of a job's tasks, silent or not.
+    public func tasks(
+        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(StoreError) -> TaskPage? {
+        try await tasks(job, state: state, onlySilent: false, limit: limit, after: cursor)
+    }
+
+    /// Returns a page of a job's tasks at a past point in time, silent or not.
+    public func tasks(
+        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
+    ) async throws(StoreError) -> TaskPage? {
+        try await tasks(job, at: moment, state: state, onlySilent: false, limit: limit, after: cursor)
     }
 }

@@ -105,19 +105,30 @@ extension PostgresLedger: LedgerService {
         let folded = try await pointInTimeFold.past(of: view, at: sequence)
         var past = view
         past.snapshot = folded.snapshot
-        let at: Timestamp =
-            switch moment {
-            case .time(let time): min(time, .now)
-            case .sequence: folded.snapshot.updatedAt ?? view.createdAt
-            }
-        let question = EstimateReader.Question(view: past, state: folded.state, moment: at, past: folded.tasks)
+        let question = Self.question(past, folded, at: moment)
+        let at = question.moment
         past.estimate = try await attempting("estimating a job") { () throws(PQError) in
             if past.snapshot.state == .running, let group = summaries.group(of: view.description) {
                 try await summaries.waitUntilSummarised(group, by: at, except: view.id)
             }
             return try await estimates.estimates([question]).first
         }
+        past.stalls = try await attempting("finding the stalls of a job") { () throws(PQError) in
+            try await stalls.stalls([question]).first ?? nil
+        }
         return past
+    }
+
+    /// The question for the estimate and the stalls of a past snapshot.
+    private static func question(
+        _ past: JobView, _ folded: PointInTimeFold.Past, at moment: PointInTime
+    ) -> EstimateReader.Question {
+        let at: Timestamp =
+            switch moment {
+            case .time(let time): min(time, .now)
+            case .sequence: folded.snapshot.updatedAt ?? past.createdAt
+            }
+        return EstimateReader.Question(view: past, state: folded.state, moment: at, past: folded.tasks)
     }
 
     private func fold(
@@ -126,6 +137,7 @@ extension PostgresLedger: LedgerService {
         var past = view
         past.snapshot = try await pointInTimeFold.snapshot(of: view, at: sequence, counting: policy)
         past.estimate = nil
+        past.stalls = nil
         return past
     }
 
@@ -240,22 +252,31 @@ extension PostgresLedger: LedgerService {
     }
 
     public func tasks(
-        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage? {
-        let page = try await attempting("reading tasks") { () throws(PQError) in
-            try await TaskReader(pool: pool).tasks(job, state: state, limit: limit, after: cursor)
+        let page = try await attempting("reading tasks") { () throws(PQError) -> TaskPage? in
+            guard let silence = try await snapshots.silence(of: job) else { return nil }
+            return try await TaskReader(pool: pool, silence: silence, onlySilent: onlySilent)
+                .tasks(job, state: state, limit: limit, after: cursor)
         }
         if page?.tasks.isEmpty ?? false { try await refuseRetired(job) }
         return page
     }
 
     public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage? {
         try await refuseNewerSchema()
         guard let view = try await self.job(job) else { return nil }
         let sequence = try await pointInTimeFold.sequence(of: moment, job, head: view.ledgerSequence)
-        var page = try await pointInTimeFold.tasks(of: view, at: sequence, state: state, limit: limit, after: cursor)
+        let folded = try await pointInTimeFold.past(of: view, at: sequence)
+        var past = view
+        past.snapshot = folded.snapshot
+        let question = Self.question(past, folded, at: moment)
+        let silence = try await attempting("finding silent executions") { () throws(PQError) in
+            try await stalls.silence(question)
+        }
+        var page = folded.taskPage(state, silence, onlySilent, limit, cursor)
         let query = ReporterLookup.query(job, page.firstEvents)
         page.setReporters(
             try await attempting("reading the reporters of tasks") { () throws(PQError) in

@@ -75,6 +75,7 @@ public final class PostgresLedger: Service {
     /// The summaries of completed jobs.
     package let summaries: RunSummaryStore
     let estimates: EstimateReader
+    let stalls: StallReader
     let stamps: BatchedLookup<SnapshotStamp>
     let sharedSnapshots: BatchedLookup<StampedJob>
     let eventReader: EventReader
@@ -143,7 +144,8 @@ public final class PostgresLedger: Service {
         missingSnapshots = MissingSnapshots()
         summaries = RunSummaryStore(pool: pool, tokens: tokens)
         estimates = EstimateReader(pool: pool, summaries: summaries)
-        snapshots = SnapshotReader(pool: pool, missing: missingSnapshots, estimates: estimates)
+        stalls = StallReader(summaries: summaries)
+        snapshots = SnapshotReader(pool: pool, missing: missingSnapshots, estimates: estimates, stalls: stalls)
         let reader = snapshots
         jobStates = JobStates(pool)
         stamps = BatchedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)

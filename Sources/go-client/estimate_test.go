@@ -5,6 +5,21 @@ import (
 	"testing"
 )
 
+func TestStallsAndSilenceAreDecoded(t *testing.T) {
+	var snapshot Snapshot
+	must(t, json.Unmarshal([]byte(`{"job":"j","state":"running","sequence":1,"stalled_since":"2026-01-02T03:04:05Z",
+		"tasks":{"silent":2},"progress":[{"label":"a","stalled_since":"2026-01-02T03:04:05Z"},{"label":"b"}]}`), &snapshot))
+	if snapshot.StalledSince.IsZero() || snapshot.Tasks.Silent != 2 || snapshot.Progress[0].StalledSince.IsZero() ||
+		!snapshot.Progress[1].StalledSince.IsZero() {
+		t.Errorf("the snapshot is %+v", snapshot)
+	}
+	var task TaskSummary
+	must(t, json.Unmarshal([]byte(`{"executions":[{"silent_since":"2026-01-02T03:04:05Z"},{"silent_since":null}]}`), &task))
+	if task.Executions[0].SilentSince.IsZero() || !task.Executions[1].SilentSince.IsZero() {
+		t.Errorf("the task is %+v", task)
+	}
+}
+
 func TestAnEstimateIsDecoded(t *testing.T) {
 	text := `{"job":"j","state":"running","sequence":1,"estimate":{"at":"2026-01-02T03:04:05Z",
 		"remaining_seconds":{"p10":1.5,"p50":2,"p90":4},"finish_at":{"p10":"2026-01-02T03:04:06.5Z",

@@ -73,6 +73,8 @@ type Snapshot struct {
 	Tasks     TaskCounts `json:"tasks"`
 	// Estimate is that of the remaining time; nil from an older ledger.
 	Estimate *Estimate `json:"estimate"`
+	// StalledSince is the time of the last advance, if that is longer ago than plausible; otherwise zero.
+	StalledSince time.Time `json:"stalled_since"`
 	// Progress lists the job's indicators, in the order in which events first named them.
 	Progress []Indicator `json:"progress"`
 
@@ -121,6 +123,9 @@ type TaskCounts struct {
 	Abandoned            int64 `json:"abandoned"`
 	Executions           int64 `json:"executions"`
 	SupersededExecutions int64 `json:"superseded_executions"`
+	// Silent is the number of running executions that have sent nothing for longer than plausible: their workers may be
+	// lost.
+	Silent int64 `json:"silent"`
 }
 
 // Indicator is a pair of done and total units of a job, identified by its label.
@@ -135,6 +140,8 @@ type Indicator struct {
 	AttemptedTotal Units `json:"attempted_total"`
 	// UpdatedAt is the time of the last change, by the ledger's clock.
 	UpdatedAt time.Time `json:"updated_at"`
+	// StalledSince is the time of its last advance, if that is longer ago than plausible; otherwise zero.
+	StalledSince time.Time `json:"stalled_since"`
 }
 
 // Percent returns the percentage done, rounded down: 99 for 999 of 1,000.
@@ -199,6 +206,8 @@ type ExecutionSummary struct {
 	IsProvisional bool `json:"provisional"`
 	// Reporter identifies the token or subject that started it; empty without authentication.
 	Reporter string `json:"reporter"`
+	// SilentSince is the time of its last event, if that is longer ago than plausible; otherwise zero.
+	SilentSince time.Time `json:"silent_since"`
 	// Progress lists the sums of its reports by label.
 	Progress []ExecutionProgress `json:"progress"`
 }

@@ -130,6 +130,8 @@ func (e *Explanation) join(tasks []ExplainedTask) {
 type TaskFilter struct {
 	// State selects tasks in this state.
 	State TaskState
+	// OnlySilent selects tasks with an execution that has sent nothing for longer than plausible.
+	OnlySilent bool
 }
 
 // Tasks lists the job's tasks with executions, in the order of their first events.
@@ -139,6 +141,9 @@ func (j *Job) Tasks(ctx context.Context, filter TaskFilter) *Iterator[TaskSummar
 	}
 	query := url.Values{}
 	set(query, "state", string(filter.State))
+	if filter.OnlySilent {
+		query.Set("silent", "true")
+	}
 	return pages(ctx, j.client, jobPath(j.ID, "/tasks"), query, "cursor", j.catchUp,
 		func(body rawResponse) ([]TaskSummary, string, error) {
 			var page struct {

@@ -47,6 +47,31 @@ func TestEveryNumberIsExplained(t *testing.T) {
 	}
 }
 
+func TestSilentExecutionsAreCountedAndListed(t *testing.T) {
+	client := newTestClient(t, sharedURL(t))
+	job, err := client.CreateJob(testContext(t), "silent", Tag("ledger.lease", "1"))
+	must(t, err)
+	ctx, lost := start(t, job, "lost")
+	must(t, Progress("a").Add(ctx, 10))
+	must(t, lost.Flush(testContext(t)))
+	for {
+		snapshot, err := job.Snapshot(testContext(t), nil)
+		must(t, err)
+		if snapshot.Tasks.Silent == 1 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	tasks := job.Tasks(testContext(t), TaskFilter{OnlySilent: true})
+	if !tasks.Next() || tasks.Value().Task != "lost" || tasks.Value().Executions[0].SilentSince.IsZero() || tasks.Next() {
+		t.Errorf("the silent task is %+v, %v", tasks.Value(), tasks.Err())
+	}
+	must(t, lost.Finish(testContext(t), Succeeded))
+	if tasks := job.Tasks(testContext(t), TaskFilter{OnlySilent: true}); tasks.Next() {
+		t.Errorf("a task that has ended is silent: %+v", tasks.Value())
+	}
+}
+
 func TestADecreaseHasItsCause(t *testing.T) {
 	_, job := newSupersededJob(t)
 	history, err := job.History(testContext(t), "a", 0)

@@ -1,3 +1,4 @@
+import HTTPTypes
 import Ledger
 import LedgerStore
 import LedgerTestSupport
@@ -47,11 +48,11 @@ struct EstimateRouteTests {
         let cache = ResponseCache()
         let job = JobID(high: 1, low: 2)
         let stamp = SnapshotStamp(ledgerSequence: 1, head: .none, sequence: 1, projection: 1, writer: 1)
-        cache.insert(.json { $0.object { _ in } }, of: job, stamp, isRunning: true)
-        #expect(cache.body(job, stamp) != nil)
+        cache.insert(.json(headers: [.eTag: "t"]) { $0.object { _ in } }, of: job, stamp, isRunning: true)
+        #expect(cache.response(job, stamp) != nil)
         #expect(ResponseCache.estimateAgeMax == .seconds(1))
-        try await eventually { cache.body(job, stamp) == nil && !cache.contains(job) }
-        cache.insert(.json { $0.object { _ in } }, of: job, stamp)
+        try await eventually { cache.response(job, stamp) == nil && !cache.contains(job) }
+        cache.insert(.json(headers: [.eTag: "t"]) { $0.object { _ in } }, of: job, stamp)
         #expect(cache.contains(job))
     }
 }

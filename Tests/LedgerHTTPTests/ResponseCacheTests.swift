@@ -15,7 +15,9 @@ struct ResponseCacheTests {
     }
 
     private func response(_ bytes: Int) -> LedgerResponse {
-        LedgerResponse(status: .ok, contentType: "application/json", bytes: Array(repeating: 32, count: bytes))
+        LedgerResponse(
+            status: .ok, headers: [.eTag: "W/\"t\""], contentType: "application/json",
+            bytes: Array(repeating: 32, count: bytes))
     }
 
     private func job(_ number: Int) -> JobID { JobID(high: 1, low: UInt64(number)) }
@@ -24,12 +26,12 @@ struct ResponseCacheTests {
     func stamps() {
         let cache = ResponseCache()
         cache.insert(response(10), of: job(1), stamp(1))
-        #expect(cache.body(job(1), stamp(1))?.count == 10)
-        #expect(cache.body(job(1), stamp(2)) == nil)
-        #expect(cache.body(job(2), stamp(1)) == nil)
+        #expect(cache.response(job(1), stamp(1))?.body.count == 10)
+        #expect(cache.response(job(1), stamp(2)) == nil)
+        #expect(cache.response(job(2), stamp(1)) == nil)
         cache.insert(response(20), of: job(1), stamp(2))
-        #expect(cache.body(job(1), stamp(1)) == nil)
-        #expect(cache.body(job(1), stamp(2))?.count == 20)
+        #expect(cache.response(job(1), stamp(1)) == nil)
+        #expect(cache.response(job(1), stamp(2))?.body.count == 20)
     }
 
     private static let size = 100_000
@@ -45,7 +47,7 @@ struct ResponseCacheTests {
         let count = 5 * Self.countThatFits
         for number in 0..<count {
             insert(number..<number + 1, in: cache)
-            #expect(cache.body(job(0), stamp(1)) != nil)
+            #expect(cache.response(job(0), stamp(1)) != nil)
             #expect(cache.byteCount <= ResponseCache.bytesMax)
         }
         #expect(!cache.contains(job(1)))
@@ -60,7 +62,7 @@ struct ResponseCacheTests {
         var chance = SeededGenerator(seed: 7)
         for _ in 0..<10_000 {
             let number = Int.random(in: 0..<Self.countThatFits, using: &chance)
-            #expect(cache.body(job(number), stamp(1)) != nil)
+            #expect(cache.response(job(number), stamp(1)) != nil)
         }
         #expect((0..<Self.countThatFits).allSatisfy { cache.contains(job($0)) })
     }
@@ -71,7 +73,7 @@ struct ResponseCacheTests {
         let count = Self.countThatFits
         insert(0..<count, in: cache)
         let kept = stride(from: 0, to: count, by: 2).map { $0 }
-        for number in kept { #expect(cache.body(job(number), stamp(1)) != nil) }
+        for number in kept { #expect(cache.response(job(number), stamp(1)) != nil) }
         // As many new entries as there are unused ones.
         insert(count..<2 * count - kept.count, in: cache)
         #expect(kept.allSatisfy { cache.contains(job($0)) })
@@ -84,7 +86,7 @@ struct ResponseCacheTests {
         let cache = ResponseCache()
         cache.insert(response(10), of: job(1), stamp(1))
         for sequence in 1...1_000 { cache.insert(response(100_000), of: job(2), stamp(Int64(sequence))) }
-        #expect(cache.body(job(1), stamp(1)) != nil)
+        #expect(cache.response(job(1), stamp(1)) != nil)
     }
 
     @Test("a body is returned as it was inserted")
@@ -93,8 +95,10 @@ struct ResponseCacheTests {
         for (number, count) in [0, 1, 1_000, 20_000].enumerated() {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ ($0 >> 8)) }
             cache.insert(
-                LedgerResponse(status: .ok, contentType: "application/json", bytes: bytes), of: job(number), stamp(1))
-            #expect(cache.body(job(number), stamp(1)) == bytes)
+                LedgerResponse(
+                    status: .ok, headers: [.eTag: "W/\"t\""], contentType: "application/json", bytes: bytes),
+                of: job(number), stamp(1))
+            #expect(cache.response(job(number), stamp(1))?.body == bytes)
         }
     }
 

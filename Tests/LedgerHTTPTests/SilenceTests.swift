@@ -3,20 +3,32 @@ import Testing
 
 @testable import LedgerHTTP
 
-@Suite("The time without a report")
+@Suite("Stalls and silence on pages")
 struct SilenceTests {
-    /// The value of a constant of a script, in milliseconds.
-    private func constant(_ name: String, of file: String) throws -> Int64 {
-        let script = try #require(PageFile.all[file]?.text, "no file \(file)")
-        let start = try #require(script.firstRange(of: "const \(name) = ")?.upperBound, "no \(name) in \(file)")
-        return try #require(Int64(script[start...].prefix { $0.isNumber || $0 == "_" }.filter { $0 != "_" }))
+    private static let now = Timestamp(microseconds: 1_000_000_000)
+
+    @Test("a time is shown only if the server has found a stall or a silence")
+    func times() {
+        let since = Timestamp(microseconds: Self.now.microseconds - 720_000_000)
+        let shown = PageParts.silence("stalled for", since: since, now: Self.now).text
+        #expect(shown.contains(">stalled for 12\u{202F}min<") && !shown.contains("hidden"), "\(shown)")
+        let hidden = PageParts.silence("stalled for", since: nil, now: Self.now).text
+        #expect(hidden.contains("data-since=\"\"") && hidden.contains(" hidden>"), "\(hidden)")
     }
 
-    @Test("pages, their scripts and the snapshot agree on when a job is silent or stalled")
-    func limits() throws {
-        #expect(PageText.silentAfter == Snapshot.Indicator.stalledAfter)
-        #expect(try constant("silentAfter", of: "silence.js") * 1_000 == PageText.silentAfter)
-        #expect(try constant("silentAfter", of: "indicators.js") * 1_000 == Snapshot.Indicator.stalledAfter)
-        #expect(try constant("longAfter", of: "silence.js") * 1_000 == PageText.silentForLongAfter)
+    @Test("the scripts have no limits of their own")
+    func scripts() throws {
+        for file in ["silence.js", "indicators.js"] {
+            let script = try #require(PageFile.all[file]?.text, "no file \(file)")
+            #expect(!script.contains("silentAfter"))
+        }
+    }
+
+    @Test("silent executions are counted in words")
+    func words() {
+        #expect(
+            [0, 1, 2_000].map { StallsSection.silentWords($0) } == [
+                "", "1 execution is silent", "2\u{202F}000 executions are silent",
+            ])
     }
 }

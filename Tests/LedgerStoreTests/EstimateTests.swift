@@ -96,6 +96,10 @@ struct EstimateTests {
                     .estimate(at: event.recordedAt)
                 #expect(past.estimate == pure, "seed \(seed), event \(event.sequence)")
                 #expect(past.at == event.recordedAt)
+                let found = try await ledger.job(job, at: .sequence(event.sequence), counting: .last)?.stalls
+                let stalls = StallDetector(state, fold.snapshot(), of: JobDescription(name: "n"), history: nil)
+                    .stalls(at: event.recordedAt)
+                #expect(found == stalls, "seed \(seed), event \(event.sequence)")
             }
         }
     }
@@ -179,6 +183,26 @@ struct EstimateTests {
                 try await eventually(equals: 0) { try await ledger.status().unestimatedJobs }
                 let (summaries, state) = (try await Self.summaries(ledger), try await Self.storedState(ledger, running))
                 #expect(summaries == 1 && state == expected)
+            }
+            await owner.close()
+        }
+    }
+
+    @Test("states of an earlier version are built again, also those of jobs without further events")
+    func outdated() async throws {
+        try await withLedgerDatabase { target in
+            let (job, expected) = try await withRunningLedger(on: target) { ledger in
+                let job = try await Self.create(ledger, "running")
+                try await Self.work(ledger, job, done: 3)
+                return (job, try await Self.storedState(ledger, job))
+            }
+            let owner = Pool(target: target, logger: TestCluster.logger)
+            _ = try await owner.query(Query("update ledger.snapshot set estimate = set_byte(estimate, 0, 1)"))
+            try await withRunningLedger(on: target) { ledger in
+                // Until then, the stored state cannot be read.
+                try await eventually(equals: expected, retriesErrors: true) {
+                    try await Self.storedState(ledger, job)
+                }
             }
             await owner.close()
         }

@@ -87,21 +87,44 @@ def test_ages_do_not_depend_on_the_viewers_clock(browser, ledger, url):
     assert browser.text(elapsed) in [f"{n}\u202fs" for n in range(30)]
 
 
-def test_a_silent_job_shows_how_long_it_has_not_reported(browser, ledger, url):
-    browser.before_load(ADJUSTABLE_TIME)
-    job = ledger.create("silent")
+def test_a_silent_execution_is_shown_without_any_event_and_a_heartbeat_ends_it(browser, ledger, url):
+    job = ledger.create("silent", tags={"ledger.lease": "2"})
     ledger.append(job, start("t", 1), progress("t", "tiles", total=100))
     browser.open(f"{url}/jobs/{job}").wait_live()
-    assert not browser.find("#head .silence").is_displayed()
-    browser.run("window.elapsed = 305_000")
-    browser.wait(lambda: browser.text("#head .silence") == "no report for 5\u202fmin")
-    assert browser.find("#head .silence").is_displayed()
-    assert browser.text("#tasks tbody tr .silence") == "no report for 5\u202fmin"
-    assert browser.indicator("tiles")["note"] == "none done yet · no report for 5\u202fmin"
-    # A report ends the silence.
-    browser.run("window.elapsed = 0")
+    assert not browser.find("#stalls").is_displayed()
+    browser.wait(lambda: browser.find("#stalls").is_displayed())
+    assert browser.text("#stalls .silent strong") == "1 execution is silent"
+    assert browser.text("#stalls li bdi") == "t"
+    browser.wait(lambda: browser.text("#tasks tbody tr .silence").startswith("no report for "))
+    assert browser.text("[data-count=silent] dd") == "1"
+    shown = browser.text("#stalls li .silence")
+    # The time goes on.
+    browser.wait(lambda: browser.text("#stalls li .silence") != shown)
+    browser.open(url).wait_live()
+    browser.wait(lambda: browser.text(f"tr[data-job='{job}'] .silent") == "1 execution is silent")
+    ledger.append(job, start("t", 1))
+    browser.wait(lambda: browser.text(f"tr[data-job='{job}'] .silent") == "")
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    browser.wait(lambda: browser.find("#stalls").is_displayed())
+    ledger.append(job, start("t", 1))
+    browser.wait(lambda: not browser.find("#stalls").is_displayed())
+
+
+def test_a_viewer_ten_minutes_ahead_sees_no_stall_and_no_silence(browser, ledger, url):
+    browser.before_load(WRONG_CLOCK)
+    job = ledger.create("ahead")
+    for _ in range(5):
+        ledger.append(job, progress("t", "tiles", total=2, done=1))
+    browser.open(f"{url}/jobs/{job}").wait_live()
     ledger.append(job, progress("t", "tiles", done=1))
-    browser.wait(lambda: not browser.find("#head .silence").is_displayed())
+    browser.wait(lambda: browser.indicator("tiles")["done"] == "6")
+    # Two rounds of the page's clock.
+    elapsed = browser.text("#head .elapsed")
+    browser.wait(lambda: browser.text("#head .elapsed") != elapsed)
+    assert browser.indicator("tiles")["status"] == "moving"
+    assert not browser.find("#stalls").is_displayed()
+    assert not browser.find("#head .silence").is_displayed()
+    assert [row.is_displayed() for row in browser.all("#tasks .silence")] == []
 
 
 def test_time_without_a_connection_is_not_shown_as_silence(browser, ledger, url):

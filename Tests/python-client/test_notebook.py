@@ -189,6 +189,7 @@ def shown(state: str = "running", *indicators: tuple[Any, ...], **more: Any) -> 
         {
             "label": label, "done": done, "total": total, "percent": None, "attempted_done": done + wasted,
             "attempted_total": total, "updated_at": (NOW - timedelta(seconds=age)).isoformat(),
+            "stalled_since": (NOW - timedelta(seconds=age)).isoformat() if age > 60 else None,
         }
         for label, done, total, age, wasted in (entry + (0,) * (5 - len(entry)) for entry in indicators)
     ]  # fmt: skip
@@ -236,7 +237,7 @@ def test_percent_is_rounded_down_and_each_case_looks_its_own_way() -> None:
         "stalled": "stalled", "unknown total": "unknown", "declared later": "empty", "not begun": "waiting",
     }  # fmt: skip
     assert rows["over"].note == "4 over"
-    assert rows["stalled"].note == "no change for 7 min"
+    assert rows["stalled"].note == "stalled for 7 min"
     assert rows["download"].note == "40 more superseded"
     assert view.headline(GALLERY["all done, still running"]) == "running, 99 %"
     assert view.headline(GALLERY["completed"]) == "completed, 100 %"

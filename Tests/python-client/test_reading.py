@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from datetime import datetime, timezone
 
@@ -67,6 +68,24 @@ def test_lists_come_page_by_page_newest_first(ledger: Client, monkeypatch: pytes
     pages.clear()
     rows = ledger.jobs.list(name=name, limit=2)
     assert [job.id for job in rows] == [job.id for job in rows], "each iteration asks anew"
+
+
+def test_silent_executions_are_counted_and_listed(ledger: Client) -> None:
+    job = ledger.jobs.create("silent", tags={"ledger.lease": "1"})
+    context = job.execution("lost").start()
+    with job.execution("ended"):
+        assert ledger.flush(30)
+    deadline = time.monotonic() + 30
+    while job.refresh().tasks.silent == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (task,) = job.tasks(silent=True)
+    assert (task.task, job.snapshot.tasks.silent, job.snapshot.stalled_since) == ("lost", 1, None)
+    (execution,) = task.executions
+    assert execution.silent_since == execution.last_at
+    context.finish()
+    assert ledger.flush(30)
+    assert list(job.tasks(silent=True)) == []
 
 
 def test_many_tasks_and_events_come_in_pages(ledger: Client, job: Job) -> None:

@@ -8,6 +8,10 @@ public struct EstimateHistory: Sendable {
     private(set) var tasks: [UInt32: KnownTask] = [:]
     /// The duration of the latest job, in seconds.
     private(set) var lastSeconds = 0.0
+    /// The longest time without an advance in any of the jobs, in seconds.
+    ///
+    /// 0 if it is unknown.
+    private(set) var longestGap = 0.0
     private var taskDeviations = 0.0
     private var taskDeviationCount = 0.0
     private var errors = ErrorSums()
@@ -27,6 +31,8 @@ public struct EstimateHistory: Sendable {
         var executions = 0.0
         var units = 1.0
         var quantiles: [LogDuration] = []
+        /// The longest time for which an execution sent no event, in seconds.
+        var longestQuiet = 0.0
         fileprivate var runs = 0
     }
 
@@ -56,6 +62,7 @@ public struct EstimateHistory: Sendable {
     private mutating func add(_ summary: RunSummary) {
         runs += 1
         lastSeconds = summary.seconds
+        longestGap = max(longestGap, summary.longestGap)
         for label in summary.labels { add(label) }
         for task in summary.tasks { add(task) }
         if let errors = summary.errors { add(errors) }
@@ -68,6 +75,7 @@ public struct EstimateHistory: Sendable {
         known.done += weight * (label.done - known.done)
         known.total += weight * (label.total - known.total)
         known.growthShare += weight * (label.growthShare - known.growthShare)
+        known.longestQuiet = max(known.longestQuiet, label.longestQuiet)
         if label.executions > 0 {
             known.units = label.units
             known.executions += label.executions

@@ -2,7 +2,7 @@ extension EstimateState {
     /// The version of the encodings and of the fold that produces them.
     ///
     /// States of an older version are built again from the events.
-    static let version: Int64 = 2
+    public static let version: Int64 = 3
 
     /// The encoding of the part that concerns the job as a whole, for storage.
     ///
@@ -20,6 +20,8 @@ extension EstimateState {
         writer.write(concurrency.workerSeconds)
         writer.write(concurrency.seconds)
         writer.write(lastEventAt)
+        writer.write(lastAdvance)
+        gaps.encode(to: &writer)
         return writer.bytes
     }
 
@@ -49,6 +51,8 @@ extension EstimateState {
         concurrency.workerSeconds = try reader.readDouble()
         concurrency.seconds = try reader.readDouble()
         lastEventAt = try reader.readTimestamp()
+        lastAdvance = try reader.readTimestamp()
+        gaps = try AdvanceGaps(from: &reader)
         guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }
     }
 
@@ -99,6 +103,18 @@ extension EstimateState {
     }
 }
 
+extension AdvanceGaps {
+    fileprivate func encode(to writer: inout StateWriter) {
+        writer.write(count)
+        writer.write(longest)
+    }
+
+    fileprivate init(from reader: inout StateReader) throws(FoldStateError) {
+        count = try reader.readInt64()
+        longest = try reader.readInt64()
+    }
+}
+
 extension LabelPattern {
     fileprivate func encode(to writer: inout StateWriter) {
         writer.write(indicator)
@@ -110,6 +126,8 @@ extension LabelPattern {
         writer.write(squaredDeviations)
         writer.write(recent)
         writer.write(lastAdvance)
+        gaps.encode(to: &writer)
+        writer.write(longestQuiet)
         writer.write(provisionalDone)
         writer.write(Int64(declarations.count))
         // The first time is absolute; the others are differences from the previous one, which is earlier.
@@ -132,6 +150,8 @@ extension LabelPattern {
         squaredDeviations = try reader.readDouble()
         recent = try reader.readDurations(max: EstimateState.recentSamplesMax(labels: 1))
         lastAdvance = try reader.readTimestamp()
+        gaps = try AdvanceGaps(from: &reader)
+        longestQuiet = try reader.readInt64()
         provisionalDone = try reader.readInt64()
         let count = try reader.readCount(max: Self.declarationsMax)
         var moment: Int64 = 0
@@ -151,6 +171,9 @@ extension RunningExecution {
         writer.write(bits: task)
         writer.write(bits: startedAt.microseconds)
         writer.write(Int64(isAnnounced ? 1 : 0))
+        writer.write(max(0, lastHeard.microseconds - startedAt.microseconds))
+        writer.write(longestQuiet)
+        writer.write(reports)
         // 0 before the first one. Times never decrease within a job.
         writer.write(lastAdvance.map { 1 + max(0, $0.microseconds - startedAt.microseconds) } ?? 0)
         writer.write(advances)
@@ -171,6 +194,9 @@ extension RunningExecution {
         let start: Int64 = try reader.readBits()
         startedAt = Timestamp(microseconds: start)
         isAnnounced = try reader.readInt64() == 1
+        lastHeard = Timestamp(microseconds: start.adding(try reader.readInt64()))
+        longestQuiet = try reader.readInt64()
+        reports = try reader.readInt64()
         let advance = try reader.readInt64()
         lastAdvance = advance > 0 ? Timestamp(microseconds: start.adding(advance - 1)) : nil
         advances = try reader.readInt64()

@@ -37,6 +37,12 @@ public struct EstimateState: Hashable, Sendable {
     var concurrency = Concurrency()
     /// The time of the last event that counted.
     var lastEventAt: Timestamp?
+    /// The time of the last counted `done` of any label.
+    var lastAdvance: Timestamp?
+    /// The gaps between such times.
+    ///
+    /// The first one begins with the first execution.
+    var gaps = AdvanceGaps()
 
     /// The maximum number of running executions that an estimate considers.
     ///
@@ -102,6 +108,7 @@ public struct EstimateState: Hashable, Sendable {
         let outcomeBefore: ExecutionOutcome? =
             if case .executionFinished(let reference, _) = event.body { fold.outcome(of: reference) } else { nil }
         let decision = try fold.apply(event)
+        if let sequence = decision.execution { hear(sequence, event) }
         guard decision.verdict == .counted, let sequence = decision.execution, let startedAt = fold.progress.startedAt
         else { return decision }
         if let last = lastEventAt {
@@ -115,6 +122,10 @@ public struct EstimateState: Hashable, Sendable {
         switch event.body {
         case .jobCreated, .jobFinished, .executionStarted: break
         case .progress(let report):
+            if report.done ?? 0 > 0 {
+                gaps.add(event.recordedAt, after: lastAdvance ?? startedAt)
+                lastAdvance = event.recordedAt
+            }
             if let indicator = decision.indicator { add(report, on: indicator, of: sequence, at: event.recordedAt) }
         case .executionFinished(_, let outcome):
             finish(sequence, as: outcome, after: outcomeBefore, at: event.recordedAt, in: &fold)
@@ -130,6 +141,20 @@ public struct EstimateState: Hashable, Sendable {
         running[sequence] = RunningExecution(
             sequence: sequence, taskSequence: task, task: NameKey(reference.task).half, startedAt: event.recordedAt,
             isAnnounced: event.body.type == .executionStarted)
+    }
+
+    /// Records a sign of life of a running execution.
+    ///
+    /// Any event of it is one, also a discarded one.
+    private mutating func hear(_ sequence: Int64, _ event: Event) {
+        guard sequence != event.sequence else { return }
+        let isReport =
+            switch event.body {
+            // A declaration alone is preparation, after which the first unit takes as long as any.
+            case .progress(let report): report.done ?? 0 > 0 || report.total ?? 0 == 0
+            default: true
+            }
+        running[sequence]?.hear(at: event.recordedAt, isReport: isReport)
     }
 
     /// Removes an execution that has ended or was superseded.
@@ -183,7 +208,9 @@ public struct EstimateState: Hashable, Sendable {
         let recentMax = Self.recentSamplesMax(labels: labelCount)
         for part in execution.parts where part.done > 0 {
             patterns[part.indicator]?
-                .addSample(microseconds: part.microseconds, units: part.done, recentMax: recentMax)
+                .addSample(
+                    microseconds: part.microseconds, units: part.done, quiet: execution.longestQuiet,
+                    recentMax: recentMax)
             fold.touchIndicator(startedBy: part.indicator)
         }
     }
@@ -216,7 +243,7 @@ public struct EstimateState: Hashable, Sendable {
         let (total, done) = (report.total ?? 0, report.done ?? 0)
         guard total > 0 || done > 0, addPattern(of: indicator, label: report.label) else { return }
         if total > 0 { patterns[indicator]?.declare(total, at: moment) }
-        if done > 0 { patterns[indicator]?.lastAdvance = moment }
+        if done > 0 { patterns[indicator]?.advance(at: moment) }
         // Progress after the end of its execution counts, but takes no time.
         guard var execution = running[sequence] else { return }
         let wasOnlyDeclaring = execution.isOnlyDeclaring

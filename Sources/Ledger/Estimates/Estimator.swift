@@ -8,15 +8,15 @@
 ///
 /// An estimate costs about half a millisecond, at most two, whatever the size of the job.
 public struct Estimator: Sendable {
-    private let state: EstimateState
+    let state: EstimateState
     /// The patterns of the state, in order.
     private let patterns: [LabelPattern]
     /// The running executions that are considered.
     private let running: [RunningExecution]
     /// Those of them that do not plan the work of others.
-    private let workers: [RunningExecution]
+    let workers: [RunningExecution]
     private let snapshot: Snapshot
-    private let history: EstimateHistory?
+    let history: EstimateHistory?
     private let startedTasks: [StartedTask]
 
     /// Creates the estimator of a job.
@@ -83,7 +83,7 @@ public struct Estimator: Sendable {
         return Prediction(estimate: estimate, uncalibrated: uncalibrated)
     }
 
-    private func labelWork(elapsed: Double) -> [LabelWork] {
+    func labelWork(elapsed: Double) -> [LabelWork] {
         let byKey = Dictionary(patterns.indices.map { (patterns[$0].key, $0) }) { first, _ in first }
         return snapshot.indicators.map { indicator in
             let key = NameKey(indicator.label)

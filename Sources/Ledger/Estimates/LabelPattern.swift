@@ -22,6 +22,10 @@ public struct LabelPattern: Hashable, Sendable {
     var recent: [LogDuration] = []
     /// The time of the last counted `done`.
     var lastAdvance: Timestamp?
+    /// The gaps between such times.
+    var gaps = AdvanceGaps()
+    /// The longest time without an event of any of the samples, in microseconds.
+    var longestQuiet: Int64 = 0
     /// Units done by last executions that failed, which are done provisionally.
     var provisionalDone: Int64 = 0
     /// The newest declarations, at different times, at most ``declarationsMax``.
@@ -41,7 +45,11 @@ public struct LabelPattern: Hashable, Sendable {
         self.key = key
     }
 
-    mutating func addSample(microseconds duration: Int64, units done: Int64, recentMax: Int) {
+    /// Adds a sample.
+    ///
+    /// - Parameter quiet: The longest time for which the execution sent no event, in microseconds.
+    mutating func addSample(microseconds duration: Int64, units done: Int64, quiet: Int64, recentMax: Int) {
+        longestQuiet = max(longestQuiet, quiet)
         let sample = LogDuration(seconds: Double(duration) / 1e6)
         samples += 1
         microseconds = microseconds.adding(duration)
@@ -51,6 +59,12 @@ public struct LabelPattern: Hashable, Sendable {
         squaredDeviations += deviation * (sample.logarithm - meanLogarithm)
         if recent.count >= recentMax { recent.removeFirst(recent.count - recentMax + 1) }
         recent.append(sample)
+    }
+
+    mutating func advance(at moment: Timestamp) {
+        // The time before the first advance may have been spent on other labels.
+        if let lastAdvance { gaps.add(moment, after: lastAdvance) }
+        lastAdvance = moment
     }
 
     mutating func declare(_ total: Int64, at moment: Timestamp) {

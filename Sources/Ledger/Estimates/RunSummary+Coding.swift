@@ -30,6 +30,8 @@ extension RunSummary {
             writer.write(errors.above)
             writer.write(errors.below)
         }
+        writer.write(longestGap)
+        for label in labels { writer.write(label.longestQuiet) }
         return writer.bytes
     }
 
@@ -64,6 +66,10 @@ extension RunSummary {
             }
             errors = Errors(bias: bias, above: try reader.readDouble(), below: try reader.readDouble())
         }
+        // The rest is absent in summaries of earlier versions.
+        guard !reader.isAtEnd else { return }
+        longestGap = try reader.readDouble()
+        for index in labels.indices { labels[index].longestQuiet = try reader.readDouble() }
         guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }
     }
 }

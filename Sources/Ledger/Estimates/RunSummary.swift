@@ -8,6 +8,10 @@ public struct RunSummary: Hashable, Sendable {
     var labels: [Label]
     /// The tasks that succeeded, in the order of their start, at most ``tasksMax``.
     var tasks: [TaskDuration]
+    /// The longest time without an advance, in seconds.
+    ///
+    /// 0 in summaries of earlier versions.
+    var longestGap = 0.0
     /// The errors of this job's own estimates; nil if they were made without history.
     var errors: Errors?
 
@@ -35,6 +39,10 @@ public struct RunSummary: Hashable, Sendable {
         var units: Double
         /// Midpoints of equal shares of the durations, ascending.
         var quantiles: [LogDuration]
+        /// The longest time for which an execution sent no event, in seconds.
+        ///
+        /// 0 in summaries of earlier versions.
+        var longestQuiet = 0.0
     }
 
     /// The duration of a task's execution that succeeded.
@@ -92,6 +100,7 @@ public struct RunSummary: Hashable, Sendable {
             .map { Self.label($0.indicator, $0.pattern, start: start, seconds: length) }
             .sorted { $0.key.hash < $1.key.hash }
         tasks = Self.durations(in: fold)
+        longestGap = Double(state.gaps.longest) / 1e6
         self.errors = errors
     }
 
@@ -102,7 +111,7 @@ public struct RunSummary: Hashable, Sendable {
         return Label(
             key: pattern.key, total: Double(indicator.counted.total), done: Double(indicator.counted.done),
             growthShare: growth / seconds, executions: Double(pattern.samples), units: pattern.meanUnits,
-            quantiles: midpoints(of: pattern.recent.sorted()))
+            quantiles: midpoints(of: pattern.recent.sorted()), longestQuiet: Double(pattern.longestQuiet) / 1e6)
     }
 
     private static func durations(in fold: Fold) -> [TaskDuration] {

@@ -11,6 +11,12 @@ public struct RunningExecution: Hashable, Sendable {
     ///
     /// Then the duration of its first report is known.
     let isAnnounced: Bool
+    /// The time of its last event.
+    var lastHeard: Timestamp
+    /// The longest time in microseconds between two of its events.
+    var longestQuiet: Int64 = 0
+    /// The number of its reports of units done and of its heartbeats.
+    var reports: Int64 = 0
     /// The time of its last report of units done.
     var lastAdvance: Timestamp?
     /// The number of its reports of units done.
@@ -35,6 +41,7 @@ public struct RunningExecution: Hashable, Sendable {
         self.taskSequence = taskSequence
         self.task = task
         self.startedAt = startedAt
+        lastHeard = startedAt
         self.isAnnounced = isAnnounced
     }
 
@@ -62,6 +69,15 @@ public struct RunningExecution: Hashable, Sendable {
         if let index = parts.lastIndex(where: { $0.indicator == indicator }) { return index }
         parts.append(Part(indicator: indicator))
         return parts.count - 1
+    }
+
+    /// Records an event.
+    ///
+    /// - Parameter isReport: Whether it is part of a pattern that will continue.
+    mutating func hear(at moment: Timestamp, isReport: Bool) {
+        longestQuiet = max(longestQuiet, moment.microseconds - lastHeard.microseconds)
+        lastHeard = moment
+        if isReport { reports += 1 }
     }
 
     /// Adds the time since the last report, or since the start, to a part.

@@ -17,6 +17,8 @@ public struct ExecutionSummary: Hashable, Sendable {
     public var isProvisional: Bool
     /// The reporter of its first event; nil without authentication.
     public var reporter: Name?
+    /// The time of its last event if it is silent since then.
+    public var silentSince: Timestamp?
     /// The units that it reported on each indicator.
     ///
     /// In the order in which the job first named the indicators.
@@ -37,7 +39,7 @@ public struct ExecutionSummary: Hashable, Sendable {
     public init(
         name: Name?, attempt: Int32, outcome: ExecutionOutcome?, firstSequence: Int64, lastSequence: Int64,
         startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, reporter: Name? = nil,
-        progress: [CountedUnits]
+        silentSince: Timestamp? = nil, progress: [CountedUnits]
     ) {
         self.name = name
         self.attempt = attempt
@@ -49,6 +51,7 @@ public struct ExecutionSummary: Hashable, Sendable {
         self.isCounted = isCounted
         self.isProvisional = isProvisional
         self.reporter = reporter
+        self.silentSince = silentSince
         self.progress = progress
     }
 

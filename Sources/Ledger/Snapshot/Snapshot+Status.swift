@@ -9,9 +9,9 @@ extension Snapshot.Indicator {
         case waiting
         /// Some of its units are done.
         case moving
-        /// As `moving`, but no event changed or confirmed it for ``stalledAfter``.
+        /// As `moving`, but without an advance for longer than plausible.
         ///
-        /// Only while the job is running.
+        /// ``StallDetector`` finds it.
         case stalled
         /// All of its units are done.
         case complete
@@ -19,19 +19,13 @@ extension Snapshot.Indicator {
         case over
     }
 
-    /// The time without an update after which an indicator is stalled, in microseconds.
-    ///
-    /// Reporters send their reports once a second, and a unit that takes longer than a minute deserves attention.
-    public static let stalledAfter: Int64 = 60_000_000
-
-    /// Returns the indicator's status for this job state and this time.
-    public func status(in state: JobState, at now: Timestamp) -> Status {
+    /// Returns the indicator's status.
+    public func status(isStalled: Bool) -> Status {
         let (done, total) = (counted.done, counted.total)
         if total == 0 { return done == 0 ? .empty : .unknown }
         if done >= total { return done == total ? .complete : .over }
         if done == 0 { return .waiting }
-        let silence = now.microseconds - updatedAt.microseconds
-        return state == .running && silence > Self.stalledAfter ? .stalled : .moving
+        return isStalled ? .stalled : .moving
     }
 }
 

@@ -23,4 +23,10 @@ public struct TaskSummary: Hashable, Sendable {
         self.executionCount = executionCount
         self.executions = executions
     }
+
+    /// Sets since when the last execution is silent.
+    public mutating func markSilence(_ silence: Silence) {
+        guard state == .running, let last = executions.last, last.outcome == nil else { return }
+        executions[executions.count - 1].silentSince = silence.since(last.firstSequence, lastAt: last.lastAt)
+    }
 }

@@ -20,6 +20,10 @@ public struct JobView: Sendable {
     ///
     /// Nil unless it was read with the job. It depends on the time of the read, and is not compared.
     public var estimate: JobEstimate?
+    /// The stalls at the time of the read, not compared either.
+    ///
+    /// Nil unless they were read with the job, and for a job whose past must first be read.
+    public var stalls: JobStalls?
     /// The server's clock at the time of the response, from which ages are computed.
     ///
     /// Nil unless it was decoded from a response.
@@ -48,7 +52,8 @@ public struct JobView: Sendable {
 
     public init(
         id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
-        isRetired: Bool = false, estimate: JobEstimate? = nil, now: Timestamp? = nil, version: Version? = nil
+        isRetired: Bool = false, estimate: JobEstimate? = nil, stalls: JobStalls? = nil, now: Timestamp? = nil,
+        version: Version? = nil
     ) {
         self.id = id
         self.description = description
@@ -57,6 +62,7 @@ public struct JobView: Sendable {
         self.snapshot = snapshot
         self.isRetired = isRetired
         self.estimate = estimate
+        self.stalls = stalls
         self.now = now
         self.version = version
     }

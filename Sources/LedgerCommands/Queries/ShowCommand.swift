@@ -42,7 +42,7 @@ struct ShowCommand: AsyncParsableCommand {
             for line in SnapshotText.lines(job.snapshot.indicators) { console.print(line) }
             return
         }
-        let silent = showsCurrentState && job.snapshot.mayBeSilent ? try await SilentExecution.find(in: id, client) : []
+        let silent = showsCurrentState && job.hasSilentExecutions ? try await SilentExecution.find(in: id, client) : []
         let bars = SnapshotText.bars(job.snapshot.indicators, style)
         for line in SnapshotText.header(job, style, silent: silent) + [""] + bars { console.print(line) }
     }

@@ -57,7 +57,7 @@ enum SnapshotText {
 
     /// The description of a job above its indicators.
     ///
-    /// - Parameter silent: The executions that have not reported for a long time.
+    /// - Parameter silent: The silent executions.
     static func header(_ job: JobView, _ style: TerminalStyle, silent: [SilentExecution] = []) -> [String] {
         let tasks = job.snapshot.tasks
         var lines = ["\(VisibleText.escape(job.description.name.text))  \(job.snapshot.state.rawValue)"]
@@ -79,6 +79,12 @@ enum SnapshotText {
         }
         if job.ledgerSequence > job.snapshot.sequence {
             lines.append("behind   \(Count(job.ledgerSequence - job.snapshot.sequence, "event")) not counted yet")
+        }
+        if let since = job.stalls?.since {
+            let age = job.now.map {
+                " (\(WatchMessages.duration(.microseconds($0.microseconds - since.microseconds))))"
+            }
+            lines.append("stalled  since \(RFC3339.text(since))\(age ?? "")")
         }
         lines += SilentExecution.lines(silent, max: 5).map { "silent   \($0)" }
         return style.hasUnicode ? lines : lines.map(TerminalText.ascii)

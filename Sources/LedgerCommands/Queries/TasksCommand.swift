@@ -17,6 +17,9 @@ struct TasksCommand: AsyncParsableCommand {
     @Option(help: "List only tasks in this state.")
     var state: TaskState?
 
+    @Flag(help: "List only tasks with a silent execution: one that has sent nothing for longer than plausible.")
+    var silent = false
+
     @Option(parsing: .unconditional, help: "The most tasks to list, up to 1,000.")
     var limit: Int = 100
 
@@ -32,6 +35,7 @@ struct TasksCommand: AsyncParsableCommand {
         let client = try server.client()
         var search = TaskSearch()
         search.state = state
+        search.onlySilent = silent
         search.limit = limit
         search.cursor = cursor
         let (page, document, clock) = try await client.sendWithClock(
@@ -76,10 +80,8 @@ struct TasksCommand: AsyncParsableCommand {
         // A superseded execution without an outcome may still run, as a zombie, or may be lost; the ledger cannot
         // detect which.
         guard execution.isCounted else { return "unfinished" }
-        guard task.state == .running, let now, SilentExecution.silence(of: execution, now: now) != nil else {
-            return task.state.rawValue
-        }
-        return "running, \(SilentExecution.text(execution.lastAt, now: now))"
+        guard let now, let since = execution.silentSince else { return task.state.rawValue }
+        return "running, \(SilentExecution.text(since, now: now))"
     }
 
     /// The most labels to list; an execution may have a thousand.

@@ -159,14 +159,14 @@ struct WatchCommand: AsyncParsableCommand {
     private static func pollSilentExecutions(_ follower: WatchClient, _ session: WatchSession) async throws -> EndReason
     {
         while true {
-            let mayBeSilent = await session.mayBeSilent
-            if mayBeSilent, let silent = await follower.silentExecutions() { await session.receive(silent: silent) }
-            try await Task.sleep(for: mayBeSilent ? silenceInterval : .seconds(1))
+            let isNeeded = await session.hasSilentExecutions
+            if isNeeded, let silent = await follower.silentExecutions() { await session.receive(silent: silent) }
+            try await Task.sleep(for: isNeeded ? silenceInterval : .seconds(1))
         }
     }
 
-    /// A tenth of the silence that is shown.
-    private static let silenceInterval = SilentExecution.silenceMax / 10
+    /// The interval at which the names of the silent executions are requested.
+    private static let silenceInterval = Duration.seconds(15)
 
     private static func show(_ prints: [WatchSession.Print]) {
         for print in prints {

@@ -28,7 +28,7 @@ struct WatchLines {
     /// The line that is due now; nil if none is.
     ///
     /// - Parameters:
-    ///   - silent: The executions that have not reported for a long time.
+    ///   - silent: The silent executions.
     ///   - isLast: Whether this is the last line.
     mutating func line(
         _ job: JobView, silent: [String] = [], now: ContinuousClock.Instant, isLast: Bool = false
@@ -53,7 +53,8 @@ struct WatchLines {
         let moment = snapshot.updatedAt.map(RFC3339.text) ?? ""
         let left = RemainingText.text(job.estimate, now: job.estimate?.at ?? job.createdAt).map { "  \($0)" } ?? ""
         let prefix = "\(moment)  \(snapshot.state.rawValue)\(percent)\(left)"
-        let notes = (remarks + silent).map { "  (\($0))" }
+        let stalled = job.stalls?.since.map { ["stalled since \(RFC3339.text($0))"] } ?? []
+        let notes = (remarks + stalled + silent).map { "  (\($0))" }
         let width = max(0, width - TerminalText.cells(prefix) - 2)
         // The cause of a decrease is more important than the last of many numbers.
         let reserved = min(width / 2, notes.reduce(0) { $0 + TerminalText.cells($1) })

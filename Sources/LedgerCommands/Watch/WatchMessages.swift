@@ -67,15 +67,17 @@ enum WatchMessages {
 
     /// A note on an indicator that the numbers alone do not show.
     static func note(
-        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, at now: Timestamp
+        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, stalledSince: Timestamp?,
+        at now: Timestamp
     ) -> String {
         switch status {
         case .empty: return "no units declared"
         case .unknown: return "total unknown"
         case .over: return "\(number(indicator.counted.done - indicator.counted.total)) more than declared"
         case .stalled:
-            let silence = now.microseconds - indicator.updatedAt.microseconds
-            return "stalled for \(duration(.microseconds(silence)))"
+            return stalledSince.map {
+                "stalled for \(duration(.microseconds(now.microseconds - $0.microseconds)))"
+            } ?? ""
         case .waiting, .moving, .complete: return ""
         }
     }

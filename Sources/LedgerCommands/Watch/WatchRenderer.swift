@@ -15,6 +15,11 @@ struct WatchRenderer {
         let instant: ContinuousClock.Instant
         /// Notes below the indicators: unknown goals and silent executions.
         var notes: [String] = []
+
+        /// The time of an indicator's last advance if it is stalled.
+        func stalledSince(_ indicator: Snapshot.Indicator) -> Timestamp? {
+            job.stalls?.since(indicator)
+        }
     }
 
     enum Connection: Hashable {
@@ -77,8 +82,7 @@ struct WatchRenderer {
     ///
     /// The note below the last indicator may be left out. If there is room for one line, it is an indicator.
     private func fit(_ indicators: [Snapshot.Indicator], room: Int, _ scene: Scene) -> [String] {
-        let state = scene.job.snapshot.state
-        let isComplete = indicators.map { $0.status(in: state, at: scene.now) == .complete }
+        let isComplete = indicators.map { $0.status(isStalled: false) == .complete }
         let candidates = indicators.indices.filter { !isComplete[$0] } + indicators.indices.filter { isComplete[$0] }
         // No more indicators can be shown than there are lines.
         let columns = Columns(candidates.prefix(room).map { indicators[$0] }, style)
@@ -188,7 +192,7 @@ struct WatchRenderer {
 
     /// The line of an indicator, with a second line if its note does not fit.
     private func block(_ indicator: Snapshot.Indicator, _ columns: Columns, _ scene: Scene) -> [String] {
-        let status = indicator.status(in: scene.job.snapshot.state, at: scene.now)
+        let status = indicator.status(isStalled: scene.stalledSince(indicator) != nil)
         let color = color(status)
         var line = "  " + TerminalText.pad(WatchMessages.label(indicator.label, style), to: columns.label, style) + " "
         if columns.bar > 0 { line += render(bar(indicator, status, columns.bar), color) + " " }
@@ -209,7 +213,10 @@ struct WatchRenderer {
         _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ columns: Columns, _ scene: Scene
     ) -> (text: String, isBeside: Bool)? {
         let remark = scene.history.remark(indicator.label, now: scene.instant)
-        let words = text(remark?.text ?? WatchMessages.note(indicator, status, at: scene.now))
+        let words = text(
+            remark?.text
+                ?? WatchMessages.note(
+                    indicator, status, stalledSince: scene.stalledSince(indicator), at: scene.now))
         guard !words.isEmpty else { return nil }
         let color: Color =
             remark.map { $0.isDecrease ? .red : .magenta } ?? (status == .stalled || status == .over ? .yellow : .dim)

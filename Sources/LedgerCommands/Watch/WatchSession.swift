@@ -43,7 +43,7 @@ actor WatchSession {
         }
         job = next
         self.clock = clock ?? ServerClock(moment: next.snapshot.updatedAt ?? next.createdAt)
-        if !next.snapshot.mayBeSilent { silent = [] }
+        if !next.hasSilentExecutions { silent = [] }
         let decreases = history.add(next, now: now)
         let status = end.status(after: next.snapshot)
         if isJSON {
@@ -62,13 +62,19 @@ actor WatchSession {
     /// Replaces the silent executions.
     func receive(silent: [SilentExecution]) { self.silent = silent }
 
-    /// Whether an execution may be silent, so that a request is useful.
-    var mayBeSilent: Bool { job?.snapshot.mayBeSilent ?? false }
+    /// Whether an execution is silent, so that a request is useful.
+    var hasSilentExecutions: Bool { job?.hasSilentExecutions ?? false }
 
     /// The line that is due without a new snapshot.
     func dueLine() -> [Print] {
         guard let job, !isJSON, connection == .live else { return [] }
         return lines.line(job, silent: silentLines, now: .now).map { [.line($0)] } ?? []
+    }
+
+    private var stalledLines: [String] {
+        guard let since = job?.stalls?.since, let clock else { return [] }
+        let age = Duration.microseconds(clock.now().microseconds - since.microseconds)
+        return ["stalled: no unit was done for \(WatchMessages.duration(age))"]
     }
 
     private var silentLines: [String] { SilentExecution.lines(silent, max: 3) }
@@ -114,7 +120,7 @@ actor WatchSession {
         let remarks = job.snapshot.indicators.isEmpty ? [] : end.remarks(on: job.snapshot).map(VisibleText.escape)
         let scene = WatchRenderer.Scene(
             job: job, history: history, connection: connection, now: clock.now(), instant: .now,
-            notes: remarks + silentLines)
+            notes: remarks + stalledLines + silentLines)
         return (WatchRenderer(style: style).lines(scene), taskbar(job.snapshot))
     }
 

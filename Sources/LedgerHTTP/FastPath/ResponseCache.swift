@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
@@ -10,9 +11,10 @@ internal import Synchronization
 final class ResponseCache: Sendable {
     private struct Entry {
         let stamp: SnapshotStamp
+        let tag: SnapshotTag
         /// The body.
         ///
-        /// The head is made from the stamp, because it would take more memory than the rest of the entry.
+        /// The rest of the head is made again, because it would take more memory than the rest of the entry.
         let bytes: [UInt8]
         /// The time from which on its estimate is too old; nil for never.
         let expiresAt: ContinuousClock.Instant?
@@ -28,11 +30,11 @@ final class ResponseCache: Sendable {
     ///
     /// That is a slot in an array that is half full, a slot in a hash table that is half full, and the header of an
     /// array.
-    static let overheadBytes = 250
+    static let overheadBytes = 330
 
     /// The time for which the response of a running job is used.
     ///
-    /// Its estimate changes although no event arrives. `now` is replaced at each use, but the estimate is not.
+    /// Its estimate and its stalls change although no event arrives. `now` is replaced at each use, but they are not.
     static let estimateAgeMax: Duration = .seconds(1)
 
     private let entries = Mutex(ClockCache<JobID, Entry>(costMax: bytesMax))
@@ -43,23 +45,26 @@ final class ResponseCache: Sendable {
     /// The approximate memory of all entries, in bytes.
     var byteCount: Int { entries.withLock { $0.cost } }
 
-    /// The body that was stored with this stamp, with the present time as `now`.
-    func body(_ job: JobID, _ stamp: SnapshotStamp) -> [UInt8]? {
-        guard var body = entries.withLock({ $0.find(job) { $0.stamp == stamp && $0.isFresh } })?.bytes else {
-            return nil
-        }
+    /// The tag and the body that were stored with this stamp.
+    ///
+    /// The body has the present time as `now`.
+    func response(_ job: JobID, _ stamp: SnapshotStamp) -> (tag: SnapshotTag, body: [UInt8])? {
+        guard let entry = entries.withLock({ $0.find(job) { $0.stamp == stamp && $0.isFresh } }) else { return nil }
+        var body = entry.bytes
         JobView.setNow(.now, in: &body)
-        return body
+        return (entry.tag, body)
     }
 
     /// Inserts or replaces the body of a response.
     ///
     /// - Parameter isRunning: Whether the job is running, so that its estimate ages.
     func insert(_ response: LedgerResponse, of job: JobID, _ stamp: SnapshotStamp, isRunning: Bool = false) {
-        guard case .bytes(let bytes) = response.body, bytes.count <= Self.bodyBytesMax else { return }
+        guard case .bytes(let bytes) = response.body, bytes.count <= Self.bodyBytesMax,
+            let tag = response.headers[.eTag]
+        else { return }
         // The copy has no spare capacity; the array of the writer does.
         let entry = Entry(
-            stamp: stamp, bytes: bytes.withUnsafeBufferPointer { Array($0) },
+            stamp: stamp, tag: SnapshotTag(text: tag), bytes: bytes.withUnsafeBufferPointer { Array($0) },
             expiresAt: isRunning ? .now + Self.estimateAgeMax : nil)
         entries.withLock { $0.put(entry, job, cost: bytes.count + Self.overheadBytes) }
     }

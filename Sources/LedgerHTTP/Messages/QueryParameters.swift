@@ -107,6 +107,14 @@ struct QueryParameters {
         return choice
     }
 
+    /// Whether the parameter is `true`; false without it.
+    func flag(_ name: String) throws(HTTPProblem) -> Bool { try choice(name, Flag.self) == .true }
+
+    /// The values of a parameter that is on or off.
+    enum Flag: String, CaseIterable {
+        case `true`, `false`
+    }
+
     /// The parameters with this prefix: the rest of each name, and its value.
     func names(withPrefix prefix: String) throws(HTTPProblem) -> [Name: Name] {
         var found: [Name: Name] = [:]

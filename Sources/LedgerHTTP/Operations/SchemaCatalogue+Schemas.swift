@@ -118,7 +118,7 @@ extension SchemaCatalogue {
                     Field("finished_at", .nullable(.moment)), Field("idle_since", .nullable(.moment)),
                     Field("retired", .bool, required: false),
                     Field("tasks", .reference("TaskCounts")), Field("estimate", .nullable(.reference("Estimate"))),
-                    Field("progress", .array(.reference("Indicator"))),
+                    Field("stalled_since", .nullable(.moment)), Field("progress", .array(.reference("Indicator"))),
                 ]),
             object(
                 "Estimate",
@@ -148,7 +148,7 @@ extension SchemaCatalogue {
                 [
                     "total", "running", "succeeded", "failed", "canceled", "abandoned", "executions",
                     "superseded_executions",
-                ].map { Field($0, .integer(nil)) }),
+                ].map { Field($0, .integer(nil)) } + [Field("silent", .integer(nil), required: false)]),
             object(
                 "Indicator",
                 [
@@ -157,6 +157,7 @@ extension SchemaCatalogue {
                     Field("percent", .nullable(.sum)), Field("attempted_done", .sum),
                     Field("attempted_total", .sum), Field("wasted_done", .sum),
                     Field("wasted_total", .sum), Field("updated_at", .moment),
+                    Field("stalled_since", .nullable(.moment)),
                 ]),
             object(
                 "JobPage", [Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil)))]),
@@ -190,6 +191,7 @@ extension SchemaCatalogue {
                     Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)),
                     Field("started_at", .moment), Field("last_at", .moment), Field("counted", .bool),
                     Field("provisional", .bool), Field("reporter", .nullable(.text(max: nil))),
+                    Field("silent_since", .nullable(.moment)),
                     Field("progress", .array(.reference("Contribution"))),
                 ]),
             object(

@@ -5,14 +5,15 @@ internal import Ledger
 /// `Files/indicators.js` keeps it up to date.
 struct IndicatorRow {
     let indicator: Snapshot.Indicator
-    let state: JobState
     let now: Timestamp
+    /// The time of its last advance if it is stalled.
+    var stalledSince: Timestamp?
     /// The address of its explanation.
     let link: String
     var isSelected = false
 
     var html: HTML {
-        let status = indicator.status(in: state, at: now)
+        let status = indicator.status(isStalled: stalledSince != nil)
         return """
             <li class="indicator" data-label="\(indicator.label ?? "")" data-status="\(status.rawValue)">\
             <a class="label" href="\(link)"\(isSelected ? " aria-current=\"true\"" as HTML : "")>\(HTML.label(indicator.label))</a>\
@@ -21,7 +22,7 @@ struct IndicatorRow {
             <span class="count"><span class="done">\(PageText.number(indicator.counted.done))</span>\
             <span class="total">\(Self.total(indicator))</span></span>\
             <span class="rate"></span>\
-            <span class="note">\(Self.note(indicator, status, state, now))</span></li>
+            <span class="note">\(Self.note(indicator, status, stalledSince, now))</span></li>
             """
     }
 
@@ -49,19 +50,18 @@ struct IndicatorRow {
 
     /// A note about a status that the numbers do not show; empty if there is none.
     static func note(
-        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ state: JobState, _ now: Timestamp
+        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ stalledSince: Timestamp?,
+        _ now: Timestamp
     ) -> String {
-        let silence = now.microseconds - indicator.updatedAt.microseconds
-        let isSilent = state == .running && silence > Snapshot.Indicator.stalledAfter
-        let silent = isSilent ? " · no report for \(PageText.age(microseconds: silence))" : ""
         switch status {
-        case .empty: return "no units declared\(silent)"
-        case .unknown: return "total unknown\(silent)"
-        case .waiting: return isSilent ? "none done yet\(silent)" : ""
+        case .empty: return "no units declared"
+        case .unknown: return "total unknown"
         case .over:
             return "\(PageText.number(indicator.counted.done - indicator.counted.total)) more than declared"
-        case .stalled: return "stalled: no report for \(PageText.age(microseconds: silence))"
-        case .moving, .complete: return ""
+        case .stalled:
+            return stalledSince.map { "stalled for \(PageText.age(microseconds: now.microseconds - $0.microseconds))" }
+                ?? ""
+        case .waiting, .moving, .complete: return ""
         }
     }
 }

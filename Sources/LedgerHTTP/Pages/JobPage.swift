@@ -38,7 +38,7 @@ struct JobPage {
     private var template: HTML {
         IndicatorRow(
             indicator: Snapshot.Indicator(label: nil, counted: .zero, attempted: .zero, updatedAt: now),
-            state: .running, now: now, link: ""
+            now: now, link: ""
         ).html
     }
 
@@ -57,12 +57,12 @@ struct JobPage {
             <span class="overall" title="The mean of the indicators">\(PageText.percent(snapshot.percent))</span>\
             <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span>\
             <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
-            \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: shownAt, isRunning: snapshot.state == .running))</p>
+            \(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
             <p class="estimate">\(EstimateText.grounds(view.estimate))</p>
             <p class="idle">\(idle)</p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
-            \(count("abandoned", tasks.abandoned, "abandoned"))\
+            \(count("abandoned", tasks.abandoned, "abandoned"))\(count("silent", view.stalls?.silentCount ?? 0, "silent"))\
             \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             <p class="facts">\(facts)</p></section>
             """
@@ -128,7 +128,8 @@ struct JobPage {
     var indicators: HTML {
         let rows = snapshot.indicators.map { indicator in
             IndicatorRow(
-                indicator: indicator, state: snapshot.state, now: shownAt, link: indicatorLink(indicator.label),
+                indicator: indicator, now: shownAt, stalledSince: view.stalls?.since(indicator),
+                link: indicatorLink(indicator.label),
                 isSelected: selected?.label == indicator.label && selected != nil
             ).html
         }

@@ -23,7 +23,10 @@ struct JobPageBuilder: Sendable {
         let parameters = PageParameters(query)
         let link = parameters.link(
             "../jobs/\(job)",
-            ["at_sequence", "at", "indicator", "from", "state", "cursor", "type", "verdict", "task", "before"],
+            [
+                "at_sequence", "at", "indicator", "from", "state", "silent", "cursor", "type", "verdict", "task",
+                "before",
+            ],
             keepingEmpty: "indicator")
         guard let now = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
         let moment = try await PointInTimeQuery(service: service, job: job).moment(query)
@@ -49,6 +52,7 @@ struct JobPageBuilder: Sendable {
 
     private func sections(_ page: JobPage, _ parameters: PageParameters) async throws -> [HTML] {
         var sections = [page.head]
+        sections.append(try await stalls(page))
         sections.append(try await moments(page, parameters))
         sections.append(page.indicators)
         sections.append(try await explanation(page, parameters))
@@ -63,12 +67,13 @@ struct JobPageBuilder: Sendable {
         case "all": HTML(try await sections(page, parameters))
         case "chart": try await chart(page, parameters)
         case "chain": page.chain(try await service.verify(page.view.id, Verification.Range()))
+        case "stalls": try await stalls(page)
         case "tasks": try await tasks(page, parameters)
         case "events": try await events(page, parameters)
         case "explanation": try await explanation(page, parameters)
         default:
             throw HTTPProblem.invalid(
-                parameter: "part", "must be one of all, chart, chain, tasks, events, explanation")
+                parameter: "part", "must be one of all, chart, chain, stalls, tasks, events, explanation")
         }
     }
 
@@ -107,18 +112,36 @@ struct JobPageBuilder: Sendable {
         return section.html
     }
 
+    private func stalls(_ page: JobPage) async throws -> HTML {
+        var tasks: [TaskSummary] = []
+        if page.view.stalls?.silentCount ?? 0 > 0 {
+            let limit = StallsSection.namesMax
+            let found =
+                if let moment = page.moment {
+                    try await service.tasks(
+                        page.view.id, at: .sequence(moment), state: nil, onlySilent: true, limit: limit, after: nil)
+                } else {
+                    try await service.tasks(page.view.id, state: nil, onlySilent: true, limit: limit, after: nil)
+                }
+            tasks = found?.tasks ?? []
+        }
+        return StallsSection(view: page.view, tasks: tasks, now: page.shownAt, link: page.link).html
+    }
+
     private func tasks(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
         let state = try parameters.choice("state", TaskState.self)
+        let onlySilent = try parameters.flag("silent")
         let cursor = try parameters.integer("cursor", in: 1...Int64.max)
         let (job, limit) = (page.view.id, Self.tasksOnPage)
         let tasks =
             if let moment = page.moment {
-                try await service.tasks(job, at: .sequence(moment), state: state, limit: limit, after: cursor)
+                try await service.tasks(
+                    job, at: .sequence(moment), state: state, onlySilent: onlySilent, limit: limit, after: cursor)
             } else {
-                try await service.tasks(job, state: state, limit: limit, after: cursor)
+                try await service.tasks(job, state: state, onlySilent: onlySilent, limit: limit, after: cursor)
             }
         guard let tasks else { throw HTTPProblem.noSuchJob(job.description) }
-        return TasksSection(page: tasks, state: state, now: page.shownAt, link: page.link).html
+        return TasksSection(page: tasks, state: state, onlySilent: onlySilent, now: page.shownAt, link: page.link).html
     }
 
     private func events(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {

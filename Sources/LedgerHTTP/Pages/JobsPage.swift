@@ -80,7 +80,8 @@ struct JobsPage {
             <td class="number"><span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span>\
             <small class="finish">\(RemainingText.text(view.estimate, now: now) ?? "")</small></td>\
             <td class="changed">\(PageText.time(snapshot.updatedAt, withDay: true))\
-            \(PageParts.silence(since: snapshot.updatedAt ?? view.createdAt, now: now, isRunning: snapshot.state == .running))</td></tr>
+            \(PageParts.silence("stalled for", since: view.stalls?.since, now: now))\
+            <small class="silent">\(StallsSection.silentWords(view.stalls?.silentCount ?? 0))</small></td></tr>
             """
     }
 }

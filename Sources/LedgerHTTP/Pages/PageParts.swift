@@ -9,17 +9,14 @@ enum PageParts {
         this page was loaded</span></p>
         """
 
-    /// The age of a running job's or execution's last report, hidden while short.
+    /// The time since a job or execution stalled or fell silent, hidden if it has not.
     ///
-    /// `Files/silence.js` updates it.
-    static func silence(since: Timestamp, now: Timestamp, isRunning: Bool) -> HTML {
-        let silence = now.microseconds - since.microseconds
-        let isShown = isRunning && silence >= PageText.silentAfter
-        let words = isShown ? "no report for \(PageText.age(microseconds: silence))" : ""
-        let isLong = silence >= PageText.silentForLongAfter
+    /// The server decides whether it has. `Files/silence.js` keeps the time up to date.
+    static func silence(_ words: String, since: Timestamp?, now: Timestamp) -> HTML {
+        let text = since.map { "\(words) \(PageText.age(microseconds: now.microseconds - $0.microseconds))" } ?? ""
         return """
-            <small class="silence\(isShown && isLong ? " long" as HTML : "")" data-since="\(RFC3339.text(since))"\
-            \(isShown ? "" as HTML : " hidden")>\(words)</small>
+            <small class="silence" data-words="\(words)" data-since="\(since.map(RFC3339.text) ?? "")"\
+            \(since == nil ? " hidden" as HTML : "")>\(text)</small>
             """
     }
 

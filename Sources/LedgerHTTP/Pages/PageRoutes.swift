@@ -36,6 +36,7 @@ struct PageRoutes: Sendable {
                     .init(name: "indicator", type: .string, description: "The indicator to draw and explain"),
                     .init(name: "from", type: .string, description: "The cursor of the next page of the explanation"),
                     .init(name: "state", type: .string, description: "Only tasks in this state"),
+                    .init(name: "silent", type: .string, description: "true: only tasks with a silent execution"),
                     .init(name: "cursor", type: .string, description: "The cursor of the next page of tasks"),
                     .init(name: "type", type: .string, description: "Only events of this type"),
                     .init(name: "verdict", type: .string, description: "Only events with this verdict"),
@@ -217,6 +218,11 @@ struct PageParameters {
         _ name: String, _ type: Choice.Type
     ) throws(HTTPProblem) -> Choice? where Choice.RawValue == String {
         self[name] == nil ? nil : try parameters.choice(name, type)
+    }
+
+    /// Whether the parameter is `true`.
+    func flag(_ name: String) throws(HTTPProblem) -> Bool {
+        self[name] == nil ? false : try parameters.flag(name)
     }
 
     /// The page's own address with the given ones of these parameters.

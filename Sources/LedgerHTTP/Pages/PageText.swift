@@ -50,11 +50,6 @@ enum PageText {
         value.map { "\($0)\u{202F}%" } ?? "–"
     }
 
-    /// The time without a report after which pages show it, in microseconds.
-    static let silentAfter: Int64 = 60_000_000
-    /// The time without a report after which pages emphasise it, in microseconds.
-    static let silentForLongAfter: Int64 = 300_000_000
-
     /// An age; seconds are omitted from one minute on.
     static func age(microseconds: Int64) -> String {
         let minutes = microseconds / 60_000_000

@@ -5,6 +5,8 @@ internal import LedgerStore
 struct TasksSection {
     let page: TaskPage
     let state: TaskState?
+    /// Whether only tasks with a silent execution are shown.
+    let onlySilent: Bool
     /// The time that ages are relative to.
     let now: Timestamp
     let link: PageLink
@@ -17,7 +19,8 @@ struct TasksSection {
         let isFirst = link.parameters.contains { $0.name == "cursor" } == false
         return """
             <section id="tasks"><h2>Executions</h2><form class="filters" action="\(link.path)#tasks">\
-            \(first.without("state").hiddenFields)\(PageParts.select("Tasks", "state", TaskState.allCases.map(\.rawValue), state?.rawValue))\
+            \(first.without("state", "silent").hiddenFields)\(PageParts.select("Tasks", "state", TaskState.allCases.map(\.rawValue), state?.rawValue))\
+            <label><input type="checkbox" name="silent" value="true"\(onlySilent ? " checked" as HTML : "")> only silent</label>\
             <button>Show</button></form>
             <div class="wide" tabindex="0" role="region" aria-label="Executions"><table><thead><tr><th scope="col">Task</th><th scope="col">Execution</th>\
             <th scope="col" class="number">Attempt</th><th scope="col">Outcome</th><th scope="col">Counts</th>\
@@ -65,9 +68,7 @@ struct TasksSection {
         }
         // An execution that was superseded before it ended is not running, even if its worker still reports.
         let outcome = execution.outcome?.rawValue ?? (execution.isCounted ? task.state.rawValue : "unfinished")
-        let silence: HTML? =
-            outcome == TaskState.running.rawValue
-            ? PageParts.silence(since: execution.lastAt, now: now, isRunning: true) : nil
+        let silence: HTML? = execution.silentSince.map { PageParts.silence("no report for", since: $0, now: now) }
         let reporter = execution.reporter.map { HTML("<small class=\"reporter\">by \(HTML.name($0))</small>") }
         let rest = execution.progress.count - progress.count
         let took = execution.lastAt.microseconds - execution.startedAt.microseconds

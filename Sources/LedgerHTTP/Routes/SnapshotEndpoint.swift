@@ -84,8 +84,9 @@ struct SnapshotEndpoint: Sendable {
         _ job: JobID, ifNoneMatch tags: [String], on loop: any EventLoop,
         whenDone: @escaping @Sendable (Result<Found?, StoreError>) -> Void
     ) {
-        // Revalidation costs a query, which is wasted if the snapshot has to be read in any case.
-        guard !tags.isEmpty || cache.contains(job) else {
+        // Revalidation costs a query, which is wasted if the snapshot has to be read in any case: a stall may have
+        // begun since the client read it, without any event.
+        guard cache.contains(job) else {
             return read(job, ifNoneMatch: tags, on: loop, whenDone: whenDone)
         }
         service.stamp(of: job) { result in
@@ -94,14 +95,11 @@ struct SnapshotEndpoint: Sendable {
                 case .failure(let error): whenDone(.failure(error))
                 case .success(nil): whenDone(.success(nil))
                 case .success(let stamp?):
-                    let tag = SnapshotTag(stamp)
-                    if tag.matches(tags) {
-                        whenDone(.success(Found(response: tag.unchanged(), sequence: stamp.sequence)))
-                    } else if let body = cache.body(job, stamp) {
-                        whenDone(.success(Found(response: tag.response(body), sequence: stamp.sequence)))
-                    } else {
-                        read(job, ifNoneMatch: tags, on: loop, whenDone: whenDone)
+                    guard let (tag, body) = cache.response(job, stamp) else {
+                        return read(job, ifNoneMatch: tags, on: loop, whenDone: whenDone)
                     }
+                    let response = tag.matches(tags) ? tag.unchanged() : tag.response(body)
+                    whenDone(.success(Found(response: response, sequence: stamp.sequence)))
                 }
             }
         }
@@ -116,13 +114,12 @@ struct SnapshotEndpoint: Sendable {
                 whenDone(
                     result.map { stamped in
                         guard let stamped else { return nil }
-                        let found = Self.found(stamped.view, .last, ifNoneMatch: tags)
-                        if found.response.status == .ok {
-                            cache.insert(
-                                found.response, of: job, stamped.stamp,
-                                isRunning: stamped.view.snapshot.state == .running)
-                        }
-                        return found
+                        // The body is encoded even if this client needs none, because the next one may.
+                        let whole = Self.found(stamped.view, .last, ifNoneMatch: [])
+                        cache.insert(
+                            whole.response, of: job, stamped.stamp,
+                            isRunning: stamped.view.snapshot.state == .running)
+                        return Self.found(stamped.view, .last, ifNoneMatch: tags, orElse: whole)
                     })
             }
         }
@@ -132,7 +129,9 @@ struct SnapshotEndpoint: Sendable {
     ///
     /// The projection does not contain these sums, so the events are folded unless the client has the snapshot already.
     private func findLastSuccessful(_ job: JobID, ifNoneMatch tags: [String]) async throws -> Found? {
-        guard let present = try await service.job(job) else { return nil }
+        guard var present = try await service.job(job) else { return nil }
+        // Stalls are those of the default policy.
+        present.stalls = nil
         let tag = SnapshotTag(present, .lastSuccessful)
         if tag.matches(tags) { return Found(response: tag.unchanged(), sequence: present.snapshot.sequence) }
         let service = service
@@ -142,12 +141,15 @@ struct SnapshotEndpoint: Sendable {
         return folded.map { Self.found($0, .lastSuccessful, ifNoneMatch: tags) }
     }
 
-    private static func found(_ view: JobView, _ policy: CountingPolicy, ifNoneMatch tags: [String]) -> Found {
+    private static func found(
+        _ view: JobView, _ policy: CountingPolicy, ifNoneMatch tags: [String], orElse whole: Found? = nil
+    ) -> Found {
         let tag = SnapshotTag(view, policy)
-        return Found(
-            response: tag.matches(tags)
-                ? tag.unchanged() : .json(headers: [.eTag: tag.text]) { view.write(to: &$0, now: .now) },
-            sequence: view.snapshot.sequence)
+        if tag.matches(tags) { return Found(response: tag.unchanged(), sequence: view.snapshot.sequence) }
+        return whole
+            ?? Found(
+                response: .json(headers: [.eTag: tag.text]) { view.write(to: &$0, now: .now) },
+                sequence: view.snapshot.sequence)
     }
 
     /// Waits for a change, or until the server begins to stop.

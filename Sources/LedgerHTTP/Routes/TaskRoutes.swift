@@ -26,6 +26,9 @@ struct TaskRoutes: Sendable {
                         name: "state", type: .choice(TaskState.allCases.map(\.rawValue)),
                         description: "Only tasks in this state"),
                     .init(
+                        name: "silent", type: .choice(["true", "false"]),
+                        description: "true: only tasks with a silent execution"),
+                    .init(
                         name: "limit", type: .integer(Self.pageSizes),
                         description: "Tasks per page; 100 by default. A page may be shorter without being the last one"),
                     .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
@@ -42,6 +45,7 @@ struct TaskRoutes: Sendable {
         let job = try request.job()
         let parameters = try request.parameters()
         let state = try parameters.choice("state", TaskState.self)
+        let onlySilent = try parameters.flag("silent")
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: Int64?
         if let text = parameters["cursor"] {
@@ -53,10 +57,11 @@ struct TaskRoutes: Sendable {
         let page =
             if let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters) {
                 try await longRequests.holding(request.access) {
-                    try await service.tasks(job, at: moment, state: state, limit: limit, after: cursor)
+                    try await service.tasks(
+                        job, at: moment, state: state, onlySilent: onlySilent, limit: limit, after: cursor)
                 }
             } else {
-                try await service.tasks(job, state: state, limit: limit, after: cursor)
+                try await service.tasks(job, state: state, onlySilent: onlySilent, limit: limit, after: cursor)
             }
         guard let page else { throw HTTPProblem.noSuchJob(job.description) }
         return .json { writer in

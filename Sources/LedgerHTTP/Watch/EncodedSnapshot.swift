@@ -28,6 +28,8 @@ final class EncodedSnapshot: Sendable {
     /// lower.
     private let readBegan: ContinuousClock.Instant
     private let readEnded: ContinuousClock.Instant
+    /// The stalls at the time of the read, which may begin without an event.
+    private let stalls: JobStalls?
     /// Whether the job has finished and the snapshot contains all its events.
     let isEnd: Bool
     /// The line `id: SEQUENCE-HASH`, for streams of one job.
@@ -51,6 +53,7 @@ final class EncodedSnapshot: Sendable {
             projection: read.projection, sequence: view.snapshot.sequence, history: read.history.prefix)
         description = view.description
         state = view.snapshot.state
+        stalls = view.stalls
         isEnd = state != .running && view.snapshot.sequence == view.ledgerSequence
         var both = ByteBuffer(string: "id: \(StreamPosition(version).text)\n")
         let idLength = both.readableBytes
@@ -77,6 +80,7 @@ final class EncodedSnapshot: Sendable {
         version = encoded.version
         description = encoded.description
         state = encoded.state
+        stalls = encoded.stalls
         isEnd = encoded.isEnd
         readBegan = encoded.readBegan
         readEnded = encoded.readEnded
@@ -95,7 +99,9 @@ final class EncodedSnapshot: Sendable {
     /// Concurrent reads may finish in either order; then the higher sequence is newer. A later read is newer in any
     /// case: a lower sequence means that the ledger was restored from a backup.
     func supersedes(_ other: EncodedSnapshot) -> Bool {
-        guard version != other.version else { return isEnd != other.isEnd }
+        guard version != other.version else {
+            return isEnd != other.isEnd || stalls != other.stalls && readBegan > other.readEnded
+        }
         guard version.projection == other.version.projection else { return true }
         return version.sequence > other.version.sequence || readBegan > other.readEnded
     }

@@ -46,6 +46,7 @@ struct EstimateBuilder: Sendable {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask(name: "estimate-sweeps") {
+                await markOutdated()
                 while !Task.isCancelled {
                     sink.yield(.sweep(after: nil))
                     do { try await Task.sleep(for: settings.sweepInterval) } catch { break }
@@ -59,6 +60,24 @@ struct EstimateBuilder: Sendable {
                 }
             }
             group.cancelAll()
+        }
+    }
+
+    /// Marks running jobs with a state of an earlier version.
+    ///
+    /// Their states are then built again, even if no event ever arrives. A version is the first byte of its state.
+    private func markOutdated() async {
+        do throws(PQError) {
+            _ = try await ledger.pool.query(
+                Query(
+                    """
+                    update ledger.snapshot set is_estimated = false
+                    where is_live and is_estimated and state between $1 and $1
+                        and get_byte(substring(estimate from 1 for 1), 0) < $2
+                    """, [.text(JobState.running.rawValue), .int4(Int32(EstimateState.version))]))
+        } catch {
+            guard !Task.isCancelled else { return }
+            logger.warning("cannot search for outdated states of estimates", metadata: ["error": "\(error)"])
         }
     }
 

@@ -1,8 +1,9 @@
 internal import Ledger
 internal import Synchronization
 
-/// The latest estimates of running jobs, which serve further reads for a second.
+/// The latest estimates and stalls of running jobs, which serve further reads.
 ///
+/// They do so for a second.
 /// An estimate takes about half a millisecond of processor time, and a job that reports often is read often. The
 /// estimate states the moment for which it was computed.
 final class RecentEstimates: Sendable {
@@ -11,21 +12,21 @@ final class RecentEstimates: Sendable {
     /// The maximum number of estimates, of some hundred bytes each.
     private static let countMax = 10_000
 
-    private let cache = Mutex(ClockCache<JobID, JobEstimate>(costMax: countMax))
+    private let cache = Mutex(ClockCache<JobID, SnapshotReader.Outlook>(costMax: countMax))
 
-    /// Returns the latest estimate of a running job; nil if there is none.
-    func estimate(of job: JobView, at now: Timestamp) -> JobEstimate? {
+    /// Returns the latest estimate and stalls of a running job; nil without any.
+    func outlook(of job: JobView, at now: Timestamp) -> SnapshotReader.Outlook? {
         guard job.snapshot.state == .running else { return nil }
         return cache.withLock { cache in
-            cache.find(job.id) { (0..<Self.ageMax).contains(now.microseconds - $0.at.microseconds) }
+            cache.find(job.id) { (0..<Self.ageMax).contains(now.microseconds - $0.estimate.at.microseconds) }
         }
     }
 
     /// Keeps an estimate that has a prediction.
     ///
     /// Without one, the next event may make one possible.
-    func insert(_ estimate: JobEstimate, of job: JobID) {
-        guard estimate.estimate.remaining != nil else { return }
-        cache.withLock { $0.put(estimate, job) }
+    func insert(_ outlook: SnapshotReader.Outlook, of job: JobID) {
+        guard outlook.estimate.estimate.remaining != nil else { return }
+        cache.withLock { $0.put(outlook, job) }
     }
 }

@@ -8,13 +8,20 @@ extension SnapshotReader {
     /// A state may take a hundred kilobytes.
     private static let statesAtOnce = 100
 
-    /// Returns the estimates of jobs, in order.
+    /// The estimate and the stalls of a job.
+    struct Outlook: Sendable {
+        var estimate: JobEstimate
+        /// Nil if the state must first be built.
+        var stalls: JobStalls?
+    }
+
+    /// Returns the estimates and the stalls of jobs, in order.
     ///
-    /// An estimate needs more than the snapshot that was read: the running executions, of which there may be hundreds.
-    /// It is computed from one view of the database, usually a little later than the snapshot.
-    func liveEstimates(of jobs: [JobView]) async throws(PQError) -> [JobEstimate] {
+    /// They need more than the snapshot that was read: the running executions, of which there may be hundreds. They are
+    /// computed from one view of the database, usually a little later than the snapshot.
+    func outlooks(of jobs: [JobView]) async throws(PQError) -> [Outlook] {
         let now = Timestamp.now
-        var results: [JobEstimate?] = jobs.map { estimates.recent.estimate(of: $0, at: now) }
+        var results: [Outlook?] = jobs.map { estimates.recent.outlook(of: $0, at: now) }
         var questions = jobs.map { EstimateReader.Question(view: $0, state: nil, moment: now) }
         let open = jobs.indices.filter { results[$0] == nil }
         let estimable = open.filter { jobs[$0].snapshot.state == .running && jobs[$0].snapshot.startedAt != nil }
@@ -23,17 +30,31 @@ extension SnapshotReader {
             let found = try await estimated(part.map { jobs[$0].id })
             for index in part {
                 guard let (view, state) = found[jobs[index].id] else { continue }
-                // Events that were recorded after the beginning of this read may be in the state.
-                questions[index] = EstimateReader.Question(
-                    view: view, state: state, moment: max(now, view.snapshot.updatedAt ?? now))
+                questions[index] = Self.question(view, state, at: now)
             }
         }
         let computed = try await estimates.estimates(open.map { questions[$0] })
-        for (index, estimate) in zip(open, computed) {
-            results[index] = estimate
-            estimates.recent.insert(estimate, of: jobs[index].id)
+        let found = try await stalls.stalls(open.map { questions[$0] })
+        for (index, (estimate, stalls)) in zip(open, zip(computed, found)) {
+            let outlook = Outlook(estimate: estimate, stalls: stalls)
+            results[index] = outlook
+            estimates.recent.insert(outlook, of: jobs[index].id)
         }
         return results.compactMap { $0 }
+    }
+
+    /// Returns the silent executions of a job now; nil if it does not exist.
+    func silence(of id: JobID) async throws(PQError) -> Silence? {
+        let now = Timestamp.now
+        guard let (view, state) = try await estimated([id])[id] else { return nil }
+        return try await stalls.silence(Self.question(view, state, at: now))
+    }
+
+    private static func question(
+        _ view: JobView, _ state: EstimateState?, at now: Timestamp
+    ) -> EstimateReader.Question {
+        // Events that were recorded after the beginning of this read may be in the state.
+        EstimateReader.Question(view: view, state: state, moment: max(now, view.snapshot.updatedAt ?? now))
     }
 
     /// The statement that reads jobs with their states of estimates.

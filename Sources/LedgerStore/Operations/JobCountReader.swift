@@ -12,6 +12,10 @@ struct JobCountReader: Sendable {
     static let jobsMax = 10_000
     /// The maximum number of indicators of a job.
     private static let indicatorsMax = 100
+    /// The seconds without a change after which a job counts as stalled.
+    ///
+    /// The count is taken by one query over very many jobs, which cannot look at the pattern of each one.
+    private static let stalledSeconds = 60.0
 
     let pool: Pool
 
@@ -89,7 +93,7 @@ struct JobCountReader: Sendable {
         """,
         [
             .int8(Int64(jobsMax)), .int8(Int64(indicatorsMax)),
-            .float8(Double(Snapshot.Indicator.stalledAfter) / 1e6),
+            .float8(stalledSeconds),
         ])
 
     /// The jobs that have failed within an hour, by name.

@@ -42,6 +42,11 @@ final class PointInTimeFold: Sendable {
         let snapshot: Snapshot
         let state: EstimateState
         let tasks: EstimateReader.PastTasks
+        /// Returns a page of the tasks.
+        ///
+        /// Its arguments are the state that they must have, the silent executions, whether a task must have one of
+        /// them, the maximum number, and the task after which the page begins.
+        let taskPage: @Sendable (TaskState?, Silence, Bool, Int, Int64?) -> TaskPage
     }
 
     /// Returns the snapshot of events 1 to `sequence` with the inputs of its estimate.
@@ -55,19 +60,13 @@ final class PointInTimeFold: Sendable {
             let (folded, started) = (fold, fold.startedTasks)
             return Past(
                 snapshot: fold.snapshot(), state: state,
-                tasks: EstimateReader.PastTasks(started: started) { folded.taskName(ofExecution: $0) })
-        }
-    }
-
-    /// Returns a page of the tasks of events 1 to `sequence`.
-    func tasks(
-        of job: JobView, at sequence: Int64, state: TaskState?, limit: Int, after cursor: Int64?
-    ) async throws(StoreError) -> TaskPage {
-        try await withAdmission(job) { () async throws(StoreError) in
-            let (tasks, hasMore) = try await fold(job.id, through: sequence)
-                .taskSummaries(in: state, limit: limit, after: cursor ?? 0)
-            return TaskPage(
-                sequence: sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+                tasks: EstimateReader.PastTasks(started: started) { folded.taskName(ofExecution: $0) },
+                taskPage: { state, silence, onlySilent, limit, cursor in
+                    let (tasks, hasMore) = folded.taskSummaries(
+                        in: state, silence: silence, onlySilent: onlySilent, limit: limit, after: cursor ?? 0)
+                    return TaskPage(
+                        sequence: sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+                })
         }
     }
 

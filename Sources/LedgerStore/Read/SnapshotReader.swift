@@ -11,6 +11,7 @@ struct SnapshotReader: Sendable {
     /// Whether a job without a snapshot was found recently.
     let missing: MissingSnapshots
     let estimates: EstimateReader
+    let stalls: StallReader
 
     /// The columns of a row. The indicators of a job are arrays, in order.
     ///
@@ -71,11 +72,14 @@ struct SnapshotReader: Sendable {
         return try await completed([recordingMissing(try Self.decode(row))]).first
     }
 
-    /// Fills in the histories of the snapshots and the estimates.
+    /// Fills in the histories of the snapshots, the estimates and the stalls.
     private func completed(_ jobs: [StampedJob]) async throws(PQError) -> [StampedJob] {
         var jobs = try await withHistories(jobs)
-        let found = try await liveEstimates(of: jobs.map(\.view))
-        for (index, estimate) in zip(jobs.indices, found) { jobs[index].view.estimate = estimate }
+        let found = try await outlooks(of: jobs.map(\.view))
+        for (index, outlook) in zip(jobs.indices, found) {
+            jobs[index].view.estimate = outlook.estimate
+            jobs[index].view.stalls = outlook.stalls
+        }
         return jobs
     }
 

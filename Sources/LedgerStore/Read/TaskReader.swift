@@ -4,6 +4,10 @@ internal import PQ
 /// Reads the tasks of a job with their executions, in the order of start.
 struct TaskReader: Sendable {
     let pool: Pool
+    /// The silent executions.
+    let silence: Silence
+    /// Whether only tasks with a silent execution are read.
+    let onlySilent: Bool
 
     /// The number of tasks that are read at once.
     private static let chunkMax = 100
@@ -11,6 +15,8 @@ struct TaskReader: Sendable {
     ///
     /// A page of tasks with very many labels is short rather than large.
     private static let contributionsMax = 50_000
+    /// The number of tasks that are searched for silent ones at most, for one page.
+    private static let searchedMax = 5_000
 
     /// Reads a page of tasks as of one moment, or `nil` if the job does not exist.
     ///
@@ -40,21 +46,63 @@ struct TaskReader: Sendable {
             let projection = Projection(job: job, number: number, jobState: jobState)
             var page = TaskPage(sequence: try row.decode(1), tasks: [], nextCursor: nil)
             // A stored task cannot have this state while the job is in its current state.
-            let stored = state.map { $0.stored(in: jobState) }
+            var stored = state.map { $0.stored(in: jobState) }
             if case .some(nil) = stored { return page }
+            var only: [Int64]?
+            if onlySilent {
+                guard jobState == .running, stored == nil || stored == .running else { return page }
+                stored = .running
+                if silence.isComplete {
+                    let found = try await tasks(of: silence.executions, in: projection, &transaction)
+                    if found.isEmpty { return page }
+                    only = found
+                }
+            }
             page.nextCursor = cursor
             var contributions = 0
-            while page.tasks.count < limit, contributions < Self.contributionsMax {
-                let size = min(limit - page.tasks.count, Self.chunkMax)
-                let chunk = try await Self.read(
-                    projection, stored ?? nil, after: page.nextCursor ?? 0, limit: size, &transaction)
-                page.tasks += chunk
+            var searched = 0
+            while page.tasks.count < limit, contributions < Self.contributionsMax, searched < Self.searchedMax {
+                let size = onlySilent && only == nil ? Self.chunkMax : min(limit - page.tasks.count, Self.chunkMax)
+                var chunk = try await Self.read(
+                    projection, stored ?? nil, only, after: page.nextCursor ?? 0, limit: size, &transaction)
+                searched += size
                 contributions += chunk.reduce(0) { $1.executions.reduce($0) { $0 + $1.progress.count } }
                 page.nextCursor = chunk.count == size ? chunk.last?.firstSequence : nil
+                for index in chunk.indices { chunk[index].markSilence(silence) }
+                if onlySilent { chunk.removeAll { $0.executions.last?.silentSince == nil } }
+                if chunk.count > limit - page.tasks.count {
+                    chunk.removeLast(chunk.count - (limit - page.tasks.count))
+                    page.nextCursor = chunk.last?.firstSequence
+                }
+                page.tasks += chunk
                 if page.nextCursor == nil { break }
             }
             return page
         }
+    }
+
+    /// Reads the tasks of executions, by their first events.
+    private func tasks(
+        of executions: Set<Int64>, in projection: Projection, _ transaction: inout Transaction
+    ) async throws(PQError) -> [Int64] {
+        guard !executions.isEmpty else { return [] }
+        let rows = try await transaction.query(
+            Query(
+                """
+                select execution.task
+                from unnest($3::bigint[]) as requested (sequence)
+                cross join lateral (
+                    select found.task from ledger.execution as found
+                    where found.job_id = $1 and found.projection = $2
+                        and found.sequence between requested.sequence and requested.sequence
+                    order by found.sequence
+                    limit 1
+                ) as execution
+                """,
+                [.uuid(projection.job.uuid), .int2(projection.number), .int8s(executions.sorted())]))
+        var tasks: [Int64] = []
+        for row in rows { tasks.append(try row.decode(0)) }
+        return tasks
     }
 
     private struct Projection {
@@ -63,18 +111,38 @@ struct TaskReader: Sendable {
         let jobState: JobState
     }
 
+    private static let tasksInOrder = """
+        select * from ledger.task
+        where job_id = $1 and projection = $2 and sequence > $3 and ($4::text is null or state = $4)
+        order by sequence
+        limit $5
+        """
+
+    private static let requestedTasks = """
+        select found.*
+        from unnest($7::bigint[]) as requested (sequence)
+        cross join lateral (
+            select * from ledger.task as one
+            where one.job_id = $1 and one.projection = $2
+                and one.sequence between requested.sequence and requested.sequence
+            order by one.sequence
+            limit 1
+        ) as found
+        where requested.sequence > $3 and ($4::text is null or found.state = $4)
+        order by found.sequence
+        limit $5
+        """
+
     private static func read(
-        _ projection: Projection, _ state: TaskState?, after cursor: Int64, limit: Int, _ transaction: inout Transaction
+        _ projection: Projection, _ state: TaskState?, _ only: [Int64]?, after cursor: Int64, limit: Int,
+        _ transaction: inout Transaction
     ) async throws(PQError) -> [TaskSummary] {
         let rows = try await transaction.query(
             Query(
                 """
                 select \(ExecutionRow.columns), task.name, task.state, task.sequence, task.execution_count
                 from (
-                    select * from ledger.task
-                    where job_id = $1 and projection = $2 and sequence > $3 and ($4::text is null or state = $4)
-                    order by sequence
-                    limit $5
+                    \(only == nil ? Self.tasksInOrder : Self.requestedTasks)
                 ) as task
                 cross join lateral (
                     select * from ledger.execution as found
@@ -87,7 +155,7 @@ struct TaskReader: Sendable {
                 [
                     .uuid(projection.job.uuid), .int2(projection.number), .int8(cursor), .text(state?.rawValue),
                     .int8(Int64(limit)), .int8(Int64(TaskSummary.executionsMax)),
-                ]))
+                ] + (only.map { [.int8s($0)] } ?? [])))
         var executions: [Execution] = []
         for row in rows {
             var columns = row.columns

@@ -69,25 +69,54 @@ struct InMemoryJob: Sendable {
 
     /// The job with its snapshot.
     ///
-    /// - Parameter past: The last event of a past snapshot. `nil` is the present one.
-    func view(at past: Int64? = nil, counting policy: CountingPolicy = .last) -> JobView {
+    /// - Parameters:
+    ///   - past: The last event of a past snapshot. `nil` is the present one.
+    ///   - time: The past moment. `nil` is that of the event.
+    func view(at past: Int64? = nil, time: Timestamp? = nil, counting policy: CountingPolicy = .last) -> JobView {
         let folded = fold.progress.sequence
         var view = JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: sequence,
             snapshot: (past.map { pastFold(through: $0) } ?? fold).snapshot(policy),
             version: JobView.Version(projection: Self.projection, history: hash(of: folded)))
-        if policy == .last { view.estimate = estimate(of: view.snapshot, at: past) }
+        if policy == .last {
+            var inputs = inputs(of: view.snapshot, at: past)
+            inputs.moment = time ?? inputs.moment
+            view.estimate = estimate(of: view.snapshot, inputs)
+            view.stalls = StallDetector(inputs.state, view.snapshot, of: description, history: nil)
+                .stalls(at: inputs.moment)
+        }
         return view
     }
 
+    /// The inputs of estimates and stalls, at present or as of a past event.
+    private typealias Inputs = (fold: Fold, state: EstimateState, moment: Timestamp)
+
+    private func inputs(of snapshot: Snapshot, at past: Int64?) -> Inputs {
+        guard let past else { return (fold, estimateState, InMemoryLedger.now) }
+        var (fold, state) = (Fold(tracksChanges: false), EstimateState())
+        for one in events.prefix(Int(past)) { _ = state.decision(on: one.event, &fold) }
+        return (fold, state, snapshot.updatedAt ?? createdAt)
+    }
+
+    /// A page of the tasks, at present or as of a past event.
+    ///
+    /// - Parameter time: The past moment; nil for that of the event.
+    func taskPage(
+        at past: Int64?, time: Timestamp?, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+    ) -> TaskPage {
+        let snapshot = (past.map { pastFold(through: $0) } ?? fold).snapshot()
+        let inputs = inputs(of: snapshot, at: past)
+        let silence = StallDetector(inputs.state, snapshot, of: description, history: nil)
+            .silence(at: time ?? inputs.moment)
+        let (tasks, hasMore) = inputs.fold.taskSummaries(
+            in: state, silence: silence, onlySilent: onlySilent, limit: limit, after: cursor ?? 0)
+        return TaskPage(
+            sequence: snapshot.sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+    }
+
     /// The estimate without history: a ledger in memory does not learn.
-    private func estimate(of snapshot: Snapshot, at past: Int64?) -> JobEstimate {
-        var (fold, state, now) = (fold, estimateState, InMemoryLedger.now)
-        if let past {
-            (fold, state) = (Fold(tracksChanges: false), EstimateState())
-            for one in events.prefix(Int(past)) { _ = state.decision(on: one.event, &fold) }
-            now = snapshot.updatedAt ?? createdAt
-        }
+    private func estimate(of snapshot: Snapshot, _ inputs: Inputs) -> JobEstimate {
+        let (fold, state, now) = inputs
         let estimate = Estimator(state, snapshot, history: nil, startedTasks: []).estimate(at: now)
         let tasks = (estimate.waitingFor?.executions ?? []).compactMap { fold.taskName(ofExecution: $0) }
         return JobEstimate(estimate, at: now, waitingTasks: tasks)

@@ -25,7 +25,7 @@ extension InMemoryLedger {
     public func job(
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) -> JobView? {
-        inspect(id) { $0.view(at: $0.sequence(of: moment), counting: policy) }
+        inspect(id) { $0.view(at: $0.sequence(of: moment), time: Self.time(of: moment), counting: policy) }
     }
 
     public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) -> [JobView] {
@@ -76,17 +76,30 @@ extension InMemoryLedger {
 
     // MARK: Tasks and indicators
 
-    public func tasks(
-        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
-    ) -> TaskPage? {
-        inspect(job) { $0.withReporters($0.fold.taskPage(state, limit, after: cursor)) }
+    /// The time of a past moment, at most the present; `nil` if the moment is an event.
+    private static func time(of moment: PointInTime) -> Timestamp? {
+        if case .time(let time) = moment { min(time, now) } else { nil }
     }
 
     public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) -> TaskPage? {
         inspect(job) { job in
-            job.withReporters(job.pastFold(through: job.sequence(of: moment)).taskPage(state, limit, after: cursor))
+            job.withReporters(
+                job.taskPage(
+                    at: nil, time: nil, state: state, onlySilent: onlySilent, limit: limit, after: cursor))
+        }
+    }
+
+    public func tasks(
+        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+    ) -> TaskPage? {
+        inspect(job) { job in
+            job.withReporters(
+                job.taskPage(
+                    at: job.sequence(of: moment), time: Self.time(of: moment), state: state, onlySilent: onlySilent,
+                    limit: limit,
+                    after: cursor))
         }
     }
 
@@ -129,14 +142,6 @@ extension InMemoryLedger {
             for one in job.events { recorder.record(one.event, fold.decision(on: one.event), in: fold) }
             return recorder.history(through: fold).map { .found($0) } ?? .noSuchIndicator
         } ?? .noSuchJob
-    }
-}
-
-extension Fold {
-    fileprivate func taskPage(_ state: TaskState?, _ limit: Int, after cursor: Int64?) -> TaskPage {
-        let (tasks, hasMore) = taskSummaries(in: state, limit: limit, after: cursor ?? 0)
-        return TaskPage(
-            sequence: progress.sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
     }
 }
 

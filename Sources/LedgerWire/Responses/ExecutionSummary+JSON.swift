@@ -13,6 +13,7 @@ extension ExecutionSummary {
             writer.field("counted", isCounted)
             writer.field("provisional", isProvisional)
             writer.field("reporter", reporter?.text)
+            writer.field("silent_since", silentSince.map(RFC3339.text))
             writer.name("progress")
             writer.array(progress) { $1.write(to: &$0) }
         }
@@ -33,6 +34,7 @@ extension ExecutionSummary {
             firstSequence: try reader.integer("first_sequence"), lastSequence: try reader.integer("last_sequence"),
             startedAt: try reader.timestamp("started_at"), lastAt: try reader.timestamp("last_at"),
             isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
-            reporter: value["reporter"]?.text.map { Name($0) }, progress: progress)
+            reporter: value["reporter"]?.text.map { Name($0) },
+            silentSince: try reader.timestampIfPresent("silent_since"), progress: progress)
     }
 }

@@ -31,11 +31,14 @@ extension JobView {
             writer.field("idle_since", snapshot.idleSince.map(RFC3339.text))
             if isRetired { writer.field("retired", true) }
             writer.name("tasks")
-            snapshot.tasks.write(to: &writer)
+            snapshot.tasks.write(to: &writer, silent: stalls?.silentCount)
             writer.name("estimate")
             if let estimate { estimate.write(to: &writer) } else { writer.null() }
+            writer.field("stalled_since", stalls?.since.map(RFC3339.text))
             writer.name("progress")
-            writer.array(snapshot.indicators, Self.write)
+            writer.array(snapshot.indicators) { writer, indicator in
+                Self.write(to: &writer, indicator, stalledSince: stalls?.since(indicator))
+            }
         }
     }
 
@@ -52,7 +55,9 @@ extension JobView {
         RFC3339.write(now, over: &bytes, at: index)
     }
 
-    private static func write(to writer: inout JSONWriter, _ indicator: Snapshot.Indicator) {
+    private static func write(
+        to writer: inout JSONWriter, _ indicator: Snapshot.Indicator, stalledSince: Timestamp?
+    ) {
         writer.object { writer in
             writer.field("label", indicator.label?.text)
             writer.field("done", indicator.counted.done)
@@ -63,6 +68,7 @@ extension JobView {
             writer.field("wasted_done", indicator.wasted.done)
             writer.field("wasted_total", indicator.wasted.total)
             writer.field("updated_at", RFC3339.text(indicator.updatedAt))
+            writer.field("stalled_since", stalledSince.map(RFC3339.text))
         }
     }
 
@@ -77,7 +83,16 @@ extension JobView {
         }
         guard let state = JobState(rawValue: try reader.text("state")) else { throw ResponseError(field: "state") }
         var indicators: [Snapshot.Indicator] = []
-        for element in value["progress"]?.elements ?? [] { indicators.append(try Self.indicator(element)) }
+        var stalls = JobStalls(since: try reader.timestampIfPresent("stalled_since"))
+        for element in value["progress"]?.elements ?? [] {
+            let indicator = try Self.indicator(element)
+            indicators.append(indicator)
+            if let since = try ResponseReader(element).timestampIfPresent("stalled_since") {
+                stalls.indicators[indicator.label] = since
+            }
+        }
+        let silent = value["tasks"]?["silent"]
+        if silent != nil { stalls.silentCount = try ResponseReader(value["tasks"] ?? .null).integer("silent") }
         let createdAt = try reader.timestamp("created_at")
         self.init(
             id: try reader.job("job"),
@@ -92,6 +107,8 @@ extension JobView {
                 tasks: try TaskCounts(value["tasks"] ?? .null),
                 indicators: indicators),
             isRetired: value["retired"]?.bool ?? false, estimate: try JobEstimate(value["estimate"] ?? .null),
+            // A server of an earlier version does not send this field.
+            stalls: silent == nil ? nil : stalls,
             now: try reader.timestampIfPresent("now"))
     }
 

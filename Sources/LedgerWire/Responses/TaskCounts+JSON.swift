@@ -1,7 +1,8 @@
 internal import Ledger
 
 extension TaskCounts {
-    func write(to writer: inout JSONWriter) {
+    /// - Parameter silent: The number of silent executions; nil writes none.
+    func write(to writer: inout JSONWriter, silent: Int64? = nil) {
         writer.object { writer in
             writer.field("total", total)
             writer.field("running", running)
@@ -11,6 +12,7 @@ extension TaskCounts {
             writer.field("abandoned", abandoned)
             writer.field("executions", executions)
             writer.field("superseded_executions", supersededExecutions)
+            if let silent { writer.field("silent", silent) }
         }
     }
 

@@ -135,6 +135,7 @@ extension LedgerRequest {
     package static func tasks(_ job: JobID, _ search: TaskSearch) -> LedgerRequest {
         var query = Query()
         query.add("state", search.state?.rawValue)
+        if search.onlySilent { query.add("silent", "true") }
         query.add("limit", search.limit.map(String.init))
         query.add("cursor", search.cursor)
         return .get("read the tasks of job \(job)", "/v1/jobs/\(job)/tasks", query: query)

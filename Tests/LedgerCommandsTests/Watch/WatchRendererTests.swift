@@ -48,7 +48,12 @@ struct WatchRendererTests {
             Self.indicator("a", 0, 0), Self.indicator("a", 5, 0), Self.indicator("a", 0, 8), Self.indicator("a", 4, 8),
             Self.indicator("a", 4, 8, age: 100), Self.indicator("a", 8, 8), Self.indicator("a", 9, 8),
         ]
-        let looks = statuses.map { Self.lines(Self.job([$0]), unicode: unicode)[2...].joined(separator: "\n") }
+        let looks = statuses.enumerated().map { number, indicator in
+            var job = Self.job([indicator])
+            let since = Timestamp(microseconds: Self.noon.microseconds - 100_000_000)
+            if number == 4 { job.stalls = JobStalls(indicators: ["a": since]) }
+            return Self.lines(job, unicode: unicode)[2...].joined(separator: "\n")
+        }
         #expect(Set(looks).count == statuses.count)
         if !unicode { for look in looks { #expect(look.unicodeScalars.allSatisfy { $0.isASCII }, "\(look)") } }
         #expect(looks[4].contains("stalled for 1m 40s"))
@@ -138,8 +143,13 @@ struct WatchRendererTests {
                     // The note of a stalled indicator does not fit beside it.
                     let indicators = (0..<count).map { Self.indicator(Name("i\($0)"), done, 2, age: age) }
                     let notes = ["tile-17: no report for 7m 12s", "tile-18: no report for 6m 1s"]
+                    var job = Self.job(indicators)
+                    if age > 100 {
+                        job.stalls = JobStalls(
+                            indicators: Dictionary(uniqueKeysWithValues: indicators.map { ($0.label, $0.updatedAt) }))
+                    }
                     let lines = Self.lines(
-                        Self.job(indicators), width: 40, height: height,
+                        job, width: 40, height: height,
                         connection: .lost(since: Self.start, retryIn: .seconds(3)), notes: notes)
                     #expect(lines.count <= max(1, height - 1), "\(lines)")
                     #expect(lines[0].hasPrefix("tiles  running"))

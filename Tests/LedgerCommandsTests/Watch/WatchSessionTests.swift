@@ -8,7 +8,7 @@ import Testing
 @Suite("State of a watched job")
 struct WatchSessionTests {
     private static func job(
-        _ sequence: Int64, done: Int128, state: JobState = .running, running: Int64 = 0
+        _ sequence: Int64, done: Int128, state: JobState = .running, running: Int64 = 0, stalls: JobStalls = .none
     ) -> JobView {
         let created = Timestamp(microseconds: 1_000_000_000)
         let units = Units(total: 10, done: done)
@@ -22,7 +22,7 @@ struct WatchSessionTests {
                 finishedAt: nil, tasks: tasks,
                 indicators: [
                     Snapshot.Indicator(label: "a", counted: units, attempted: units, updatedAt: created)
-                ]))
+                ]), stalls: stalls)
     }
 
     @Test("a decrease is reported for a newer snapshot, but not for an older one")
@@ -46,9 +46,12 @@ struct WatchSessionTests {
     func agesUseServerClock() async throws {
         let session = Self.session()
         let moment = Timestamp(microseconds: 1_000_000_000 + 200_000_000)
-        _ = await session.receive(Self.job(5, done: 5), json: "", clock: ServerClock(moment: moment))
+        let since = Timestamp(microseconds: 1_000_000_000)
+        let stalled = Self.job(5, done: 5, stalls: JobStalls(since: since, indicators: ["a": since]))
+        _ = await session.receive(stalled, json: "", clock: ServerClock(moment: moment))
         let lines = try #require(await session.frame(TerminalStyle(width: 120))).lines
         #expect(lines.joined().contains("stalled for 3m 20s"), "\(lines)")
+        #expect(lines.last?.contains("stalled: no unit was done for 3m 20s") == true, "\(lines)")
         let unknown = Self.session()
         _ = await unknown.receive(Self.job(5, done: 5), json: "")
         #expect(try #require(await unknown.frame(TerminalStyle())).lines.joined().contains("changed 0s ago"))
@@ -67,7 +70,7 @@ struct WatchSessionTests {
         let session = Self.session()
         let since = Timestamp(microseconds: 0)
         let silent = SilentExecution(task: "tile-17", since: since, now: Timestamp(microseconds: 432_000_000))
-        _ = await session.receive(Self.job(5, done: 5, running: 1), json: "")
+        _ = await session.receive(Self.job(5, done: 5, running: 1, stalls: JobStalls(silentCount: 1)), json: "")
         await session.receive(silent: [silent])
         let lines = try #require(await session.frame(TerminalStyle())).lines
         #expect(lines.last == "\u{1B}[33m  tile-17: no report for 7m 12s\u{1B}[0m", "\(lines)")

@@ -38,6 +38,50 @@ struct LedgerServiceContractReadingTests {
         }
     }
 
+    @Test("silent executions are counted, listed and paged", arguments: LedgerImplementation.allCases)
+    func silence(_ implementation: LedgerImplementation) async throws {
+        try await implementation.withLedger { ledger in
+            let description = JobDescription(name: "j", tags: [JobDescription.leaseTag: "1"])
+            let job = try await ledger.createJob(description).view.id
+            func start(_ task: Name) -> EventDraft {
+                EventDraft(.executionStarted(ExecutionReference(task: task, execution: "1")))
+            }
+            let drafts =
+                ["a", "b", "c"].map { start($0) }
+                + [EventDraft(.executionFinished(ExecutionReference(task: "a", execution: "1"), .succeeded))]
+            let last = try await ledger.append(drafts, to: job).upperBound
+            #expect(try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout))
+            let started = try #require(try await ledger.job(job)?.snapshot.updatedAt)
+            try await eventually(equals: Int64?(2)) { try await ledger.job(job)?.stalls?.silentCount }
+            let first = try #require(
+                try await ledger.tasks(job, state: nil, onlySilent: true, limit: 1, after: nil))
+            #expect(first.tasks.map(\.name) == ["b"] && first.nextCursor != nil)
+            #expect(first.tasks.first?.executions.first?.silentSince == started)
+            let rest = try #require(
+                try await ledger.tasks(job, state: nil, onlySilent: true, limit: 10, after: first.nextCursor))
+            #expect(rest.tasks.map(\.name) == ["c"] && rest.nextCursor == nil)
+            let succeeded = try await ledger.tasks(job, state: .succeeded, onlySilent: true, limit: 10, after: nil)
+            #expect(succeeded?.tasks.isEmpty == true)
+            let all = try #require(try await ledger.tasks(job, state: nil, limit: 10, after: nil))
+            #expect(all.tasks.map { $0.executions.last?.silentSince } == [nil, started, started])
+            // At the time of the last event, nothing was silent.
+            let past = try await ledger.tasks(
+                job, at: .sequence(last), state: nil, onlySilent: true, limit: 10, after: nil)
+            #expect(past?.tasks.isEmpty == true)
+            #expect(try await ledger.job(job, at: .sequence(last), counting: .last)?.stalls?.silentCount == 0)
+            let later = PointInTime.time(Timestamp(microseconds: started.microseconds + 1_100_000))
+            #expect(try await ledger.job(job, at: later, counting: .last)?.stalls?.silentCount == 2)
+            let listed = try await ledger.tasks(job, at: later, state: nil, onlySilent: true, limit: 10, after: nil)
+            #expect(listed?.tasks.map(\.name) == ["b", "c"])
+            // A repeated start is a sign of life.
+            let beat = try await ledger.append([start("b"), start("c")], to: job).upperBound
+            #expect(try await ledger.waitUntilFolded(job, sequence: beat, deadline: .testTimeout))
+            let alive = try #require(try await ledger.job(job, at: .sequence(beat), counting: .last))
+            #expect(alive.stalls?.silentCount == 0)
+            #expect(alive.snapshot.tasks.running == 2 && alive.snapshot.tasks.executions == 3)
+        }
+    }
+
     @Test("retries, zombies and repeated reports get their verdicts", arguments: LedgerImplementation.allCases)
     func verdicts(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in

@@ -381,7 +381,7 @@ struct RoundTripTests {
             for limit in [1, 50] {
                 #expect(
                     try await least { _ = try await ledger.events(job, EventFilter(), after: 10, limit: limit) } == 2)
-                #expect(try await least { _ = try await ledger.tasks(job, state: nil, limit: limit, after: nil) } == 4)
+                #expect(try await least { _ = try await ledger.tasks(job, state: nil, limit: limit, after: nil) } == 5)
                 #expect(
                     try await least {
                         _ = try await ledger.explain(job, "odd", at: nil, counting: .last, limit: limit, after: nil)

@@ -3,17 +3,16 @@
 import { now } from "./clock.js";
 import { age, difference, executionText, number, percent, rate, visible } from "./text.js";
 
-const silentAfter = 60_000; // Milliseconds without a report after which a row shows this time.
 const rateWindow = 30_000; // A rate is the mean over the last so many milliseconds that the page has seen.
 const noteTime = 20_000; // Milliseconds for which a row shows why its numbers changed.
 
 /** The status of an indicator. `Snapshot.Indicator.Status` in Swift lists the values. */
-function statusOf(indicator, state, time) {
+function statusOf(indicator, state) {
   const { done, total } = indicator;
   if (total == 0) return done == 0 ? "empty" : "unknown";
   if (done >= total) return done == total ? "complete" : "over";
   if (done == 0) return "waiting";
-  return state === "running" && time - Date.parse(indicator.updated_at) > silentAfter ? "stalled" : "moving";
+  return state === "running" && indicator.stalled_since ? "stalled" : "moving";
 }
 
 function spoken(indicator) {
@@ -93,13 +92,13 @@ class Row {
   tick(state, time) {
     const indicator = this.#indicator;
     if (indicator === null) return;
-    const status = statusOf(indicator, state, time);
+    const status = statusOf(indicator, state);
     if (this.element.dataset.status !== status) this.element.dataset.status = status;
     if (this.#note !== null && this.#note.until < time) this.#note = null;
     const note = this.#parts.note;
     note.classList.toggle("fell", this.#note?.kind === "fell");
     note.classList.toggle("grew", this.#note?.kind === "grew");
-    setText(note, this.#note?.text ?? noteText(indicator, state, status, time));
+    setText(note, this.#note?.text ?? noteText(indicator, status, time));
     setText(this.#parts.rate, state === "running" && (status === "moving" || status === "unknown") ? rate(this.#rate(time)) : "");
   }
 
@@ -118,15 +117,12 @@ function decreaseText(before, after) {
   return parts.join(", ");
 }
 
-function noteText(indicator, state, status, time) {
-  const silence = time - Date.parse(indicator.updated_at);
-  const silent = state === "running" && silence > silentAfter ? ` · no report for ${age(silence)}` : "";
+function noteText(indicator, status, time) {
   switch (status) {
-    case "empty": return `no units declared${silent}`;
-    case "unknown": return `total unknown${silent}`;
-    case "waiting": return silent === "" ? "" : `none done yet${silent}`;
+    case "empty": return "no units declared";
+    case "unknown": return "total unknown";
     case "over": return `${number(difference(indicator.done, indicator.total))} more than declared`;
-    case "stalled": return `stalled: no report for ${age(silence)}`;
+    case "stalled": return `stalled for ${age(time - Date.parse(indicator.stalled_since))}`;
     default: return "";
   }
 }

@@ -55,6 +55,7 @@ function makePart(name, interval, applies, afterwards) {
 const parts = [
   makePart("chain", () => chainInterval,
     () => eventCount() <= (job?.state === "running" ? chainRunningEventsMax : chainEventsMax)),
+  makePart("stalls", () => tableInterval, () => true, tick),
   makePart("tasks", () => tableInterval, () => !address.searchParams.has("cursor"), tick),
   makePart("events", () => tableInterval, () => !address.searchParams.has("before")),
   makePart("explanation", () => tableInterval,
@@ -107,7 +108,7 @@ function showFigures() {
   head.querySelector(".idle").textContent = typeof job.idle_since !== "string" ? ""
     : `All tasks have ended, the job has not: idle since ${dateAndTime(Date.parse(job.idle_since))} UTC`;
   const silence = head.querySelector(".silence");
-  if (silence !== null) silence.dataset.since = job.updated_at ?? job.created_at;
+  if (silence !== null) silence.dataset.since = job.stalled_since ?? "";
   document.querySelector("#moment .sequence").textContent = number(job.sequence);
   const slider = document.querySelector("#at");
   slider.max = String(job.ledger_sequence);

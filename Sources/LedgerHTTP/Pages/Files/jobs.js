@@ -7,7 +7,7 @@ import { setBar } from "./indicators.js";
 import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { duration, number, parse, percent, remaining } from "./text.js";
+import { duration, number, parse, percent, remaining, silentText } from "./text.js";
 
 const listInterval = 1_000; // The list is not fetched more often than this.
 const visibleInterval = 5_000; // Milliseconds between polls of a page without a stream.
@@ -51,7 +51,9 @@ function showRow(job) {
     time.textContent = `${job.updated_at.slice(0, 10)} ${job.updated_at.slice(11, 19)}`;
   }
   const silence = row.querySelector(".silence");
-  if (silence !== null) silence.dataset.since = job.updated_at ?? job.created_at;
+  if (silence !== null) silence.dataset.since = job.stalled_since ?? "";
+  const silent = row.querySelector(".silent");
+  if (silent !== null) silent.textContent = job.state === "running" ? silentText(job.tasks.silent ?? 0) : "";
 }
 
 function showJob(job) {

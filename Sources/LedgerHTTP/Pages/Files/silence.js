@@ -1,22 +1,18 @@
-// Shows the time without a report of running jobs and executions, in elements of class `silence` with the time of the
-// last report in `data-since`.
+// Shows the time since which running jobs are stalled and executions are silent, in elements of class `silence`. The
+// server decides whether they are: `data-since` is empty if not. The time is the server's, whatever the viewer's clock.
 
 import { now } from "./clock.js";
 import { age } from "./text.js";
-
-const silentAfter = 60_000; // As in Pages/PageText.swift.
-const longAfter = 300_000;
 
 /** Updates all elements; `isRunning` returns whether the job or execution of an element is running. */
 export function showSilences(isRunning) {
   const time = now();
   for (const element of document.querySelectorAll(".silence[data-since]")) {
-    const silence = time - Date.parse(element.dataset.since);
-    const isSilent = silence >= silentAfter && isRunning(element);
-    if (element.hidden === isSilent) element.hidden = !isSilent;
-    if (!isSilent) continue;
-    element.classList.toggle("long", silence >= longAfter);
-    const text = `no report for ${age(silence)}`;
+    const since = element.dataset.since;
+    const isShown = since !== "" && isRunning(element);
+    if (element.hidden === isShown) element.hidden = !isShown;
+    if (!isShown) continue;
+    const text = `${element.dataset.words} ${age(time - Date.parse(since))}`;
     if (element.textContent !== text) element.textContent = text;
   }
 }

@@ -48,6 +48,12 @@ export function remaining(estimate, time) {
   return `≈ ${words(p50)} ${name} (${words(p10)}–${words(p90)})`;
 }
 
+/** The number of silent executions in words; empty for none. */
+export function silentText(count) {
+  if (count == 0) return "";
+  return count == 1 ? "1 execution is silent" : `${number(count)} executions are silent`;
+}
+
 /** An age. It has no seconds above one minute: a number that changes every second attracts attention. */
 export function age(milliseconds) {
   const minutes = Math.floor(milliseconds / 60_000);

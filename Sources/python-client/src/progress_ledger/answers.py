@@ -36,13 +36,15 @@ class Indicator:
     """All units done, including those of superseded executions."""
     attempted_total: int
     updated_at: datetime | None
+    stalled_since: datetime | None = None
+    """The time of its last advance, if that is longer ago than plausible; else None."""
 
     @classmethod
     def read(cls, content: Content) -> Indicator:
         return cls(
             content.get("label"), content["done"], content["total"], content.get("percent"),
             content.get("attempted_done", content["done"]), content.get("attempted_total", content["total"]),
-            moment(content.get("updated_at")),
+            moment(content.get("updated_at")), moment(content.get("stalled_since")),
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -65,6 +67,8 @@ class TaskCounts:
     """The tasks without an end in a job that has ended."""
     executions: int = 0
     superseded_executions: int = 0
+    silent: int = 0
+    """The running executions that have sent nothing for longer than plausible: their workers may be lost."""
 
     @classmethod
     def read(cls, content: Content) -> TaskCounts:
@@ -101,6 +105,8 @@ class Snapshot:
     """The estimate of the remaining time, or the reason for none; None from an older ledger."""
     idle_since: datetime | None = None
     """The time of the last event if all tasks have ended and the job has not."""
+    stalled_since: datetime | None = None
+    """The time of the job's last advance, if that is longer ago than plausible; else None."""
 
     @classmethod
     def read(cls, content: Content, now: datetime | None = None) -> Snapshot:
@@ -115,6 +121,7 @@ class Snapshot:
             moment(content.get("finished_at")), TaskCounts.read(content.get("tasks") or {}),
             tuple(Indicator.read(entry) for entry in content.get("progress") or ()), moment(content.get("now")) or now,
             Estimate.read(content.get("estimate")), moment(content.get("idle_since")),
+            moment(content.get("stalled_since")),
         )  # fmt: skip
 
     @property
@@ -171,6 +178,8 @@ class Run:
     """Its reported units, by label."""
     reporter: str | None = None
     """The token or subject that started it; None without authentication."""
+    silent_since: datetime | None = None
+    """The time of its last event, if that is longer ago than plausible; else None."""
 
     @classmethod
     def read(cls, content: Content) -> Run:
@@ -179,7 +188,7 @@ class Run:
             content["last_sequence"], _moment(content["started_at"]), _moment(content["last_at"]), content["counted"],
             content["provisional"],
             tuple((entry.get("label"), entry["total"], entry["done"]) for entry in content.get("progress") or ()),
-            content.get("reporter"),
+            content.get("reporter"), moment(content.get("silent_since")),
         )  # fmt: skip
 
 

@@ -215,9 +215,9 @@ class AsyncJob(Shown):
         """Explains an indicator; see `Job.explain`."""
         return await _in_thread(lambda: self._job.explain(label, at_sequence))
 
-    def tasks(self, state: str | None = None) -> AsyncRows[JobTask]:
+    def tasks(self, state: str | None = None, *, silent: bool = False) -> AsyncRows[JobTask]:
         """The job's tasks with their executions; see `Job.tasks`."""
-        return _rows(self._job.tasks(state))
+        return _rows(self._job.tasks(state, silent=silent))
 
     def events(self, **filters: Any) -> AsyncRows[dict[str, Any]]:
         """The job's events; see `Job.events`."""

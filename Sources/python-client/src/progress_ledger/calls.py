@@ -151,11 +151,14 @@ def list_jobs(
     )
 
 
-def list_tasks(job: str, state: str | None, cursor: str | None) -> Call[Page[JobTask]]:
+def list_tasks(job: str, state: str | None, silent: bool, cursor: str | None) -> Call[Page[JobTask]]:
     if state is not None:
         values.choice(state, "the state of a task", values.TASK_STATES)
     return Call(
-        _get(f"/v1/jobs/{job}/tasks", {"state": state, "limit": PAGE_SIZE_MAX, "cursor": cursor}),
+        _get(
+            f"/v1/jobs/{job}/tasks",
+            {"state": state, "silent": "true" if silent else None, "limit": PAGE_SIZE_MAX, "cursor": cursor},
+        ),
         lambda content: ([JobTask.read(entry) for entry in content["tasks"]], content.get("next_cursor")),
     )
 

@@ -162,13 +162,16 @@ class Job(Shown, JobBase):
 
         return Explanation(label or None, first.sequence, first.conservation, Rows(contributions))
 
-    def tasks(self, state: str | None = None) -> Rows[JobTask]:
-        """Returns the job's tasks, or those of one state, with their executions, in the order of their start."""
+    def tasks(self, state: str | None = None, *, silent: bool = False) -> Rows[JobTask]:
+        """Returns the job's tasks, or those of one state, with their executions, in the order of their start.
+
+        `silent=True` selects those with an execution that has sent nothing for longer than plausible.
+        """
         requester = self._ledger.requester
         if requester is None:
             return Rows(lambda: ())
-        calls.list_tasks(self._id, state, None)
-        return Rows(lambda: requester.pages(lambda cursor: calls.list_tasks(self._id, state, cursor)))
+        calls.list_tasks(self._id, state, silent, None)
+        return Rows(lambda: requester.pages(lambda cursor: calls.list_tasks(self._id, state, silent, cursor)))
 
     def events(
         self,

@@ -15,8 +15,6 @@ from .answers import Indicator, Snapshot
 
 # The most indicators that are shown; if there are more, finished ones are omitted first.
 ROWS_MAX = 40
-# The time without a change after which an unfinished indicator is shown as stalled.
-STALLED_SECONDS = 60.0
 
 COLORS = {"running": "#2f74e0", "completed": "#1f9d57", "failed": "#d64545", "canceled": "#7d8590"}
 AMBER = "#d08700"
@@ -87,21 +85,15 @@ def _row(indicator: Indicator, snapshot: Snapshot, now: datetime | None) -> Row:
     if done > total:
         return Row(label, percent, figures, ", ".join([f"{done - total:,} over", *notes]), 100, AMBER, "over")
     share, standing = done * 100 // total, "moving"
-    still = _seconds_still(indicator, now)
     if done == total:
         standing = "complete"
     elif done == 0:
         standing = "waiting"
-    elif still > STALLED_SECONDS and not snapshot.is_finished:
-        notes.insert(0, f"no change for {duration(still)}")
+    elif indicator.stalled_since is not None and not snapshot.is_finished:
+        since = "" if now is None else f" for {duration((now - indicator.stalled_since).total_seconds())}"
+        notes.insert(0, f"stalled{since}")
         color, standing = AMBER, "stalled"
     return Row(label, percent, figures, ", ".join(notes), share, color, standing)
-
-
-def _seconds_still(indicator: Indicator, now: datetime | None) -> float:
-    if indicator.updated_at is None or now is None:
-        return 0.0
-    return (now - indicator.updated_at).total_seconds()
 
 
 def duration(seconds: float) -> str:
@@ -129,7 +121,7 @@ def tasks_line(snapshot: Snapshot) -> str:
         f"{count:,} {name}"
         for name, count in (
             ("running", tasks.running), ("succeeded", tasks.succeeded), ("failed", tasks.failed),
-            ("canceled", tasks.canceled), ("abandoned", tasks.abandoned),
+            ("canceled", tasks.canceled), ("abandoned", tasks.abandoned), ("silent", tasks.silent),
         )
         if count
     ]  # fmt: skip

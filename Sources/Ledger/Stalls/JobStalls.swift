@@ -1,0 +1,21 @@
+/// The parts of a job that do not advance, at a moment.
+public struct JobStalls: Hashable, Sendable {
+    /// The time of the last advance of a job that is stalled; nil if it is not.
+    public var since: Timestamp?
+    /// The number of silent executions.
+    public var silentCount: Int64
+    /// The time of the last advance of each stalled indicator, by its label.
+    public var indicators: [Name?: Timestamp]
+
+    /// Nothing is stalled or silent.
+    public static let none = JobStalls()
+
+    public init(since: Timestamp? = nil, silentCount: Int64 = 0, indicators: [Name?: Timestamp] = [:]) {
+        self.since = since
+        self.silentCount = silentCount
+        self.indicators = indicators
+    }
+
+    /// The time of the last advance of an indicator that is stalled; nil for others.
+    public func since(_ indicator: Snapshot.Indicator) -> Timestamp? { indicators[indicator.label] }
+}
