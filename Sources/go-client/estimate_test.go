@@ -8,9 +8,11 @@ import (
 func TestStallsAndSilenceAreDecoded(t *testing.T) {
 	var snapshot Snapshot
 	must(t, json.Unmarshal([]byte(`{"job":"j","state":"running","sequence":1,"stalled_since":"2026-01-02T03:04:05Z",
-		"tasks":{"silent":2},"progress":[{"label":"a","stalled_since":"2026-01-02T03:04:05Z"},{"label":"b"}]}`), &snapshot))
+		"tasks":{"silent":2},"progress":[{"label":"a","stalled_since":"2026-01-02T03:04:05Z"},
+		{"label":"b","rate":0.5,"remaining_seconds":20}]}`), &snapshot))
 	if snapshot.StalledSince.IsZero() || snapshot.Tasks.Silent != 2 || snapshot.Progress[0].StalledSince.IsZero() ||
-		!snapshot.Progress[1].StalledSince.IsZero() {
+		!snapshot.Progress[1].StalledSince.IsZero() || *snapshot.Progress[1].Rate != 0.5 ||
+		*snapshot.Progress[1].RemainingSeconds != 20 || snapshot.Progress[0].Rate != nil {
 		t.Errorf("the snapshot is %+v", snapshot)
 	}
 	var task TaskSummary

@@ -142,6 +142,10 @@ type Indicator struct {
 	UpdatedAt time.Time `json:"updated_at"`
 	// StalledSince is the time of its last advance, if that is longer ago than plausible; otherwise zero.
 	StalledSince time.Time `json:"stalled_since"`
+	// Rate is the recent number of units per second; nil before anything is done, and after the job has ended.
+	Rate *float64 `json:"rate"`
+	// RemainingSeconds is the time that the units left take at this rate; nil without a rate or a total.
+	RemainingSeconds *float64 `json:"remaining_seconds"`
 }
 
 // Percent returns the percentage done, rounded down: 99 for 999 of 1,000.

@@ -128,6 +128,8 @@ extension LabelPattern {
         writer.write(lastAdvance)
         gaps.encode(to: &writer)
         writer.write(longestQuiet)
+        writer.write(throughput.units)
+        writer.write(throughput.seconds)
         writer.write(provisionalDone)
         writer.write(Int64(declarations.count))
         // The first time is absolute; the others are differences from the previous one, which is earlier.
@@ -152,6 +154,7 @@ extension LabelPattern {
         lastAdvance = try reader.readTimestamp()
         gaps = try AdvanceGaps(from: &reader)
         longestQuiet = try reader.readInt64()
+        throughput = Throughput(units: try reader.readDouble(), seconds: try reader.readDouble())
         provisionalDone = try reader.readInt64()
         let count = try reader.readCount(max: Self.declarationsMax)
         var moment: Int64 = 0

@@ -126,7 +126,9 @@ public struct EstimateState: Hashable, Sendable {
                 gaps.add(event.recordedAt, after: lastAdvance ?? startedAt)
                 lastAdvance = event.recordedAt
             }
-            if let indicator = decision.indicator { add(report, on: indicator, of: sequence, at: event.recordedAt) }
+            if let indicator = decision.indicator {
+                add(report, on: indicator, of: sequence, at: event.recordedAt, since: startedAt)
+            }
         case .executionFinished(_, let outcome):
             finish(sequence, as: outcome, after: outcomeBefore, at: event.recordedAt, in: &fold)
         }
@@ -238,12 +240,12 @@ public struct EstimateState: Hashable, Sendable {
     }
 
     private mutating func add(
-        _ report: ProgressReport, on indicator: Int64, of sequence: Int64, at moment: Timestamp
+        _ report: ProgressReport, on indicator: Int64, of sequence: Int64, at moment: Timestamp, since start: Timestamp
     ) {
         let (total, done) = (report.total ?? 0, report.done ?? 0)
         guard total > 0 || done > 0, addPattern(of: indicator, label: report.label) else { return }
         if total > 0 { patterns[indicator]?.declare(total, at: moment) }
-        if done > 0 { patterns[indicator]?.advance(at: moment) }
+        if done > 0 { patterns[indicator]?.advance(done, at: moment, since: start) }
         // Progress after the end of its execution counts, but takes no time.
         guard var execution = running[sequence] else { return }
         let wasOnlyDeclaring = execution.isOnlyDeclaring

@@ -9,11 +9,18 @@ public struct JobEstimate: Hashable, Sendable {
     /// The track record of earlier jobs; nil without any.
     public var trackRecord: TrackRecord?
 
-    public init(_ estimate: Estimate, at: Timestamp, waitingTasks: [Name] = [], trackRecord: TrackRecord? = nil) {
+    /// The recent speeds of the indicators, by label.
+    public var paces: [Name?: IndicatorPace]
+
+    public init(
+        _ estimate: Estimate, at: Timestamp, waitingTasks: [Name] = [], trackRecord: TrackRecord? = nil,
+        paces: [Name?: IndicatorPace] = [:]
+    ) {
         self.estimate = estimate
         self.at = at
         self.waitingTasks = waitingTasks
         self.trackRecord = trackRecord
+        self.paces = paces
     }
 
     /// The end of the job after this many more seconds.

@@ -26,6 +26,8 @@ public struct LabelPattern: Hashable, Sendable {
     var gaps = AdvanceGaps()
     /// The longest time without an event of any of the samples, in microseconds.
     var longestQuiet: Int64 = 0
+    /// The recent units per second.
+    var throughput = Throughput()
     /// Units done by last executions that failed, which are done provisionally.
     var provisionalDone: Int64 = 0
     /// The newest declarations, at different times, at most ``declarationsMax``.
@@ -61,7 +63,13 @@ public struct LabelPattern: Hashable, Sendable {
         recent.append(sample)
     }
 
-    mutating func advance(at moment: Timestamp) {
+    /// Adds units done.
+    ///
+    /// - Parameter start: The time of the job's first execution.
+    mutating func advance(_ done: Int64, at moment: Timestamp, since start: Timestamp) {
+        throughput.add(
+            Double(done), after: moment.seconds(since: lastAdvance ?? start),
+            jobSeconds: moment.seconds(since: start))
         // The time before the first advance may have been spent on other labels.
         if let lastAdvance { gaps.add(moment, after: lastAdvance) }
         lastAdvance = moment

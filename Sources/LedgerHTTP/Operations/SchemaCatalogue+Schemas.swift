@@ -157,6 +157,7 @@ extension SchemaCatalogue {
                     Field("percent", .nullable(.sum)), Field("attempted_done", .sum),
                     Field("attempted_total", .sum), Field("wasted_done", .sum),
                     Field("wasted_total", .sum), Field("updated_at", .moment),
+                    Field("rate", .nullable(.number)), Field("remaining_seconds", .nullable(.number)),
                     Field("stalled_since", .nullable(.moment)),
                 ]),
             object(

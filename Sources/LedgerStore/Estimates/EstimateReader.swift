@@ -55,7 +55,10 @@ struct EstimateReader: Sendable {
             }
         }
         for (index, (estimate, known)) in zip(open, zip(estimates, visible)) {
-            results[index] = JobEstimate(estimate, at: questions[index].moment, trackRecord: known?.record)
+            results[index] = JobEstimate(
+                estimate, at: questions[index].moment, trackRecord: known?.record,
+                paces: questions[index].state?.paces(of: questions[index].view.snapshot, at: questions[index].moment)
+                    ?? [:])
         }
         let known = Set(questions.indices).subtracting(open)
         try await nameTasks(in: &results, questions, except: known)

@@ -119,7 +119,7 @@ struct InMemoryJob: Sendable {
         let (fold, state, now) = inputs
         let estimate = Estimator(state, snapshot, history: nil, startedTasks: []).estimate(at: now)
         let tasks = (estimate.waitingFor?.executions ?? []).compactMap { fold.taskName(ofExecution: $0) }
-        return JobEstimate(estimate, at: now, waitingTasks: tasks)
+        return JobEstimate(estimate, at: now, waitingTasks: tasks, paces: state.paces(of: snapshot, at: now))
     }
 
     var stamp: SnapshotStamp {

@@ -49,8 +49,15 @@ extension JobEstimate {
     }
 
     /// Rounds to milliseconds: more digits would be noise.
-    private static func rounded(_ seconds: Double) -> Double {
+    static func rounded(_ seconds: Double) -> Double {
         seconds < 1e12 ? (seconds * 1_000).rounded() / 1_000 : seconds.rounded()
+    }
+
+    /// Rounds a rate to at least six significant digits: a unit may take days.
+    static func rounded(rate: Double) -> Double {
+        var factor = 1_000.0
+        while rate * factor < 1e5, factor < 1e15 { factor *= 10 }
+        return rate * factor < 1e15 ? (rate * factor).rounded() / factor : rate
     }
 
     /// Parses the output of ``write(to:)``.

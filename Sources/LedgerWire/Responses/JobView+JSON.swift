@@ -37,7 +37,8 @@ extension JobView {
             writer.field("stalled_since", stalls?.since.map(RFC3339.text))
             writer.name("progress")
             writer.array(snapshot.indicators) { writer, indicator in
-                Self.write(to: &writer, indicator, stalledSince: stalls?.since(indicator))
+                Self.write(
+                    to: &writer, indicator, estimate?.paces[indicator.label], stalledSince: stalls?.since(indicator))
             }
         }
     }
@@ -56,7 +57,8 @@ extension JobView {
     }
 
     private static func write(
-        to writer: inout JSONWriter, _ indicator: Snapshot.Indicator, stalledSince: Timestamp?
+        to writer: inout JSONWriter, _ indicator: Snapshot.Indicator, _ pace: IndicatorPace?,
+        stalledSince: Timestamp?
     ) {
         writer.object { writer in
             writer.field("label", indicator.label?.text)
@@ -68,6 +70,8 @@ extension JobView {
             writer.field("wasted_done", indicator.wasted.done)
             writer.field("wasted_total", indicator.wasted.total)
             writer.field("updated_at", RFC3339.text(indicator.updatedAt))
+            writer.field("rate", pace.map { JobEstimate.rounded(rate: $0.rate) })
+            writer.field("remaining_seconds", pace?.remainingSeconds.map { JobEstimate.rounded($0) })
             writer.field("stalled_since", stalledSince.map(RFC3339.text))
         }
     }
@@ -84,8 +88,13 @@ extension JobView {
         guard let state = JobState(rawValue: try reader.text("state")) else { throw ResponseError(field: "state") }
         var indicators: [Snapshot.Indicator] = []
         var stalls = JobStalls(since: try reader.timestampIfPresent("stalled_since"))
+        var estimate = try JobEstimate(value["estimate"] ?? .null)
         for element in value["progress"]?.elements ?? [] {
             let indicator = try Self.indicator(element)
+            if let rate = element["rate"]?.number {
+                estimate?.paces[indicator.label] = IndicatorPace(
+                    rate: rate, remainingSeconds: element["remaining_seconds"]?.number)
+            }
             indicators.append(indicator)
             if let since = try ResponseReader(element).timestampIfPresent("stalled_since") {
                 stalls.indicators[indicator.label] = since
@@ -106,7 +115,7 @@ extension JobView {
                 finishedAt: try reader.timestampIfPresent("finished_at"),
                 tasks: try TaskCounts(value["tasks"] ?? .null),
                 indicators: indicators),
-            isRetired: value["retired"]?.bool ?? false, estimate: try JobEstimate(value["estimate"] ?? .null),
+            isRetired: value["retired"]?.bool ?? false, estimate: estimate,
             // A server of an earlier version does not send this field.
             stalls: silent == nil ? nil : stalls,
             now: try reader.timestampIfPresent("now"))

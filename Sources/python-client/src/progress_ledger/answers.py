@@ -38,13 +38,18 @@ class Indicator:
     updated_at: datetime | None
     stalled_since: datetime | None = None
     """The time of its last advance, if that is longer ago than plausible; else None."""
+    rate: float | None = None
+    """The recent units per second; None before anything is done, and after the job has ended."""
+    remaining_seconds: float | None = None
+    """The time that the units left take at this rate; None without a rate or a total."""
 
     @classmethod
     def read(cls, content: Content) -> Indicator:
         return cls(
             content.get("label"), content["done"], content["total"], content.get("percent"),
             content.get("attempted_done", content["done"]), content.get("attempted_total", content["total"]),
-            moment(content.get("updated_at")), moment(content.get("stalled_since")),
+            moment(content.get("updated_at")), moment(content.get("stalled_since")), content.get("rate"),
+            content.get("remaining_seconds"),
         )  # fmt: skip
 
     def __str__(self) -> str:
