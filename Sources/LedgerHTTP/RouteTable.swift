@@ -164,6 +164,7 @@ struct RouteTable: Sendable {
             + ExportRoutes(dependencies).routes
             + WatchRoutes(dependencies).routes + PageRoutes(dependencies).routes + LoginRoutes(dependencies).routes
             + TokenRoutes(dependencies).routes + EstimateRoutes(dependencies).routes
+            + AnswerRoutes(dependencies).routes
             + OperationsRoutes(dependencies).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }

@@ -24,6 +24,11 @@ extension LedgerClient {
         return try await waitUntilFolded(read, read.ledgerSequence)
     }
 
+    /// Returns a straight answer about a job: a short text, and the facts behind it.
+    public func answer(about job: JobID) async throws(LedgerClientError) -> JobAnswer {
+        try await ask(.answer(about: job), as: JobAnswer.self).value
+    }
+
     /// Returns a page of jobs, newest first.
     ///
     /// If this client has reported on jobs of the page, the snapshots of the first eight of those that lag behind

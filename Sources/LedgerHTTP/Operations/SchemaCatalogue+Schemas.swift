@@ -130,6 +130,16 @@ extension SchemaCatalogue {
                     Field("track_record", .nullable(.reference("TrackRecord"))),
                     Field("reason", .nullable(.choice(Estimate.Reason.allCases.map(\.rawValue)))),
                 ]),
+            object(
+                "Answer",
+                [
+                    Field("text", .text(max: nil)), Field("state", .choice(JobState.allCases.map(\.rawValue))),
+                    Field("percent", .nullable(.integer(0...100))),
+                    Field("remaining_seconds", .nullable(.reference("Seconds"))),
+                    Field("finish_at", .nullable(.reference("Finish"))), Field("stalled_since", .nullable(.moment)),
+                    Field("failed_tasks", .integer(nil)), Field("waiting_for", .nullable(.reference("WaitingFor"))),
+                    Field("ask_again_seconds", .integer(nil)),
+                ]),
             object("Seconds", ["p10", "p50", "p90"].map { Field($0, .number) }),
             object("Finish", ["p10", "p50", "p90"].map { Field($0, .moment) }),
             object(

@@ -20,7 +20,7 @@ enum EstimateText {
     static func grounds(_ estimate: JobEstimate?) -> HTML {
         guard let estimate else { return "" }
         guard estimate.estimate.remaining != nil else {
-            return estimate.estimate.reason.map { HTML("\(words($0))") } ?? ""
+            return estimate.estimate.reason.flatMap { words($0) }.map { HTML("no estimate: \($0)") } ?? ""
         }
         var parts: [HTML] = []
         if let waiting = estimate.estimate.waitingFor {
@@ -42,13 +42,13 @@ enum EstimateText {
         HTML(names.enumerated().map { $0.offset == 0 ? $0.element : HTML(", \($0.element)") })
     }
 
-    /// The reason for no prediction; empty for a job that has ended.
-    private static func words(_ reason: Estimate.Reason) -> String {
+    /// The reason for no prediction; nil for a job that has ended.
+    static func words(_ reason: Estimate.Reason) -> String? {
         switch reason {
-        case .finished: ""
-        case .totalUnknown: "no estimate: no units are declared"
-        case .noProgress: "no estimate: nothing is done yet"
-        case .pastUnknown: "no estimate: the events before an upgrade are still being read"
+        case .finished: nil
+        case .totalUnknown: "no units are declared"
+        case .noProgress: "nothing is done yet"
+        case .pastUnknown: "the events before an upgrade are still being read"
         }
     }
 }

@@ -6,7 +6,7 @@ extension JobEstimate {
         writer.object { writer in
             writer.field("at", RFC3339.text(at))
             writer.name("remaining_seconds")
-            Self.write(estimate.remaining, to: &writer) { writer, seconds in writer.number(Self.rounded(seconds)) }
+            Self.write(estimate.remaining, to: &writer) { writer, seconds in writer.number(seconds.roundedSeconds) }
             writer.name("finish_at")
             Self.write(estimate.remaining, to: &writer) { writer, seconds in
                 writer.string(RFC3339.text(finish(after: seconds)))
@@ -48,18 +48,6 @@ extension JobEstimate {
         }
     }
 
-    /// Rounds to milliseconds: more digits would be noise.
-    static func rounded(_ seconds: Double) -> Double {
-        seconds < 1e12 ? (seconds * 1_000).rounded() / 1_000 : seconds.rounded()
-    }
-
-    /// Rounds a rate to at least six significant digits: a unit may take days.
-    static func rounded(rate: Double) -> Double {
-        var factor = 1_000.0
-        while rate * factor < 1e5, factor < 1e15 { factor *= 10 }
-        return rate * factor < 1e15 ? (rate * factor).rounded() / factor : rate
-    }
-
     /// Parses the output of ``write(to:)``.
     ///
     /// Nil for null, and from a server of an earlier version.
@@ -86,11 +74,25 @@ extension JobEstimate {
             trackRecord: trackRecord)
     }
 
-    private static func remaining(_ value: JSONValue) throws(ResponseError) -> Estimate.Remaining? {
+    static func remaining(_ value: JSONValue) throws(ResponseError) -> Estimate.Remaining? {
         guard case .object = value else { return nil }
         let reader = ResponseReader(value)
         return Estimate.Remaining(
             p10: try reader.number("p10"), p50: try reader.number("p50"), p90: try reader.number("p90"))
+    }
+}
+
+extension Double {
+    /// These seconds, rounded to milliseconds: more digits would be noise.
+    var roundedSeconds: Double {
+        self < 1e12 ? (self * 1_000).rounded() / 1_000 : rounded()
+    }
+
+    /// This rate, rounded to at least six significant digits: a unit may take days.
+    var roundedRate: Double {
+        var factor = 1_000.0
+        while self * factor < 1e5, factor < 1e15 { factor *= 10 }
+        return self * factor < 1e15 ? (self * factor).rounded() / factor : self
     }
 }
 

@@ -70,8 +70,8 @@ extension JobView {
             writer.field("wasted_done", indicator.wasted.done)
             writer.field("wasted_total", indicator.wasted.total)
             writer.field("updated_at", RFC3339.text(indicator.updatedAt))
-            writer.field("rate", pace.map { JobEstimate.rounded(rate: $0.rate) })
-            writer.field("remaining_seconds", pace?.remainingSeconds.map { JobEstimate.rounded($0) })
+            writer.field("rate", pace?.rate.roundedRate)
+            writer.field("remaining_seconds", pace?.remainingSeconds?.roundedSeconds)
             writer.field("stalled_since", stalledSince.map(RFC3339.text))
         }
     }

@@ -4,6 +4,8 @@ public import Ledger
 public struct JobSearch: Hashable, Sendable {
     public var state: JobState?
     public var name: Name?
+    /// A part of the job's name, in any case, or its key.
+    public var search: Name?
     public var key: Name?
     /// The tags with the values that the job must have.
     public var tags: [Name: Name] = [:]

@@ -21,10 +21,15 @@ extension LedgerRequest {
         .get("read job \(job)", "/v1/jobs/\(job)")
     }
 
+    package static func answer(about job: JobID) -> LedgerRequest {
+        .get("answer about job \(job)", "/v1/jobs/\(job)/answer")
+    }
+
     package static func jobs(_ search: JobSearch) -> LedgerRequest {
         var query = Query()
         query.add("state", search.state?.rawValue)
         query.add("name", search.name?.text)
+        query.add("search", search.search?.text)
         query.add("key", search.key?.text)
         for (name, value) in search.tags.sorted(by: { $0.key < $1.key }) { query.add("tag.\(name)", value.text) }
         query.add("limit", search.limit.map(String.init))

@@ -9,6 +9,7 @@ package protocol ResponseBody: Sendable {
 }
 
 extension JobView: ResponseBody {}
+extension JobAnswer: ResponseBody {}
 extension NamedTrackRecord: ResponseBody {}
 extension Explanation: ResponseBody {}
 extension SnapshotDiff: ResponseBody {}
