@@ -21,7 +21,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                 subcommands: [
                     JobsCommand.self, ShowCommand.self, WatchCommand.self, EventsCommand.self, TasksCommand.self,
                     ExplainCommand.self,
-                    HistoryCommand.self, DifferenceCommand.self, EstimatesCommand.self,
+                    HistoryCommand.self, DifferenceCommand.self, EstimatesCommand.self, MCPCommand.self,
                 ]),
             CommandGroup(
                 name: "Audit",
