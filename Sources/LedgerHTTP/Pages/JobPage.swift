@@ -58,8 +58,7 @@ struct JobPage {
             <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span>\
             <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
             \(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
-            <p class="estimate">\(EstimateText.grounds(view.estimate))</p>
-            <p class="idle">\(idle)</p>
+            <p class="estimate">\(EstimateText.grounds(view.estimate))<span class="idle">\(idle)</span></p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
             \(count("abandoned", tasks.abandoned, "abandoned"))\(count("silent", view.stalls?.silentCount ?? 0, "silent"))\
@@ -69,9 +68,11 @@ struct JobPage {
     }
 
     /// The remark that nothing runs although the job has not ended; empty otherwise.
+    ///
+    /// It comes last in a line that is always there, so that nothing moves when it appears.
     private var idle: HTML {
         snapshot.idleSince.map { since in
-            "All tasks have ended, the job has not: idle since \(PageText.time(since, withDay: true)) UTC"
+            "idle since \(PageText.time(since, withDay: true)) UTC: all tasks have ended"
         } ?? ""
     }
 

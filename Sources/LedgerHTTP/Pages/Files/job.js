@@ -106,7 +106,7 @@ function showFigures() {
     count.querySelector("dd").textContent = number(value);
   }
   head.querySelector(".idle").textContent = typeof job.idle_since !== "string" ? ""
-    : `All tasks have ended, the job has not: idle since ${dateAndTime(Date.parse(job.idle_since))} UTC`;
+    : `idle since ${dateAndTime(Date.parse(job.idle_since))} UTC: all tasks have ended`;
   const silence = head.querySelector(".silence");
   if (silence !== null) silence.dataset.since = job.stalled_since ?? "";
   document.querySelector("#moment .sequence").textContent = number(job.sequence);
