@@ -264,6 +264,8 @@ public struct LedgerStatus: Hashable, Sendable {
     ///
     /// At most ``unestimatedMax``. After an upgrade these are all earlier jobs.
     public var unestimatedJobs: Int64 = 0
+    /// The subscriptions, and the deliveries that wait.
+    public var notifications = NotificationCounts()
     /// The objects that hold vacuum back, oldest first; at most ``listMax``.
     public var vacuumHolders: [VacuumHolder] = []
     /// The database; nil if the ledger is not in one.

@@ -24,6 +24,12 @@ public enum Limits {
     public static let tokenNameLengths = 1...200
     /// Active tokens of one ledger; also the maximum number of listed tokens.
     public static let tokensMax = 10_000
+    /// Unicode scalars in the name of a subscription.
+    public static let subscriptionNameLengths = 1...200
+    /// Subscriptions of one ledger.
+    public static let subscriptionsMax = 1_000
+    /// Waiting deliveries of one subscription; beyond them it is disabled.
+    public static let pendingDeliveriesMax = 10_000
     /// The attempts of executions: the positive range of PostgreSQL's `integer`.
     public static let attempts: ClosedRange<Int64> = 1...2_147_483_647
     /// The numbers of reports: integers that are exact in every JSON parser.

@@ -116,6 +116,9 @@ package struct FieldReader {
         return nil
     }
 
+    /// Returns a value to be read as an object; nil if it is missing.
+    mutating func object(_ field: String) -> JSONValue? { value(field) }
+
     /// Returns the elements of an array; empty if it is missing.
     package mutating func array(_ field: String, _ errors: inout FieldErrorList) -> [JSONValue] {
         guard let value = value(field) else {

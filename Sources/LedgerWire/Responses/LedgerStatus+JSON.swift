@@ -40,6 +40,13 @@ extension LedgerStatus {
             }
             writer.field("replay", replay?.description)
             writer.field("unestimated_jobs", unestimatedJobs)
+            writer.name("notifications")
+            writer.object { writer in
+                writer.field("subscriptions", notifications.subscriptions)
+                writer.field("disabled", notifications.disabled)
+                writer.field("pending", notifications.pending)
+                writer.field("oldest_microseconds", Self.microseconds(notifications.oldestSeconds))
+            }
             writer.name("vacuum")
             writer.object { writer in
                 writer.name("held_back_by")
@@ -105,6 +112,13 @@ extension LedgerStatus {
             stuckJobCount: try ResponseReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
         if let given = value["database"], given != .null { database = try Database(given) }
         unestimatedJobs = try ResponseReader(value).integerIfPresent("unestimated_jobs") ?? 0
+        if let given = value["notifications"], given != .null {
+            let counts = ResponseReader(given)
+            notifications = NotificationCounts(
+                subscriptions: try counts.integer("subscriptions"), disabled: try counts.integer("disabled"),
+                pending: try counts.integer("pending"),
+                oldestSeconds: Double(try counts.integer("oldest_microseconds")) / 1e6)
+        }
         version = value["version"]?.text
         build = value["build"]?.text
         for element in value["vacuum"]?["held_back_by"]?.elements ?? [] {
