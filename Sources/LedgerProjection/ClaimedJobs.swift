@@ -14,6 +14,12 @@ struct ClaimedJobs {
         /// The state of its estimates; nil if it must first be built from the events.
         var estimate: EstimateState?
         var events: [Event] = []
+        /// The subscriptions to the job; empty for most jobs, which then cost nothing more.
+        var subscriptions: [Subscription] = []
+        /// The counted units of all shown indicators, by sequence.
+        ///
+        /// Nil unless a subscription asks for percentages.
+        var shownUnits: [Int64: Units]?
 
         /// Restores the last execution of a task, with its work if it is running.
         mutating func restore(_ execution: Execution, work: [UInt8]?) {
@@ -47,13 +53,31 @@ struct ClaimedJobs {
         mutating func foldEvents() throws(FoldStateError) -> StateChanges.JobChanges {
             let before = fold.progress.sequence
             let stateBefore = fold.progress.state
+            var recorder =
+                subscriptions.isEmpty ? nil : NotificationRecorder(id, subscriptions, after: fold.progress)
             for event in events {
-                if estimate == nil { try fold.apply(event) } else { try estimate?.apply(event, to: &fold) }
+                let decision: Fold.Decision? =
+                    if estimate == nil {
+                        try fold.apply(event)
+                    } else {
+                        try estimate?.apply(event, to: &fold)
+                    }
+                if recorder != nil, let decision { recorder?.record(event, decision, in: fold) }
+            }
+            let changes = try fold.takeChanges()
+            if let units = shownUnits, let last = events.last {
+                let before = Snapshot.percent(of: units.values, in: stateBefore)
+                for indicator in changes.indicators {
+                    shownUnits?[indicator.sequence] = indicator.countedEvents > 0 ? indicator.counted : nil
+                }
+                recorder?.recordPercent(
+                    from: before, to: Snapshot.percent(of: (shownUnits ?? [:]).values, in: fold.progress.state),
+                    by: (last.sequence, last.recordedAt))
             }
             return StateChanges.JobChanges(
-                job: id, projection: projection, previousSequence: before, changes: try fold.takeChanges(),
-                estimate: estimate, isReopened: stateBefore != .running && fold.progress.state == .running,
-                eventCount: events.count)
+                job: id, projection: projection, previousSequence: before, changes: changes, estimate: estimate,
+                isReopened: stateBefore != .running && fold.progress.state == .running, eventCount: events.count,
+                notifications: recorder?.notifications ?? [], shownUnits: shownUnits)
         }
     }
 
@@ -151,6 +175,7 @@ struct ClaimedJobs {
         if let changes {
             jobs[index].fold = Fold(changes.changes.progress)
             jobs[index].estimate = changes.estimate.flatMap { EstimateState(stored: $0.encoded) }
+            jobs[index].shownUnits = changes.shownUnits
         } else {
             jobs.remove(at: index)
             self = ClaimedJobs(jobs)
@@ -194,6 +219,52 @@ struct ClaimedJobs {
             }
         }
         return (changes, damaged)
+    }
+
+    /// Adds the subscriptions to these jobs, so that notifications are recorded.
+    mutating func notify(_ subscriptions: [JobID: [Subscription]]) {
+        guard !subscriptions.isEmpty else { return }
+        for index in jobs.indices { jobs[index].subscriptions = subscriptions[jobs[index].id] ?? [] }
+    }
+
+    /// The jobs with a percentage that must be known before the fold.
+    private var percentJobs: [Job] {
+        jobs.filter { job in
+            job.shownUnits == nil && !NotificationRecorder.thresholds(of: job.subscriptions).isEmpty
+        }
+    }
+
+    /// The statement that reads the indicators for percentages.
+    ///
+    /// Empty if no subscription asks for them.
+    var percentQueries: [Query] {
+        let jobs = percentJobs
+        guard !jobs.isEmpty else { return [] }
+        return [
+            Query(
+                """
+                select requested.job_id, indicator.sequence, indicator.counted_total, indicator.counted_done
+                from unnest($1::uuid[], $2::smallint[]) as requested (job_id, projection)
+                cross join lateral (
+                    select * from ledger.indicator as found
+                    where found.job_id = requested.job_id and found.projection = requested.projection
+                        and found.counted_events > 0
+                    order by found.sequence
+                ) as indicator
+                """, [.uuids(jobs.map(\.id.uuid)), .int2s(jobs.map(\.projection))])
+        ]
+    }
+
+    /// Restores the units read by ``percentQueries``.
+    mutating func restoreShownUnits(_ rows: Rows) throws(PQError) {
+        for job in percentJobs { jobs[indices[job.id] ?? 0].shownUnits = [:] }
+        for row in rows {
+            var columns = row.columns
+            let index = try jobIndex(&columns)
+            let sequence = try columns.next(Int64.self)
+            let total = try columns.next(Int128.self)
+            jobs[index].shownUnits?[sequence] = Units(total: total, done: try columns.next())
+        }
     }
 
     /// Restores the state parts read by ``StateQueries/queries(for:)``.

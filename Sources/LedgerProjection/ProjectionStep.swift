@@ -10,6 +10,8 @@ internal import Tracing
 struct ProjectionStep {
     let pool: Pool
     let settings: ProjectionSettings
+    /// The subscriptions to notifications.
+    var subscriptions = SubscriptionMatcher()
     /// The backend for spans; nil for none.
     var tracer: (any Tracer)?
 
@@ -31,6 +33,8 @@ struct ProjectionStep {
         var damaged: [(job: JobID, error: FoldStateError)] = []
         /// Number of folded events.
         var eventCount = 0
+        /// Whether notifications were enqueued.
+        var hasNotifications = false
     }
 
     /// Makes the step's commit not wait for the disk, without an extra round trip.
@@ -75,9 +79,17 @@ struct ProjectionStep {
             let claim =
                 projections.map { replayClaimQuery(jobs, $0, eventsMax: eventsMax) }
                 ?? claimQuery(jobs, eventsMax: eventsMax)
-            let claimed = try await transaction.pipeline([IndexedLookup.planning, Self.asynchronousCommit, claim])
+            let claimed = try await transaction.pipeline(
+                [IndexedLookup.planning, Self.asynchronousCommit, claim]
+                    + (projections == nil ? [SubscriptionMatcher.version] : []))
             var claims = try await ComputeThreads.run { () throws(PQError) in
                 try ClaimedJobs(claimed[2], requested: jobs)
+            }
+            // A replay notifies nobody.
+            if projections == nil {
+                claims.notify(
+                    try await subscriptions.subscriptions(
+                        to: claims.jobs.map(\.id), version: claimed[3], in: &transaction))
             }
             var result = Result()
             let ids = Set(claims.jobs.map(\.id))
@@ -111,7 +123,10 @@ struct ProjectionStep {
             // An event touches at most one execution.
             claims = .none
         }
-        try prefix.restore(try await transaction.pipeline(StateQueries.queries(for: prefix)))
+        let percents = prefix.percentQueries
+        var states = try await transaction.pipeline(StateQueries.queries(for: prefix) + percents)
+        if !percents.isEmpty { try prefix.restoreShownUnits(states.removeLast()) }
+        try prefix.restore(states)
         let further = StateQueries.dependentQueries(for: prefix)
         if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
 
@@ -119,7 +134,10 @@ struct ProjectionStep {
         let (changes, damaged, statements) = await ComputeThreads.run {
             var prefix = restored
             let (changes, damaged) = prefix.foldEvents()
-            return (changes, damaged, StateChanges.statements(changes))
+            return (
+                changes, damaged,
+                StateChanges.statements(changes) + DeliveryStore.insertions(of: changes.flatMap(\.notifications))
+            )
         }
         for change in changes {
             claims.continueFolding(with: change.job, from: change)
@@ -129,6 +147,7 @@ struct ProjectionStep {
             let progress = change.changes.progress
             result.folded.append((change.job, progress.sequence, progress.state))
             result.eventCount += change.eventCount
+            if !change.notifications.isEmpty { result.hasNotifications = true }
         }
         for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
         result.damaged += damaged

@@ -1,3 +1,4 @@
+internal import AsyncPrimitives
 internal import Ledger
 public import LedgerStore
 public import Logging
@@ -58,7 +59,8 @@ public struct ProjectionWorker: Service {
     private func runSteps(
         _ scheduler: StepScheduler, _ estimates: EstimateBuilder, in group: inout DiscardingTaskGroup
     ) async {
-        let step = ProjectionStep(pool: ledger.pool, settings: settings, tracer: ledger.tracer)
+        let step = ProjectionStep(
+            pool: ledger.pool, settings: settings, subscriptions: ledger.subscriptionMatcher, tracer: ledger.tracer)
         while true {
             await scheduler.acquireSlot()
             switch await scheduler.nextWork() {
@@ -120,6 +122,7 @@ public struct ProjectionWorker: Service {
             await ledger.snapshotsFolded(result.folded)
             scheduler.signals.enqueue(result.unfinished)
             estimates.enqueue(result.completed)
+            if result.hasNotifications { ledger.notificationSignal.signal() }
             await ledger.clearStuck(await scheduler.recordSuccess(of: result.folded.map(\.job)))
             for (job, error) in result.damaged { await recordFailure(of: [job], error, scheduler) }
             try await handleUnclaimed(result.unclaimed, step, scheduler)

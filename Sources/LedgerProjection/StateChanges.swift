@@ -18,6 +18,10 @@ enum StateChanges {
         /// Whether the job had ended and is running again.
         var isReopened = false
         let eventCount: Int
+        /// The notifications that its events cause.
+        var notifications: [(subscription: Subscription.ID, cause: NotificationCause)] = []
+        /// The counted units of all shown indicators; nil unless the next events need them.
+        var shownUnits: [Int64: Units]?
     }
 
     static func statements(_ changes: [JobChanges]) -> [Query] {

@@ -291,6 +291,46 @@ public protocol LedgerService: Sendable {
     /// `nil` if there is none with this id within the confinement. It takes effect within two seconds, in this process
     /// at once.
     func revokeToken(_ id: AccessToken.ID, within confinement: Confinement) async throws(StoreError) -> AccessToken?
+
+    /// Creates a subscription.
+    ///
+    /// Every event that is appended after the return is noticed.
+    ///
+    /// - Parameter creator: The reporter of the request.
+    /// - Returns: The subscription and its secret, which cannot be read again.
+    /// - Throws: ``StoreError/Code/conflict`` if the ledger has too many subscriptions.
+    func createSubscription(
+        _ request: SubscriptionRequest, by creator: Name?
+    ) async throws(StoreError) -> (subscription: Subscription, secret: WebhookSecret)
+
+    /// Returns the subscriptions within a confinement, in the order of creation.
+    func subscriptions(within confinement: Confinement) async throws(StoreError) -> [Subscription]
+
+    /// Removes a subscription with its deliveries, and returns it.
+    ///
+    /// `nil` if there is none with this id within the confinement.
+    func removeSubscription(
+        _ id: Subscription.ID, within confinement: Confinement
+    ) async throws(StoreError) -> Subscription?
+
+    /// Returns deliveries of subscriptions within a confinement, newest first.
+    ///
+    /// - Parameters:
+    ///   - subscription: The subscription; nil for all.
+    ///   - cursor: ``Delivery/cursor`` of the last delivery of the previous page.
+    func deliveries(
+        of subscription: Subscription.ID?, within confinement: Confinement, limit: Int, before cursor: Delivery.Cursor?
+    ) async throws(StoreError) -> [Delivery]
+
+    /// Sends a test to a subscription once, and returns the delivery.
+    ///
+    /// It may be pending still if no process sends it within some seconds. `nil` if there is no subscription with this
+    /// id within the confinement.
+    ///
+    /// - Throws: ``StoreError/Code/conflict`` if the subscription is disabled.
+    func testSubscription(
+        _ id: Subscription.ID, within confinement: Confinement
+    ) async throws(StoreError) -> Delivery?
 }
 
 extension LedgerService {

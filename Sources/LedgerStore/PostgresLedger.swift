@@ -66,6 +66,11 @@ public final class PostgresLedger: Service {
     /// A runner also looks at intervals, because another process may have started a replay.
     public let replaySignal = AsyncSignal()
 
+    /// The signal that wakes the sender of notifications in this process.
+    ///
+    /// A sender also looks at intervals, because another process may have enqueued a notification.
+    public let notificationSignal = AsyncSignal()
+
     /// Whether a job without a snapshot was found recently.
     package let missingSnapshots: MissingSnapshots
     let appender: Appender
@@ -91,6 +96,11 @@ public final class PostgresLedger: Service {
     let appendPool: Pool
     public let tokens = TokenRegistry()
     let tokenStore: TokenStore
+    /// The subscriptions to jobs, as steps of the projection find them.
+    package let subscriptionMatcher = SubscriptionMatcher()
+    let subscriptionStore: SubscriptionStore
+    package let deliveryStore: DeliveryStore
+    package let deliveryStatistics = DeliveryStatistics()
     private let publisher: NotificationPublisher
     /// Jobs that may have lost acknowledged events. An empty array means all jobs.
     private let lossSource: AsyncStream<[JobID]>
@@ -161,6 +171,8 @@ public final class PostgresLedger: Service {
         tokenStore = TokenStore(
             pool: makePool(
                 1, "tokens", LedgerSession.requirements(role: settings.role, statementTimeout: .seconds(15))))
+        subscriptionStore = SubscriptionStore(pool: pool)
+        deliveryStore = DeliveryStore(pool: pool)
         heartbeats = WorkerHeartbeats(pool: pool, instance: instance, logger: logger)
         let status = StatusReader(pool: pool)
         let missing = missingSnapshots

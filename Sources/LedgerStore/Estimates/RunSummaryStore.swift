@@ -297,6 +297,30 @@ package final class RunSummaryStore: Sendable {
         waitsAgainAt.withLock { $0 = .now + Self.pauseMax }
     }
 
+    // MARK: Durations
+
+    /// Returns the usual duration of the newest completed jobs of a group.
+    ///
+    /// Nil if they are too few.
+    package func usualDuration(of group: Group) async throws(PQError) -> UsualDuration? {
+        let rows = try await pool.query(
+            Query(
+                """
+                select extract(epoch from run.finished_at - run.started_at)::float8
+                from ledger.run_summary as run
+                \(group.tags.isEmpty ? "" : "join ledger.job on job.job_id = run.job_id")
+                where run.history = $1 and run.reopened_at is null
+                    \(group.tags.isEmpty ? "" : "and " + Group.condition(of: "job", parameter: 3))
+                order by run.finished_at desc, run.job_id desc
+                limit $2
+                """,
+                [.text(group.history), .int8(Int64(UsualDuration.jobsMax))]
+                    + (group.tags.isEmpty ? [] : group.parameters)))
+        var seconds: [Double] = []
+        for row in rows { seconds.append(try row.decode(0, as: Double.self)) }
+        return UsualDuration(seconds: seconds)
+    }
+
     // MARK: Track records
 
     /// Returns the track record of the newest jobs of a group, up to a moment.

@@ -72,16 +72,22 @@ enum Guarantees {
                 privilege: "select",
                 tables: [
                     "schema_migration", "job", "job_head", "event", "retirement", "import_partition", "access_token",
-                    "idempotency_key", "run_summary",
+                    "idempotency_key", "run_summary", "subscription", "delivery", "notification_floor",
+                    "notification_state", "noticed_stall",
                 ]
                     + projections + operations),
             Grant(
                 privilege: "insert",
-                tables: ["job", "job_head", "event", "access_token", "idempotency_key", "run_summary"] + projections
-                    + operations),
+                tables: [
+                    "job", "job_head", "event", "access_token", "idempotency_key", "run_summary", "subscription",
+                    "delivery", "notification_floor", "noticed_stall",
+                ] + projections + operations),
             Grant(privilege: "update", tables: ["job_head"], columns: ["sequence", "recorded_at", "hash"]),
-            Grant(privilege: "update", tables: ["run_summary"]),
-            Grant(privilege: "delete", tables: ["idempotency_key"]),
+            Grant(
+                privilege: "update",
+                tables: ["run_summary", "delivery", "notification_floor", "notification_state", "noticed_stall"]),
+            Grant(privilege: "update", tables: ["subscription"], columns: ["disabled_at", "disabled_reason"]),
+            Grant(privilege: "delete", tables: ["idempotency_key", "subscription", "delivery", "noticed_stall"]),
             Grant(privilege: "update", tables: ["access_token"], columns: ["revoked_at", "last_used_at"]),
         ]
         + ["update", "delete"].map { Grant(privilege: $0, tables: projections + operations) }

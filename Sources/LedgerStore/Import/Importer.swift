@@ -187,6 +187,11 @@ struct Importer: Sendable {
                 columns.append(one.event, of: job, hash: one.hash)
             }
         }
+        if let last = new.last {
+            statements.append(
+                DeliveryStore.raiseFloor(
+                    "values ($1::uuid, $2::bigint)", [.uuid(job.uuid), .int8(last.event.sequence)]))
+        }
         if columns.count > 0 {
             statements += [
                 columns.insert,

@@ -152,6 +152,14 @@ extension PostgresLedger {
             counter("projection_failures_total", "Steps of the projection that failed.", worker.failures),
             gauge("projection_running", "Whether a projection worker runs in this process.", worker.isRunning ? 1 : 0),
             gauge("projection_pending_jobs", "Jobs that the worker is to look at.", Double(signals.pendingJobCount)),
+            counter(
+                "notification_delivered_total", "Notifications that this process delivered.",
+                deliveryStatistics.delivered),
+            counter(
+                "notification_failed_attempts_total", "Attempts of this process to deliver one that failed.",
+                deliveryStatistics.failed),
+            counter(
+                "notification_given_up_total", "Notifications that this process gave up.", deliveryStatistics.givenUp),
             gauge("database_connections", "Connections for reading and projecting.", Double(connections.connections)),
             gauge("database_connections_lent", "Of these, in use.", Double(connections.lent)),
             gauge("database_connection_waiters", "Callers that wait for one.", Double(connections.waiters)),
@@ -223,6 +231,17 @@ extension PostgresLedger {
                 "blocked_transaction_seconds", "Longest wait of such a transaction.",
                 status.blocked.map(\.session.seconds).max() ?? 0),
             gauge("replay_running", "Whether a replay is in progress.", status.replay == nil ? 0 : 1),
+            gauge(
+                "notification_subscriptions", "Subscriptions to notifications.",
+                Double(status.notifications.subscriptions)),
+            gauge(
+                "notification_disabled_subscriptions", "Of these, the ones that get no more deliveries.",
+                Double(status.notifications.disabled)),
+            gauge(
+                "notification_pending_deliveries", "Notifications that wait for an attempt.",
+                Double(status.notifications.pending)),
+            gauge(
+                "notification_pending_seconds", "Age of the oldest of them.", status.notifications.oldestSeconds),
         ]
         statistics += status.tables.map { table in
             gauge(

@@ -19,7 +19,7 @@ struct StatusReader: Sendable {
         let results = try await inTransaction(
             [
                 Self.workers, Self.stuckJobs, Self.replay, GuaranteeReader.query, Self.partitions, Self.unestimated,
-                Self.asOurselves, Self.blocked, Self.vacuumHolders, Self.tables, Self.database,
+                Self.asOurselves, Self.blocked, Self.vacuumHolders, Self.tables, Self.database, DeliveryStore.counts,
             ])
         var workers: [LedgerStatus.Worker] = []
         for row in results[0] { workers.append(try Self.worker(row)) }
@@ -35,6 +35,7 @@ struct StatusReader: Sendable {
         for row in results[8] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
         for row in results[9] { status.tables.append(try Self.table(row)) }
         status.database = try results[10].first.map { row throws(PQError) in try Self.database(row) }
+        status.notifications = try DeliveryStore.decodeCounts(results[11])
         return status
     }
 

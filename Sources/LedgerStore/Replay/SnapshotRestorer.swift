@@ -85,8 +85,18 @@ struct SnapshotRestorer: Sendable {
             on conflict do nothing
             returning job_id
             """, [.uuids(jobs)])
+        // Most of its events have been folded before, and have caused their notifications.
+        let floor = DeliveryStore.raiseFloor(
+            """
+            select head.job_id, head.sequence
+            from ledger.job_head as head
+            where head.job_id = any ($1) and not exists (
+                select from ledger.snapshot as live where live.job_id = head.job_id and live.is_live
+            )
+            order by head.job_id
+            """, [.uuids(jobs)])
         let timeout = Query("set local statement_timeout = '320s'", prepare: false)
-        return [timeout] + orphans + [insert]
+        return [timeout] + orphans + [floor, insert]
     }
 
     /// The expression for the lowest unused projection number of a job.

@@ -20,6 +20,7 @@ public final class InMemoryLedger: Sendable {
     private let observers = SnapshotObservers()
     public let tokens = TokenRegistry()
     private let tokenState = Mutex<[(token: AccessToken, digest: [UInt8])]>([])
+    private let notificationState = Mutex(Notifications())
     private let isFolding: Bool
 
     /// Creates an empty ledger.
@@ -69,6 +70,11 @@ public final class InMemoryLedger: Sendable {
             let revoked = stored.count { $0.token.revokedAt != nil }
             tokens.replace(stored, TokenRegistry.Version(tokens: Int64(stored.count), revoked: Int64(revoked)))
         }
+    }
+
+    /// Reads or changes the subscriptions and deliveries.
+    func changeNotifications<R: Sendable>(_ body: (inout Notifications) -> R) -> R {
+        notificationState.withLock { body(&$0) }
     }
 
     static var now: Timestamp { .now }
