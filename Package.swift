@@ -50,6 +50,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         // Subcommands, flags and help. About twenty seconds of a first build.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // HTTP/1.1 with TLS for notifications, to addresses that the caller chooses. A dependency of Hummingbird, but
+        // not built for it: about a minute of a first build.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0", traits: []),
         // SHA-256 for the hash chain, Ed25519 for anchors. About a minute of a first build.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
@@ -137,6 +140,21 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(
+            name: "LedgerNotifications",
+            dependencies: [
+                "AsyncPrimitives", "Ledger", "LedgerStore", "LedgerWire", "PQ",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
             name: "LedgerHTTP",
             dependencies: [
                 "AsyncPrimitives", "CVersion", "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerWire",
@@ -176,8 +194,8 @@ let package = Package(
         .target(
             name: "LedgerCommands",
             dependencies: [
-                "Ledger", "LedgerBenchmark", "LedgerChain", "LedgerHTTP", "LedgerJWT", "LedgerProjection",
-                "LedgerStore", "LedgerWire", "PQ", "ProgressLedgerClient",
+                "Ledger", "LedgerBenchmark", "LedgerChain", "LedgerHTTP", "LedgerJWT", "LedgerNotifications",
+                "LedgerProjection", "LedgerStore", "LedgerWire", "PQ", "ProgressLedgerClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -239,6 +257,18 @@ let package = Package(
                 "Ledger", "LedgerJWT", "LedgerTestSupport", "LedgerWire",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "LedgerNotificationsTests",
+            dependencies: [
+                "Ledger", "LedgerNotifications", "LedgerProjection", "LedgerStore", "LedgerTestSupport", "LedgerWire",
+                "PQ",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: settings
         ),

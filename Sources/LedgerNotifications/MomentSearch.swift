@@ -1,0 +1,98 @@
+internal import Ledger
+internal import LedgerStore
+internal import PQ
+
+/// Looks for late and stalled jobs among the running ones, a page at a time.
+struct MomentSearch {
+    let ledger: PostgresLedger
+    let settings: NotificationSettings
+
+    private typealias Notification = (subscription: Subscription.ID, cause: NotificationCause)
+
+    /// Examines the next page of running jobs.
+    ///
+    /// - Returns: Whether notifications were enqueued.
+    func run() async throws -> Bool {
+        let page = try await ledger.notificationSearch.nextPage(
+            every: settings.searchInterval, limit: settings.searchedJobsMax)
+        guard let page, !page.jobs.isEmpty else { return false }
+        let views = try await ledger.jobs(Array(page.jobs.keys))
+        let now = Timestamp.now
+        let stalls = try await stalls(of: views, page, now: now)
+        let notifications = stalls.notifications + (try await late(among: views, page, now: now))
+        guard !notifications.isEmpty || !stalls.changes.isEmpty else { return false }
+        _ = try await ledger.pool.commit(DeliveryStore.insertions(of: notifications) + stalls.changes.statements)
+        return !notifications.isEmpty
+    }
+
+    private func notifications(
+        _ kind: NotificationKind, _ view: JobView, _ page: NotificationSearch.Page, since moment: Timestamp,
+        now: Timestamp
+    ) -> [Notification] {
+        let cause = NotificationCause(job: view.id, kind: kind, origin: .moment(moment), at: now)
+        return (page.jobs[view.id] ?? []).filter { $0.kind(for: kind) != nil }.map { ($0.id, cause) }
+    }
+
+    // MARK: Stalled jobs
+
+    /// Returns the notifications of stalls that began or ended since the last search.
+    private func stalls(
+        of views: [JobView], _ page: NotificationSearch.Page, now: Timestamp
+    ) async throws -> (notifications: [Notification], changes: NotificationSearch.StallChanges) {
+        var changes = NotificationSearch.StallChanges()
+        let asked = views.filter { view in
+            (page.jobs[view.id] ?? []).contains { $0.kind(for: .stalled) != nil || $0.kind(for: .advancing) != nil }
+        }
+        guard let stalledSince = settings.stalledSince, !asked.isEmpty else { return ([], changes) }
+        let known = try await ledger.notificationSearch.noticedStalls(of: asked.map(\.id))
+        var found: [Notification] = []
+        for view in asked {
+            let since = stalledSince(view)
+            guard since != known[view.id] else { continue }
+            if let ended = known[view.id] { found += notifications(.advancing, view, page, since: ended, now: now) }
+            if let since {
+                found += notifications(.stalled, view, page, since: since, now: now)
+                changes.begun.append((view.id, since))
+            } else {
+                changes.ended.append(view.id)
+            }
+        }
+        return (found, changes)
+    }
+
+    // MARK: Late jobs
+
+    private func late(
+        among views: [JobView], _ page: NotificationSearch.Page, now: Timestamp
+    ) async throws -> [Notification] {
+        var usual: [RunSummaryStore.Group: UsualDuration?] = [:]
+        var found: [Notification] = []
+        for view in views {
+            guard (page.jobs[view.id] ?? []).contains(where: { $0.kind(for: .late) != nil }),
+                let lateness = try await lateness(of: view, &usual, now: now)
+            else { continue }
+            found += notifications(.late, view, page, since: lateness.since, now: now)
+        }
+        return found
+    }
+
+    /// Returns whether a job is late.
+    ///
+    /// The usual duration is read once for each group of jobs.
+    private func lateness(
+        of view: JobView, _ known: inout [RunSummaryStore.Group: UsualDuration?], now: Timestamp
+    ) async throws(PQError) -> Lateness? {
+        if let deadline = view.description.deadline {
+            return Lateness(view, deadline: deadline, usual: nil, now: now)
+        }
+        guard let group = ledger.summaries.group(of: view.description) else { return nil }
+        let usual: UsualDuration?
+        if let found = known[group] {
+            usual = found
+        } else {
+            usual = try await ledger.summaries.usualDuration(of: group)
+            known[group] = .some(usual)
+        }
+        return Lateness(view, deadline: nil, usual: usual, now: now)
+    }
+}
