@@ -163,8 +163,8 @@ struct RouteTable: Sendable {
             + VerifyRoutes(dependencies).routes + ReplayRoutes(dependencies).routes
             + ExportRoutes(dependencies).routes
             + WatchRoutes(dependencies).routes + PageRoutes(dependencies).routes + LoginRoutes(dependencies).routes
-            + TokenRoutes(dependencies).routes + EstimateRoutes(dependencies).routes
-            + AnswerRoutes(dependencies).routes
+            + TokenRoutes(dependencies).routes + SubscriptionRoutes(dependencies).routes
+            + EstimateRoutes(dependencies).routes + AnswerRoutes(dependencies).routes
             + OperationsRoutes(dependencies).routes
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
     }

@@ -1,3 +1,4 @@
+public import Ledger
 public import LedgerJWT
 
 /// The settings of the HTTP server: its address and all limits, with their reasons.
@@ -29,6 +30,8 @@ public struct ServerSettings: Sendable {
     public var tls: TLSFiles?
     /// The settings for JSON Web Tokens; nil if none are accepted.
     public var jwt: JWTSettings?
+    /// The permitted receivers of notifications.
+    public var notificationTargets = WebhookTargets.usual
 
     /// The paths of the files of TLS, all in PEM.
     public struct TLSFiles: Hashable, Sendable {
@@ -103,7 +106,7 @@ public struct ServerSettings: Sendable {
     private static let basePathSegmentsMax = 8
     /// The first segments of the routes' paths.
     static let routeBeginnings: Set<String> = [
-        "v1", "jobs", "pages", "login", "logout", "healthz", "readyz", "metrics", "openapi.json",
+        "v1", "jobs", "pages", "login", "logout", "notifications", "healthz", "readyz", "metrics", "openapi.json",
     ]
 
     /// Returns the base path that a text stands for; nil if it is invalid.

@@ -38,6 +38,10 @@ struct AccessTests {
         "description": .confined(.read), "limits": .confined(.read), "jobsPage": .confined(.read),
         "jobPage": .job(.read), "badge": .job(.read), "createToken": .confined(.admin),
         "listTokens": .confined(.admin), "getTrackRecord": .confined(.read), "revokeToken": .confined(.admin),
+        "createSubscription": .confined(.admin), "listSubscriptions": .confined(.admin),
+        "getSubscription": .confined(.admin), "removeSubscription": .confined(.admin),
+        "listDeliveries": .confined(.admin), "testSubscription": .confined(.admin),
+        "notificationsPage": .confined(.admin),
     ]
 
     /// A caller of the matrix.
@@ -70,6 +74,7 @@ struct AccessTests {
                     let need = try #require(Self.needs[operation], "\(operation) has no row in this test")
                     let path = entry.name.replacing("{job}", with: job)
                         .replacing("{replay}", with: job).replacing("{token}", with: "aaaaaaaaaaaa")
+                        .replacing("{subscription}", with: "aaaaaaaaaaaa")
                         .replacing("{file}", with: "style.css")
                     for caller in callers {
                         let expected = Self.expected(need, caller)

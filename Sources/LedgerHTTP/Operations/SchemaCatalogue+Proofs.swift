@@ -54,6 +54,7 @@ extension SchemaCatalogue {
                     Field("lag", .reference("Lag")), Field("workers", .array(.reference("Worker"))),
                     Field("stuck_jobs", .array(.reference("StuckJob"))), Field("stuck_job_count", .integer(nil)),
                     Field("blocked", .array(.reference("BlockedSession"))), Field("replay", .nullable(.text(max: nil))),
+                    Field("notifications", .reference("NotificationCounts")),
                     Field("vacuum", .reference("Vacuum")), Field("guarantee_faults", .array(.text(max: nil))),
                     Field("database", .nullable(.reference("Database"))),
                     Field("durability_faults", .array(.text(max: nil))),
@@ -70,6 +71,12 @@ extension SchemaCatalogue {
                     Field("synchronous_standbys", .nullable(.integer(nil))), Field("fsync", .bool),
                     Field("full_page_writes", .bool), Field("survives_crash", .bool),
                     Field("survives_failover", .bool),
+                ]),
+            object(
+                "NotificationCounts",
+                [
+                    Field("subscriptions", .integer(nil)), Field("disabled", .integer(nil)),
+                    Field("pending", .integer(nil)), Field("oldest_microseconds", .integer(nil)),
                 ]),
             object(
                 "Vacuum",

@@ -1,7 +1,7 @@
 internal import Ledger
 
 extension SchemaCatalogue {
-    static var schemas: [Schema] { requests + responses + tokens + proofs + errors }
+    static var schemas: [Schema] { requests + responses + tokens + notifications + proofs + errors }
 
     private static let task = Field("task", .text(max: Limits.taskLengths.upperBound))
     private static let execution = Field(

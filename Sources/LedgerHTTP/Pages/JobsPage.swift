@@ -13,12 +13,14 @@ struct JobsPage {
     /// This page's own address.
     let link: PageLink
     let now: Timestamp
+    /// Whether the viewer may see the page of notifications.
+    var seesNotifications = false
 
     var page: Page {
         Page(
             root: .ofJobs, title: "Jobs – progress ledger", icon: "./pages/icon.svg", script: "jobs.js",
             body: """
-                <header class="top"><h1>Jobs</h1>\(PageParts.connection)</header>
+                <header class="top"><h1>Jobs</h1>\(PageParts.connection)\(notifications)</header>
                 <main data-now="\(RFC3339.text(now))"><form class="filters" role="search" action="./">
                 <label>Search <input type="search" name="search" value="\(filter.search ?? "")" \
                 placeholder="name, key or id" maxlength="200"></label>
@@ -27,6 +29,11 @@ struct JobsPage {
                 <button>Show</button></form>
                 \(list)</main>
                 """)
+    }
+
+    private var notifications: HTML? {
+        seesNotifications
+            ? "<nav aria-label=\"Administration\"><a href=\"./notifications\">Notifications</a></nav>" : nil
     }
 
     /// The table of jobs, with links to its other pages.

@@ -52,6 +52,10 @@ struct PageRoutes: Sendable {
                 ], isHeavy: true, page: .ofJob,
                 handle: withErrorPages(.ofJob) { try await JobPageBuilder(service: service, request: $0).response() }),
             Route(
+                access: .jobs(.admin), method: .get, path: "/notifications", operation: "notificationsPage",
+                summary: "The page of subscriptions and their newest deliveries",
+                responses: [Self.page("The page")], page: .ofJobs, handle: withErrorPages(.ofJobs, notifications)),
+            Route(
                 access: .open, method: .get, path: "/pages/{file}", operation: "pageFile",
                 summary: "A file of the pages",
                 parameters: [
@@ -136,12 +140,31 @@ struct PageRoutes: Sendable {
             filter.confined(to: confinement), limit: Self.jobsOnPage, after: cursor)
         let page = JobsPage(
             views: views, filter: filter, tag: tag, cursor: cursor, limit: Self.jobsOnPage,
-            link: parameters.link("./", ["search", "state", "tag", "cursor"]), now: .now)
+            link: parameters.link("./", ["search", "state", "tag", "cursor"]), now: .now,
+            seesNotifications: request.access.permits(.admin))
         guard parameters["part"] == nil else { return Page.html(page.list) }
         var whole = page.page
         whole.hasLogin = request.hasLogin
         whole.version = .current
         return whole.response()
+    }
+
+    // MARK: Notifications
+
+    /// Deliveries on the page of notifications.
+    private static let deliveriesOnPage = 100
+
+    private func notifications(_ request: RouteRequest) async throws -> LedgerResponse {
+        _ = try request.parameters()
+        let confinement = request.access.confinement
+        var page = NotificationsPage(
+            subscriptions: try await service.subscriptions(within: confinement),
+            deliveries: try await service.deliveries(
+                of: nil, within: confinement, limit: Self.deliveriesOnPage, before: nil)
+        ).page
+        page.hasLogin = request.hasLogin
+        page.version = .current
+        return page.response()
     }
 
     // MARK: Files and pictures

@@ -31,7 +31,7 @@ package struct LedgerRequest: Sendable {
     /// Whether the request names a resource that may not exist, such as a job.
     var namesResource: Bool {
         path.hasPrefix("/v1/jobs/") || path.hasPrefix("/v1/replays/") || path.hasPrefix("/v1/events")
-            || path.hasPrefix("/v1/imports")
+            || path.hasPrefix("/v1/imports") || path.hasPrefix("/v1/subscriptions/")
     }
 
     static func get(_ purpose: String, _ path: String, query: Query = Query()) -> LedgerRequest {
