@@ -13,8 +13,8 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
             CommandGroup(
                 name: "Services",
                 subcommands: [
-                    ServeCommand.self, ProjectCommand.self, MigrateCommand.self, TokenCommand.self, RetireCommand.self,
-                    StatusCommand.self,
+                    ServeCommand.self, ProjectCommand.self, MigrateCommand.self, TokenCommand.self,
+                    NotifyCommand.self, RetireCommand.self, StatusCommand.self,
                 ]),
             CommandGroup(
                 name: "Queries",

@@ -10,6 +10,7 @@ extension JobOutcome: ExpressibleByArgument {}
 extension ExecutionOutcome: ExpressibleByArgument {}
 extension Verdict: ExpressibleByArgument {}
 extension Scope: ExpressibleByArgument {}
+extension Subscription.Format: ExpressibleByArgument {}
 
 extension EventType: ExpressibleByArgument {
     public init?(argument: String) {

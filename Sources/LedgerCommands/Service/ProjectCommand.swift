@@ -1,16 +1,20 @@
 import ArgumentParser
+import LedgerNotifications
 import LedgerProjection
 import LedgerStore
 
 struct ProjectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "project",
-        abstract: "Run a projection worker, which keeps snapshots up to date and works on replays.",
+        abstract:
+            "Run a projection worker, which keeps snapshots up to date, works on replays and sends notifications.",
         discussion: """
             Any number of workers can run, on any number of machines, beside each other and beside the workers in \
             'serve'. They share the work, and a worker that is killed leaves no partial work. SIGTERM and Ctrl-C let \
             the worker finish its current work and exit with code 0.
             """)
+
+    @OptionGroup var notifications: NotificationOptions
 
     @OptionGroup var times: ServiceTimes
 
@@ -22,6 +26,7 @@ struct ProjectCommand: AsyncParsableCommand {
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
         let store = try times.storeSettings(configuration)
+        let notifications = try notifications.settings(configuration)
         let logger = try service.makeLogger(configuration)
         try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
             try await DatabaseConnection.with(choice, logger: logger) { database in
@@ -32,7 +37,9 @@ struct ProjectCommand: AsyncParsableCommand {
                     tracer: InstalledTracer.find())
                 let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
                 let replays = ReplayRunner(ledger: ledger, logger: logger.labeled("replay"))
-                try await runner.run([ledger, worker, replays])
+                let sender = NotificationSender(
+                    ledger: ledger, settings: notifications, logger: logger.labeled("notifications"))
+                try await runner.run([ledger, worker, replays, sender])
             }
         }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LedgerHTTP
+import LedgerNotifications
 import LedgerProjection
 import LedgerStore
 import Logging
@@ -73,6 +74,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var jwt: JWTOptions
 
+    @OptionGroup var notifications: NotificationOptions
+
     @Flag(help: "Run no projection worker; use 'progress-ledger project' for that.")
     var noProjection = false
 
@@ -115,6 +118,8 @@ struct ServeCommand: AsyncParsableCommand {
         settings.tls = try tlsFiles(configuration)
         settings.jwt = try jwt.settings(configuration)
         settings.watchersMax = try watchersMax(configuration)
+        let notifications = try notifications.settings(configuration)
+        settings.notificationTargets = notifications.targets
         try ListenCheck.check(address)
         let (isOpenToAll, acceptsJWT) = (insecureNoAuthentication, settings.jwt != nil)
         // A new database has no token, so it need not be created to know that.
@@ -135,7 +140,8 @@ struct ServeCommand: AsyncParsableCommand {
                 try await ledger.loadTokens()
                 try address.check(isProtected: isOpenToAll || acceptsJWT || ledger.tokens.isRequired)
                 try await runner.run(
-                    Self.services(of: ledger, projects: projects, settings: ready, logger: logger))
+                    Self.services(
+                        of: ledger, projects: projects, notifications, settings: ready, logger: logger))
             }
         }
     }
@@ -230,13 +236,15 @@ struct ServeCommand: AsyncParsableCommand {
     ///
     /// They stop in reverse order, so that no request loses its ledger.
     private static func services(
-        of ledger: PostgresLedger, projects: Bool, settings: ServerSettings, logger: Logger
+        of ledger: PostgresLedger, projects: Bool, _ notifications: NotificationSettings, settings: ServerSettings,
+        logger: Logger
     ) -> [any Service] {
         var services: [any Service] = [ledger]
         if projects {
             services += [
                 ProjectionWorker(ledger: ledger, logger: logger.labeled("projection")),
                 ReplayRunner(ledger: ledger, logger: logger.labeled("replay")),
+                NotificationSender(ledger: ledger, settings: notifications, logger: logger.labeled("notifications")),
             ]
         }
         services.append(

@@ -55,6 +55,15 @@ enum StatusText {
         lines += status.missingPartitions.map { "months   the partition of \($0) is not attached" }
         if let failure = status.appendFailure { lines.append("appends  failed: \(Self.failure(failure))") }
         if let replay = status.replay { lines.append("replay   \(replay) is running") }
+        let notifications = status.notifications
+        if notifications.subscriptions > 0 {
+            let oldest =
+                notifications.pending > 0 ? ", the oldest of \(seconds(notifications.oldestSeconds)) ago" : ""
+            let disabled = notifications.disabled > 0 ? " (\(notifications.disabled) disabled)" : ""
+            lines.append(
+                "notify   \(Count(notifications.subscriptions, "subscription"))\(disabled), "
+                    + "\(notifications.pending) notifications wait\(oldest)")
+        }
         if status.unestimatedJobs > 0 {
             let isMore = status.unestimatedJobs >= LedgerStatus.unestimatedMax
             lines.append(

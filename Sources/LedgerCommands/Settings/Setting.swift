@@ -16,6 +16,7 @@ enum Setting: String, CaseIterable, Sendable {
     case jwtIssuer = "PROGRESS_LEDGER_JWT_ISSUER"
     case jwtAudience = "PROGRESS_LEDGER_JWT_AUDIENCE"
     case jwtMap = "PROGRESS_LEDGER_JWT_MAP"
+    case notifyAllow = "PROGRESS_LEDGER_NOTIFY_ALLOW"
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
@@ -43,8 +44,9 @@ enum Setting: String, CaseIterable, Sendable {
     var isAllowedInFile: Bool {
         switch self {
         case .host, .port, .allowedHosts, .corsOrigins, .basePath, .trustedProxies, .tlsCertificate, .tlsKey,
-            .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .database, .data, .databaseConnections, .logLevel,
-            .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
+            .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .notifyAllow, .database, .data,
+            .databaseConnections,
+            .logLevel, .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true
         case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false
         }
