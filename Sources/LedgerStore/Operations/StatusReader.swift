@@ -19,7 +19,9 @@ struct StatusReader: Sendable {
         let results = try await inTransaction(
             [
                 Self.workers, Self.stuckJobs, Self.replay, GuaranteeReader.query, Self.partitions, Self.unestimated,
-                Self.asOurselves, Self.blocked, Self.vacuumHolders, Self.tables, Self.database, DeliveryStore.counts,
+                DeliveryStore.counts,
+                // The login may see more of the server than the role, and less of the ledger.
+                Self.asOurselves, Self.blocked, Self.vacuumHolders, Self.tables, Self.database,
             ])
         var workers: [LedgerStatus.Worker] = []
         for row in results[0] { workers.append(try Self.worker(row)) }
@@ -27,15 +29,15 @@ struct StatusReader: Sendable {
         for row in results[1] { stuck.append(try Self.stuckJob(row)) }
         var status = LedgerStatus(
             lag: lag, workers: workers, stuckJobs: stuck,
-            stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[7]),
+            stuckJobCount: try results[1].first?.decode(7) ?? 0, blocked: try Self.blockedSessions(results[8]),
             replay: try results[2].first?.decode(0, as: JobID.self))
         status.guaranteeFaults = try GuaranteeReader.faults(results[3])
         status.missingPartitions = try Self.missingMonths(results[4]).map(\.month)
         status.unestimatedJobs = try results[5].first?.decode(0) ?? 0
-        for row in results[8] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
-        for row in results[9] { status.tables.append(try Self.table(row)) }
-        status.database = try results[10].first.map { row throws(PQError) in try Self.database(row) }
-        status.notifications = try DeliveryStore.decodeCounts(results[11])
+        for row in results[9] { status.vacuumHolders.append(try Self.vacuumHolder(row)) }
+        for row in results[10] { status.tables.append(try Self.table(row)) }
+        status.database = try results[11].first.map { row throws(PQError) in try Self.database(row) }
+        status.notifications = try DeliveryStore.decodeCounts(results[6])
         return status
     }
 
