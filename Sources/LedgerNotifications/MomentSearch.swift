@@ -43,11 +43,11 @@ struct MomentSearch {
         let asked = views.filter { view in
             (page.jobs[view.id] ?? []).contains { $0.kind(for: .stalled) != nil || $0.kind(for: .advancing) != nil }
         }
-        guard let stalledSince = settings.stalledSince, !asked.isEmpty else { return ([], changes) }
+        guard !asked.isEmpty else { return ([], changes) }
         let known = try await ledger.notificationSearch.noticedStalls(of: asked.map(\.id))
         var found: [Notification] = []
         for view in asked {
-            let since = stalledSince(view)
+            let since = settings.stalledSince(view)
             guard since != known[view.id] else { continue }
             if let ended = known[view.id] { found += notifications(.advancing, view, page, since: ended, now: now) }
             if let since {

@@ -32,8 +32,8 @@ public struct NotificationSettings: Sendable {
     package var authorities: String?
     /// Returns since when a running job has been stalled; nil if it is not.
     ///
-    /// Without a function, no job is stalled, and the kinds of ``NotificationKind/reserved`` are refused.
-    package var stalledSince: (@Sendable (JobView) -> Timestamp?)?
+    /// Tests replace it.
+    package var stalledSince: @Sendable (JobView) -> Timestamp? = { $0.stalls?.since }
 
     /// Creates the default settings.
     public init() {}

@@ -27,11 +27,8 @@ public enum NotificationKind: Hashable, Sendable {
 
     /// The kinds to which a caller may subscribe, except ``percent(_:)``.
     public static let plain: [NotificationKind] = [
-        .started, .finished, .failed, .canceled, .reopened, .decreased, .late,
+        .started, .finished, .failed, .canceled, .reopened, .stalled, .advancing, .decreased, .late,
     ]
-
-    /// The kinds that are refused until jobs are known to be stalled.
-    public static let reserved: [NotificationKind] = [.stalled, .advancing]
 
     /// The valid thresholds of ``percent(_:)``.
     public static let thresholds = 1...100
@@ -54,7 +51,7 @@ public enum NotificationKind: Hashable, Sendable {
     }
 
     /// The names of all kinds.
-    public static var names: [String] { (plain + reserved).map(\.name) + ["percent", "test"] }
+    public static var names: [String] { plain.map(\.name) + ["percent", "test"] }
 
     /// The text in subscriptions: the name, and a threshold as in `percent:50`.
     public var text: String {
@@ -63,7 +60,7 @@ public enum NotificationKind: Hashable, Sendable {
 
     /// Parses a ``text``; nil if it is none.
     public init?(_ text: String) {
-        if let kind = (Self.plain + Self.reserved + [.test]).first(where: { $0.name.utf8.elementsEqual(text.utf8) }) {
+        if let kind = (Self.plain + [.test]).first(where: { $0.name.utf8.elementsEqual(text.utf8) }) {
             self = kind
         } else if text.hasPrefix("percent:"), let threshold = Int(text.dropFirst("percent:".count)),
             Self.thresholds.contains(threshold), Self.percent(threshold).text == text

@@ -46,10 +46,6 @@ public struct SubscriptionRequest: Hashable, Sendable {
         } else if Set(kinds).count < kinds.count {
             errors.append(FieldError(pointer: "/when", detail: "must not name a kind twice"))
         }
-        for kind in kinds where NotificationKind.reserved.contains(kind) {
-            errors.append(
-                FieldError(pointer: "/when", detail: "must not name \(kind.name): this version does not notice stalls"))
-        }
         errors += (jobName?.fieldErrors(pointer: "/filter/name", lengths: Limits.jobNameLengths) ?? [])
         // The limits of a job's tags.
         errors += JobDescription(name: "a job", tags: tags).fieldErrors().map { error in

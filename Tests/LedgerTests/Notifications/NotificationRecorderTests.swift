@@ -94,7 +94,7 @@ struct NotificationRecorderTests {
 
     @Test("texts of kinds are read exactly")
     func texts() {
-        for kind in NotificationKind.plain + NotificationKind.reserved + [.percent(1), .percent(100)] {
+        for kind in NotificationKind.plain + [.percent(1), .percent(100)] {
             #expect(NotificationKind(kind.text) == kind)
         }
         for text in ["", "Finished", "percent", "percent:0", "percent:101", "percent:050", "percent:+5", "percent: 5"] {
