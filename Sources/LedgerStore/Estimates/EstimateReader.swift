@@ -68,7 +68,8 @@ struct EstimateReader: Sendable {
     /// The reason for no prediction before the state is considered.
     private static func reason(_ question: Question) -> Estimate.Reason {
         guard question.view.snapshot.state == .running else { return .finished }
-        return question.state == nil ? .pastUnknown : .noProgress
+        // The state is read only for jobs with an execution.
+        return question.state == nil && question.view.snapshot.startedAt != nil ? .pastUnknown : .noProgress
     }
 
     private static func estimate(
