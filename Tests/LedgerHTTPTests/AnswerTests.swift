@@ -1,9 +1,10 @@
 import Ledger
-import LedgerHTTP
 import LedgerStore
 import LedgerTestSupport
 import LedgerWire
 import Testing
+
+@testable import LedgerHTTP
 
 @Suite("Straight answers")
 struct AnswerTests {
@@ -84,6 +85,21 @@ struct AnswerTests {
             #expect(answer.text.contains("not up to date: they lack the last 1 of 2 events"))
             #expect(answer.askAgain == .seconds(5))
         }
+    }
+
+    @Test("a stall and silent executions are named while the job is running")
+    func stalls() throws {
+        let ledger = InMemoryLedger()
+        let job = try ledger.createJob(JobDescription(name: "n"), by: nil, idempotencyKey: nil).view.id
+        var view = try #require(ledger.job(job))
+        let since = view.createdAt
+        view.stalls = JobStalls(since: since, silentCount: 2)
+        let stalled = AnswerBuilder(view: view, now: since, verification: nil).answer
+        #expect(stalled.stalledSince == since && stalled.text.contains("It has not advanced since "))
+        #expect(stalled.text.contains("silent for too long: 2."))
+        view.snapshot.state = .completed
+        let ended = AnswerBuilder(view: view, now: since, verification: nil).answer
+        #expect(ended.stalledSince == nil && !ended.text.contains("silent"))
     }
 
     @Test("Accept: text/plain gives the text alone, unless JSON is named before it")

@@ -28,11 +28,8 @@ struct AnswerBuilder {
     /// The number of events that the snapshot does not include yet.
     private var lag: Int64 { max(0, view.ledgerSequence - snapshot.sequence) }
 
-    /// The time since which the job is stalled; nil if that is not known.
-    ///
-    /// The only place in which an answer learns of a stall. Views of jobs do not contain stalls, and a guess from one
-    /// silence would be wrong for slow jobs.
-    private var stalledSince: Timestamp? { nil }
+    /// The time since which the job is stalled; nil if it is not.
+    private var stalledSince: Timestamp? { isRunning ? view.stalls?.since : nil }
 
     private var awaitedWork: JobAnswer.AwaitedWork? {
         guard isRunning, let estimate = view.estimate, let waiting = estimate.estimate.waitingFor else { return nil }
@@ -107,6 +104,9 @@ struct AnswerBuilder {
         if let since = snapshot.idleSince {
             sentences.append(
                 "All of its tasks have ended, but nobody has ended the job; the last event is of \(Self.time(since)).")
+        }
+        if isRunning, let silent = view.stalls?.silentCount, silent > 0 {
+            sentences.append("Executions that have been silent for too long: \(silent).")
         }
         if tasks.failed > 0 { sentences.append("Failed tasks: \(tasks.failed).") }
         if tasks.abandoned > 0 { sentences.append("Tasks without an end: \(tasks.abandoned).") }
