@@ -49,6 +49,7 @@ class Simulation:
         self.requests: list[tuple[float, float, list[dict[str, Any]]]] = []
         """The times of each request and of the end before it, and its events."""
         self.answered_at = 0.0
+        self.has_started = False
         clock = SimpleNamespace(monotonic=lambda: self.now)
         monkeypatch.setattr("progress_ledger.sender.time", clock)
         monkeypatch.setattr("progress_ledger.sender.random", SimpleNamespace(random=lambda: chance))
@@ -106,8 +107,8 @@ class Simulation:
         """The transport of the sender: the task's calls go on while a request is under way."""
         assert request.body is not None
         events = json.loads(request.body)
-        # Every start is refused if the job is canceled.
-        is_start = any(event["type"] == "execution_started" for event in events)
+        # A start is refused if the job is canceled, but a start that repeats a recorded one is not.
+        is_start = any(event["type"] == "execution_started" for event in events) and not self.has_started
         assert ("unless_canceled=true" in request.target) == is_start
         self.requests.append((self.now, self.now - self.answered_at, events))
         reply = self.replies.popleft() if self.replies else {"reply": "accept"}
@@ -117,6 +118,7 @@ class Simulation:
             call = self.calls.popleft()
             self.now = max(self.now, call["at"])
             self.call(call)
+        self.has_started = self.has_started or reply["reply"] == "accept"
         self.now = self.answered_at = end
         return self.response(reply, len(events), asks="wait=folded" in request.target)
 

@@ -229,10 +229,12 @@ final class ReporterState: Sendable {
 
     private func send(_ events: [EventDraft], awaitsVerdicts: Bool) async {
         let wasSuperseded = isSuperseded
+        // A repeated start is unconditional: it reopens nothing, and its refusal would end the reports.
+        let startsExecution = events.startExecution && state.withLock { $0.batcher.startSequence == nil }
         do throws(LedgerClientError) {
             let result = try await client.append(
                 events, to: job, awaitsVerdicts: awaitsVerdicts,
-                unlessCanceled: unlessCanceled && events.startExecution)
+                unlessCanceled: unlessCanceled && startsExecution)
             client.sharedState.recordResponse()
             state.withLock { $0.batcher.delivered(result, now: .now) }
         } catch {

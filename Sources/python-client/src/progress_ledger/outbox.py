@@ -58,11 +58,17 @@ class Batch:
 
     @property
     def conditional_reporters(self) -> set[Reporter]:
-        """The executions that the batch starts unless the job is canceled."""
+        """The executions that the batch starts unless the job is canceled.
+
+        A repeated start is unconditional: it reopens nothing, and its refusal would end the reports of an execution.
+        """
         return {
             reporter
             for event, reporter in self.entries
-            if reporter is not None and reporter.unless_canceled and event["type"] == "execution_started"
+            if reporter is not None
+            and reporter.unless_canceled
+            and event["type"] == "execution_started"
+            and not isinstance(event, Heartbeat)
         }
 
 
