@@ -62,13 +62,9 @@ class Batch:
 
         A repeated start is unconditional: it reopens nothing, and its refusal would end the reports of an execution.
         """
+        starts = [(event, reporter) for event, reporter in self.entries if event["type"] == "execution_started"]
         return {
-            reporter
-            for event, reporter in self.entries
-            if reporter is not None
-            and reporter.unless_canceled
-            and event["type"] == "execution_started"
-            and not isinstance(event, Heartbeat)
+            owner for event, owner in starts if owner and owner.unless_canceled and not isinstance(event, Heartbeat)
         }
 
 
