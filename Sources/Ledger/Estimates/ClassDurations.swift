@@ -29,7 +29,7 @@ struct ClassDurations {
     ///
     /// With fewer, they are drawn from a lognormal distribution.
     private static let empiricalMin = 8
-    /// The numbers of quantiles of a lognormal distribution, for few and for many executions.
+    /// The numbers of quantiles of a distribution, for few and for many executions.
     private static let quantileCounts = (few: 32, many: 256, manyFrom: 8.0)
 
     private static func add(_ durations: [Double], to all: inout [Double]) -> Range<Int> {

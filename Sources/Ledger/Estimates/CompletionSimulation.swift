@@ -49,9 +49,9 @@ struct CompletionSimulation {
     ///
     /// More do not improve the quantiles; half of them measure alike.
     private static let drawCount = 96
-    /// The numbers of classes and executions of a draw beyond which there are half and a third as many draws.
+    /// The sizes of a draw beyond which there are half and a third as many draws.
     ///
-    /// The sum of many durations varies less from draw to draw.
+    /// The size is the number of classes and executions. The sum of many durations varies less from draw to draw.
     private static let sizes = (half: 64.0, third: 256.0)
     /// The maximum number of waiting executions that are simulated one by one.
     ///

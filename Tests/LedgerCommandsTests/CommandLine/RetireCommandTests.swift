@@ -30,7 +30,7 @@ struct RetireCommandTests {
         return count
     }
 
-    @Test("retire --keep-months retires the older months, prints JSON, and --drop deletes their tables")
+    @Test("retire --keep-months retires older months and prints JSON; --drop deletes their tables")
     func keepMonths() async throws {
         try await Self.withFolder { folder in
             try await withLedgerDatabase { target in
@@ -88,7 +88,7 @@ struct RetireCommandTests {
         return try rows[0].decode(0)
     }
 
-    @Test("retire --keep-months retires the other months if one has an unfinished job, and exits with 2")
+    @Test("--keep-months retires the other months if one has an unfinished job, and exits with 2")
     func unfinished() async throws {
         try await Self.withFolder { folder in
             try await withLedgerDatabase { target in
