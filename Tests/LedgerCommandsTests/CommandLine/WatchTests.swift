@@ -124,8 +124,9 @@ struct WatchTests {
             try await waitForWatcher(url)
             _ = try await client.append([EventDraft(.executionFinished(reference, .succeeded))], to: job)
             #expect(try await watching.value.status == 0)
-            let shown = try await CommandRun.ledger("show", job.description, "--server", url)
-            #expect(shown.output.contains("all tasks have ended, the job has not"), "\(shown.output)")
+            let shown = try await CommandRun.ledger("show", job.description, "--json", "--server", url)
+            let snapshot = try JSONReader.read(Array(shown.output.utf8))
+            #expect(snapshot["state"]?.text == "running" && snapshot["idle_since"]?.text != nil, "\(shown.output)")
         }
     }
 
