@@ -20,20 +20,20 @@ struct JobsPage {
         Page(
             root: .ofJobs, title: "Jobs – progress ledger", icon: "./pages/icon.svg", script: "jobs.js",
             body: """
-                <header class="top"><h1>Jobs</h1>\(PageParts.connection)\(notifications)</header>
+                <header class="top"><h1>Jobs</h1>\(PageParts.connection)</header>
                 <main data-now="\(RFC3339.text(now))"><form class="filters" role="search" action="./">
                 <label>Search <input type="search" name="search" value="\(filter.search ?? "")" \
                 placeholder="name, key or id" maxlength="200"></label>
                 \(PageParts.select("State", "state", JobState.allCases.map(\.rawValue), filter.state?.rawValue))
                 <label>Tag <input name="tag" value="\(tag)" placeholder="name=value" maxlength="301"></label>
                 <button>Show</button></form>
-                \(list)</main>
+                \(list)\(notifications)</main>
                 """)
     }
 
     private var notifications: HTML? {
         seesNotifications
-            ? "<nav aria-label=\"Administration\"><a href=\"./notifications\">Notifications</a></nav>" : nil
+            ? "<nav aria-label=\"Administration\"><p><a href=\"./notifications\">Notifications</a></p></nav>" : nil
     }
 
     /// The table of jobs, with links to its other pages.
