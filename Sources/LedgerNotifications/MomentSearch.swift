@@ -1,5 +1,6 @@
 internal import Ledger
 internal import LedgerStore
+internal import LedgerWire
 internal import PQ
 
 /// Looks for late and stalled jobs among the running ones, a page at a time.
@@ -36,6 +37,9 @@ struct MomentSearch {
     // MARK: Stalled jobs
 
     /// Returns the notifications of stalls that began or ended since the last search.
+    ///
+    /// A stall ends with the next advance. A job that merely has no running execution for a while, or one that has just
+    /// begun, is not stalled then, and has not advanced either.
     private func stalls(
         of views: [JobView], _ page: NotificationSearch.Page, now: Timestamp
     ) async throws -> (notifications: [Notification], changes: NotificationSearch.StallChanges) {
@@ -47,9 +51,13 @@ struct MomentSearch {
         let known = try await ledger.notificationSearch.noticedStalls(of: asked.map(\.id))
         var found: [Notification] = []
         for view in asked {
-            let since = settings.stalledSince(view)
+            guard view.snapshot.state == .running, let stalls = settings.stalls(view) else { continue }
+            let since = stalls.since
             guard since != known[view.id] else { continue }
-            if let ended = known[view.id] { found += notifications(.advancing, view, page, since: ended, now: now) }
+            if let ended = known[view.id] {
+                guard let advance = since ?? stalls.lastAdvance, advance > ended else { continue }
+                found += notifications(.advancing, view, page, since: ended, now: now)
+            }
             if let since {
                 found += notifications(.stalled, view, page, since: since, now: now)
                 changes.begun.append((view.id, since))

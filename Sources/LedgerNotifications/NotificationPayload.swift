@@ -102,8 +102,3 @@ struct NotificationPayload {
                 }))
     }
 }
-
-extension JobDescription {
-    /// The deadline in the reserved tag `ledger.deadline`; nil without a valid one.
-    var deadline: Timestamp? { tags["ledger.deadline"].flatMap { RFC3339.timestamp($0.text) } }
-}

@@ -33,7 +33,7 @@ public struct NotificationSettings: Sendable {
     /// Returns since when a running job has been stalled; nil if it is not.
     ///
     /// Tests replace it.
-    package var stalledSince: @Sendable (JobView) -> Timestamp? = { $0.stalls?.since }
+    package var stalls: @Sendable (JobView) -> JobStalls? = { $0.stalls }
 
     /// Creates the default settings.
     public init() {}

@@ -158,7 +158,7 @@ struct ProjectionStep {
     ///
     /// It is false for a projection of another version of the fold, and in a database with a newer schema, whose events
     /// may have fields that this build does not know.
-    private static let isFoldedHere = "snapshot.fold_version = \(Fold.version) and not \(KnownSchema.isNewer)"
+    static let isFoldedHere = "snapshot.fold_version = \(Fold.version) and not \(KnownSchema.isNewer)"
 
     /// Returns the query that claims jobs that are behind and reads their next events.
     ///

@@ -257,35 +257,47 @@ struct NotificationSenderTests {
         }
     }
 
-    /// The moment since which a job is stalled, as a test sets it.
+    /// The stalls of a job, as a test sets them.
     private final class Stall: Sendable {
-        private let moment = Mutex<Timestamp?>(nil)
-        var since: Timestamp? { moment.withLock { $0 } }
-        func set(_ since: Timestamp?) { moment.withLock { $0 = since } }
+        private let state = Mutex<JobStalls?>(JobStalls.none)
+        var stalls: JobStalls? { state.withLock { $0 } }
+        func set(_ stalls: JobStalls?) { state.withLock { $0 = stalls } }
+
+        /// A stall since this second.
+        func begin(_ second: Int64) {
+            let moment = Timestamp(microseconds: second * 1_000_000)
+            set(JobStalls(since: moment, lastAdvance: moment))
+        }
     }
 
-    @Test("each stall is reported once, and so is its end")
+    @Test("each stall is reported once, and its end only after an advance")
     func stalls() async throws {
         try await withLedgerDatabase { target in
             let (receiver, stall) = (try WebhookReceiver(), Stall())
             defer { receiver.close() }
             var settings = Self.settings
             settings.searchInterval = .milliseconds(100)
-            settings.stalledSince = { _ in stall.since }
+            settings.stalls = { _ in stall.stalls }
             try await withSender(on: target, settings) { ledger in
                 _ = try await Self.subscribe(ledger, to: receiver, [.stalled, .advancing])
                 _ = try await Self.start(ledger)
                 func kinds() throws -> [String] {
                     try receiver.requests.map { try JSONReader.read($0.body)["type"]?.text ?? "" }.sorted()
                 }
-                stall.set(Timestamp(microseconds: 1_000_000))
+                stall.begin(1)
                 try await eventually(equals: ["stalled"]) { try kinds() }
+                // Nothing runs for a while, or a new worker has begun, or the state is being built: no advance.
+                stall.set(JobStalls(lastAdvance: Timestamp(microseconds: 1_000_000)))
+                try await Task.sleep(for: .milliseconds(500))
                 stall.set(nil)
+                try await Task.sleep(for: .milliseconds(500))
+                #expect(try kinds() == ["stalled"])
+                stall.set(JobStalls(lastAdvance: Timestamp(microseconds: 1_500_000)))
                 try await eventually(equals: ["advancing", "stalled"]) { try kinds() }
-                stall.set(Timestamp(microseconds: 2_000_000))
+                stall.begin(2)
                 try await eventually(equals: 3) { try kinds().count }
                 // It has advanced and stalled again between two searches.
-                stall.set(Timestamp(microseconds: 3_000_000))
+                stall.begin(3)
                 try await eventually(equals: ["advancing", "advancing", "stalled", "stalled", "stalled"]) {
                     try kinds()
                 }

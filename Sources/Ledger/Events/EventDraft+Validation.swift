@@ -43,13 +43,6 @@ extension JobDescription {
                 pointer: "/tags/\(name.jsonPointerToken)", lengths: Limits.tagNameLengths, of: "the name")
             errors += value.fieldErrors(pointer: "/tags/\(name.jsonPointerToken)", lengths: Limits.tagValueLengths)
         }
-        if tags[Self.leaseTag] != nil, leaseSeconds == nil {
-            let (least, most) = (Self.leaseSeconds.lowerBound, Self.leaseSeconds.upperBound)
-            errors.append(
-                FieldError(
-                    pointer: "/tags/\(Self.leaseTag.jsonPointerToken)",
-                    detail: "must be a number of seconds from \(least) to \(most)"))
-        }
         return errors
     }
 }

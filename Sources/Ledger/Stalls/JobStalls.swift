@@ -2,6 +2,8 @@
 public struct JobStalls: Hashable, Sendable {
     /// The time of the last advance of a job that is stalled; nil if it is not.
     public var since: Timestamp?
+    /// The last time at which counted units were done, stalled or not; nil before, and where it is not known.
+    public var lastAdvance: Timestamp?
     /// The number of silent executions.
     public var silentCount: Int64
     /// The time of the last advance of each stalled indicator, by its label.
@@ -10,8 +12,12 @@ public struct JobStalls: Hashable, Sendable {
     /// Nothing is stalled or silent.
     public static let none = JobStalls()
 
-    public init(since: Timestamp? = nil, silentCount: Int64 = 0, indicators: [Name?: Timestamp] = [:]) {
+    public init(
+        since: Timestamp? = nil, lastAdvance: Timestamp? = nil, silentCount: Int64 = 0,
+        indicators: [Name?: Timestamp] = [:]
+    ) {
         self.since = since
+        self.lastAdvance = lastAdvance
         self.silentCount = silentCount
         self.indicators = indicators
     }

@@ -57,10 +57,10 @@ public struct StallDetector: Sendable {
     /// The stalls at a moment, not before the last event of the snapshot.
     public func stalls(at now: Timestamp) -> JobStalls {
         guard snapshot.state == .running, let startedAt = snapshot.startedAt else { return .none }
-        var stalls = JobStalls(silentCount: Int64(silentCount(at: now)))
+        var stalls = JobStalls(lastAdvance: state.lastAdvance, silentCount: Int64(silentCount(at: now)))
         guard state.workers > 0 else { return stalls }
         // Almost always no gap is long, not even against the lowest multiple.
-        let lowest = history == nil ? Self.gapFactor.usual : Self.gapFactor.withHistory
+        let lowest = knowsGaps ? Self.gapFactor.withHistory : Self.gapFactor.usual
         guard isJobLate(lowest, at: now) || patterns.contains(where: { isLate($0, lowest, at: now) }) else {
             return stalls
         }
@@ -123,8 +123,11 @@ public struct StallDetector: Sendable {
             || patterns.contains { isQuiet($0.lastAdvance) }
     }
 
+    /// Whether the gaps of earlier jobs are known. Summaries of earlier versions do not have them.
+    private var knowsGaps: Bool { history.map { $0.longestGap > 0 } ?? false }
+
     private var gapFactor: Double {
-        guard history == nil else { return Self.gapFactor.withHistory }
+        guard !knowsGaps else { return Self.gapFactor.withHistory }
         let seen = Set(patterns.filter { $0.samples > 0 }.map(\.key))
         let isUnseen = snapshot.indicators.contains {
             $0.counted.total > $0.counted.done && !seen.contains(NameKey($0.label))

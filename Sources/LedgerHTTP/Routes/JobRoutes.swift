@@ -63,6 +63,7 @@ struct JobRoutes: Sendable {
         _ = try request.parameters()
         let description = try confined(
             await request.read { body, _ throws(RequestError) in try EventRequest.description(body) }, request.access)
+        try await checkReservedTags(of: description)
         let (view, isNew) = try await create(
             description, request.access, idempotencyKey: request.request.headers.idempotencyKey())
         let location = "/v1/jobs/\(view.id)"
@@ -84,6 +85,18 @@ struct JobRoutes: Sendable {
         let errors = confined.fieldErrors()
         guard errors.isEmpty else { throw HTTPProblem(RequestError.invalid(errors)) }
         return confined
+    }
+
+    /// Refuses a new job with an invalid value of a reserved tag.
+    ///
+    /// A request for a job that exists, by its key, is answered as ever.
+    private func checkReservedTags(of description: JobDescription) async throws {
+        let errors = description.reservedTagErrors()
+        guard !errors.isEmpty else { return }
+        if let key = description.key {
+            guard try await service.jobs(JobFilter(key: key), limit: 1, after: nil).isEmpty else { return }
+        }
+        throw HTTPProblem(RequestError.invalid(errors))
     }
 
     /// Creates a job.

@@ -46,8 +46,9 @@ struct EstimateBuilder: Sendable {
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask(name: "estimate-sweeps") {
-                await markOutdated()
                 while !Task.isCancelled {
+                    // A worker of an earlier version that still runs may store such states at any time.
+                    await markOutdated()
                     sink.yield(.sweep(after: nil))
                     do { try await Task.sleep(for: settings.sweepInterval) } catch { break }
                 }
@@ -92,6 +93,7 @@ struct EstimateBuilder: Sendable {
                     """
                     select job_id from ledger.snapshot
                     where is_live and not is_estimated and sequence > 0 and job_id > $2
+                        and \(ProjectionStep.isFoldedHere)
                     order by job_id
                     limit $1
                     """,
@@ -280,6 +282,7 @@ struct EstimateBuilder: Sendable {
             from ledger.snapshot
             join ledger.job on job.job_id = snapshot.job_id
             where snapshot.job_id = $1 and snapshot.is_live and not snapshot.is_estimated
+                and \(ProjectionStep.isFoldedHere)
             """, [.uuid(job.uuid)])
     }
 

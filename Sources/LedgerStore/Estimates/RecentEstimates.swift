@@ -3,8 +3,7 @@ internal import Synchronization
 
 /// The latest estimates and stalls of running jobs, which serve further reads.
 ///
-/// They do so for a second.
-/// An estimate takes about half a millisecond of processor time, and a job that reports often is read often. The
+/// They do so for a second. An estimate takes about half a millisecond of processor time, and a job that reports often is read often. The
 /// estimate states the moment for which it was computed.
 final class RecentEstimates: Sendable {
     /// The time for which an estimate serves further reads, in microseconds.

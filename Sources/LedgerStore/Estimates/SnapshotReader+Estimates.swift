@@ -22,23 +22,22 @@ extension SnapshotReader {
     func outlooks(of jobs: [JobView]) async throws(PQError) -> [Outlook] {
         let now = Timestamp.now
         var results: [Outlook?] = jobs.map { estimates.recent.outlook(of: $0, at: now) }
-        var questions = jobs.map { EstimateReader.Question(view: $0, state: nil, moment: now) }
         let open = jobs.indices.filter { results[$0] == nil }
-        let estimable = open.filter { jobs[$0].snapshot.state == .running && jobs[$0].snapshot.startedAt != nil }
-        for start in stride(from: 0, to: estimable.count, by: Self.statesAtOnce) {
-            let part = estimable[start..<min(estimable.count, start + Self.statesAtOnce)]
-            let found = try await estimated(part.map { jobs[$0].id })
-            for index in part {
-                guard let (view, state) = found[jobs[index].id] else { continue }
-                questions[index] = Self.question(view, state, at: now)
+        for start in stride(from: 0, to: open.count, by: Self.statesAtOnce) {
+            let part = open[start..<min(open.count, start + Self.statesAtOnce)]
+            let running = part.filter { jobs[$0].snapshot.state == .running && jobs[$0].snapshot.startedAt != nil }
+            let found = running.isEmpty ? [:] : try await estimated(running.map { jobs[$0].id })
+            let questions = part.map { index in
+                found[jobs[index].id].map { Self.question($0.view, $0.state, at: now) }
+                    ?? EstimateReader.Question(view: jobs[index], state: nil, moment: now)
             }
-        }
-        let computed = try await estimates.estimates(open.map { questions[$0] })
-        let found = try await stalls.stalls(open.map { questions[$0] })
-        for (index, (estimate, stalls)) in zip(open, zip(computed, found)) {
-            let outlook = Outlook(estimate: estimate, stalls: stalls)
-            results[index] = outlook
-            estimates.recent.insert(outlook, of: jobs[index].id)
+            let computed = try await estimates.estimates(questions)
+            let stalls = try await stalls.stalls(questions)
+            for (index, (estimate, stalls)) in zip(part, zip(computed, stalls)) {
+                let outlook = Outlook(estimate: estimate, stalls: stalls)
+                results[index] = outlook
+                estimates.recent.insert(outlook, of: jobs[index].id)
+            }
         }
         return results.compactMap { $0 }
     }
