@@ -51,7 +51,9 @@ public struct Estimator: Sendable {
         guard let startedAt = snapshot.startedAt else { return Prediction(estimate: .none(.noProgress)) }
         let elapsed = now.seconds(since: startedAt)
         var labels = labelWork(elapsed: elapsed)
-        guard labels.contains(where: { $0.total > 0 }) else { return Prediction(estimate: .none(.totalUnknown)) }
+        guard labels.contains(where: { $0.total > 0 }) else {
+            return Prediction(estimate: usual(elapsed: elapsed) ?? .none(.totalUnknown))
+        }
         let isLeft = labels.contains { $0.left > 0 }
         if !isLeft, workers.isEmpty { return Prediction(estimate: closing(elapsed: elapsed, now: now)) }
         guard history != nil || !workers.isEmpty || state.succeeded > 0 || labels.contains(where: { $0.done > 0 })
@@ -103,6 +105,25 @@ public struct Estimator: Sendable {
         return Estimate(
             remaining: Estimate.Remaining(p10: 0.1 * seconds, p50: 0.6 * seconds, p90: 5 * seconds),
             basis: history == nil ? .job : .history, waitingFor: nil, reason: nil)
+    }
+
+    /// The estimate of a job that has declared nothing yet, from the duration of the latest job of its name.
+    ///
+    /// Durations differ from job to job by a lognormal factor. Of those, only the ones that are longer than the job has
+    /// lasted are still possible.
+    private func usual(elapsed: Double) -> Estimate? {
+        guard let history, history.lastSeconds > 0 else { return nil }
+        let (mean, deviation) = (history.lastSeconds.naturalLogarithm, JobSpeed.priorDeviation)
+        let longer = ((max(elapsed, LogDuration.secondsMin).naturalLogarithm - mean) / deviation).normalSurvival
+        func left(_ share: Double) -> Double {
+            let quantile = (1 - longer * (1 - share)).clamped(to: 1e-6...(1 - 1e-7))
+            let seconds = (mean + deviation * quantile.normalQuantile).exponential
+            // Far beyond the usual duration, the best guess is a share of the time it has lasted already.
+            return max(seconds - elapsed, share * 0.5 * max(0, elapsed - history.lastSeconds))
+        }
+        return Estimate(
+            remaining: Estimate.Remaining(p10: left(0.1), p50: left(0.5), p90: left(0.9)), basis: .history,
+            waitingFor: nil, reason: nil)
     }
 
     private func addWaitingTasks(to classes: inout [WorkClass], _ labels: [LabelWork]) {

@@ -10,7 +10,7 @@ struct JobSpeed {
     /// The standard deviation from job to job before anything is measured.
     ///
     /// Half of it and double measure alike.
-    private static let priorDeviation = 0.35
+    static let priorDeviation = 0.35
     /// The speed without history.
     static let unknown = JobSpeed(logarithm: 0, variance: 0, tasksAreKnown: false)
 

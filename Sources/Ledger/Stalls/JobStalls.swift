@@ -22,6 +22,9 @@ public struct JobStalls: Hashable, Sendable {
         self.indicators = indicators
     }
 
+    /// Whether nothing is stalled or silent.
+    public var isNone: Bool { since == nil && silentCount == 0 && indicators.isEmpty }
+
     /// The time of the last advance of an indicator that is stalled; nil for others.
     public func since(_ indicator: Snapshot.Indicator) -> Timestamp? { indicators[indicator.label] }
 }

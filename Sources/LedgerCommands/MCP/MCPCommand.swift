@@ -15,7 +15,7 @@ struct MCPCommand: AsyncParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func run() async throws {
-        let tools = MCPTools(client: try server.client())
+        let tools = MCPTools(client: try server.client(connectionsMin: MCPSession.callsMax))
         await MCPServer(tools, input: MCPInput(), write: MCPServer.standardOutput()).run()
     }
 }

@@ -37,8 +37,9 @@ struct ServerOptions: ParsableArguments {
     ///
     /// - Parameter usualPatience: The time to retry, in seconds, unless the command line contains one. A user can
     ///   repeat a query; a report in a script must survive a restart of the server.
-    func client(defaultPatience: Int = 0) throws(LedgerClientError) -> LedgerClient {
+    func client(defaultPatience: Int = 0, connectionsMin: Int = 0) throws(LedgerClientError) -> LedgerClient {
         var settings = try LedgerClient.Settings.fromEnvironment()
+        settings.connectionsMax = max(settings.connectionsMax, connectionsMin)
         settings.deadline = .seconds(timeout)
         settings.patience = .seconds(patience ?? defaultPatience)
         return try LedgerClient(url: url, settings: settings)

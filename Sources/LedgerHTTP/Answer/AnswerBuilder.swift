@@ -145,5 +145,5 @@ struct AnswerBuilder {
         return sentences
     }
 
-    private static func time(_ moment: Timestamp) -> String { "\(PageText.time(moment, withDay: true)) UTC" }
+    private static func time(_ moment: Timestamp) -> String { "\(PageText.dayAndClock(moment)) UTC" }
 }

@@ -16,6 +16,9 @@ struct SnapshotEndpoint: Sendable {
         cache = dependencies.cache
     }
 
+    /// The longest wait for an event before stalls are looked for.
+    private static let readAgainAfter: Duration = .seconds(2)
+
     /// A response with the sequence of its snapshot.
     private struct Found: Sendable {
         let response: LedgerResponse
@@ -46,9 +49,15 @@ struct SnapshotEndpoint: Sendable {
         let tags = request.request.headers[values: .ifNoneMatch]
         var found = try await find(job, ifNoneMatch: tags, policy)
         guard request.wait > 0, found.response.status == .notModified else { return found.response }
-        try await waitForChange(of: job, after: found.sequence, atMost: .seconds(request.wait))
-        // Read again in any case: a ledger that was restored from a backup has another snapshot of a lower sequence.
-        found = try await find(job, ifNoneMatch: tags, policy)
+        let end = ContinuousClock.now + .seconds(request.wait)
+        while found.response.status == .notModified, !Task.isShuttingDownGracefully {
+            let rest = ContinuousClock.now.duration(to: end)
+            guard rest > .zero else { break }
+            try await waitForChange(of: job, after: found.sequence, atMost: min(rest, Self.readAgainAfter))
+            // Read again in any case: a ledger that was restored from a backup has another snapshot of a lower
+            // sequence, and a stall begins without any event.
+            found = try await find(job, ifNoneMatch: tags, policy)
+        }
         var response = found.response
         response.headers[.preferenceApplied] = "wait=\(request.wait)"
         return response

@@ -33,10 +33,10 @@ extension SnapshotReader {
             }
             let computed = try await estimates.estimates(questions)
             let stalls = try await stalls.stalls(questions)
-            for (index, (estimate, stalls)) in zip(part, zip(computed, stalls)) {
+            for (index, (question, (estimate, stalls))) in zip(part, zip(questions, zip(computed, stalls))) {
                 let outlook = Outlook(estimate: estimate, stalls: stalls)
                 results[index] = outlook
-                estimates.recent.insert(outlook, of: jobs[index].id)
+                estimates.recent.insert(outlook, of: question.view)
             }
         }
         return results.compactMap { $0 }

@@ -105,6 +105,24 @@ struct EstimateStateTests {
         #expect(try job.estimate(at: 1).basis == .job)
     }
 
+    @Test("a job that has declared nothing is estimated by the duration of the latest one of its name")
+    func durationFromHistory() throws {
+        let history = EstimateHistory([try #require(try nightly().summary().summary)])
+        let usual = try #require(try nightly().summary().summary).seconds
+        var job = EstimateScenario()
+        job.begin("a", at: 0)
+        for second in [0.0, 10, 2 * usual] {
+            let estimate = try job.estimate(at: second, history: history)
+            let remaining = try #require(estimate.remaining)
+            #expect(estimate.basis == .history)
+            #expect(remaining.p10 > 0 && remaining.p10 < remaining.p50 && remaining.p50 < remaining.p90)
+            if second < usual {
+                #expect((0.9...1.2).contains((second + remaining.p50) / usual), "\(second): \(remaining)")
+            }
+        }
+        #expect(try job.estimate(at: 10).reason == .totalUnknown)
+    }
+
     @Test("a job without totals is estimated from those of earlier jobs")
     func totalFromHistory() throws {
         let history = EstimateHistory([try #require(try nightly().summary().summary)])
