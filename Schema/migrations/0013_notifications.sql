@@ -24,7 +24,7 @@ create table ledger.subscription (
     constraint subscription_disabled_for_reason check ((disabled_at is null) = (disabled_reason is null))
 );
 comment on table ledger.subscription is 'The subscriptions to notifications about jobs.';
-comment on column ledger.subscription.url is 'The receiver. It is a secret of the subscriber: many receivers accept everybody who knows it.';
+comment on column ledger.subscription.url is 'The receiver. The URL is a credential of many receivers.';
 comment on column ledger.subscription.secret is 'The key that signs deliveries. It cannot be stored as a hash.';
 comment on column ledger.subscription.kinds is 'The kinds of notifications; percent with its threshold, such as percent:50.';
 comment on column ledger.subscription.job_name is 'The name that a job must have; null for any.';
@@ -65,6 +65,7 @@ comment on column ledger.delivery.response_status is 'The status of the last res
 comment on column ledger.delivery.error is 'Why the last attempt failed.';
 create index delivery_pending on ledger.delivery (subscription_id, next_at) where state = 'pending';
 create index delivery_by_subscription on ledger.delivery (subscription_id, created_at desc, delivery_id);
+create index delivery_by_creation on ledger.delivery (created_at desc, delivery_id);
 create index delivery_by_end on ledger.delivery (ended_at) where state <> 'pending';
 
 create table ledger.notification_floor (

@@ -1,12 +1,14 @@
 internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
+internal import Logging
 internal import PQ
 
 /// Looks for late and stalled jobs among the running ones, a page at a time.
 struct MomentSearch {
     let ledger: PostgresLedger
     let settings: NotificationSettings
+    let logger: Logger
 
     private typealias Notification = (subscription: Subscription.ID, cause: NotificationCause)
 
@@ -17,13 +19,33 @@ struct MomentSearch {
         let page = try await ledger.notificationSearch.nextPage(
             every: settings.searchInterval, limit: settings.searchedJobsMax)
         guard let page, !page.jobs.isEmpty else { return false }
-        let views = try await ledger.jobs(Array(page.jobs.keys))
+        let views = try await views(of: Array(page.jobs.keys))
         let now = Timestamp.now
         let stalls = try await stalls(of: views, page, now: now)
         let notifications = stalls.notifications + (try await late(among: views, page, now: now))
         guard !notifications.isEmpty || !stalls.changes.isEmpty else { return false }
         _ = try await ledger.pool.commit(DeliveryStore.insertions(of: notifications) + stalls.changes.statements)
         return !notifications.isEmpty
+    }
+
+    /// Reads the jobs, without those that cannot be read.
+    ///
+    /// If reading them together fails, they are read singly. A damaged job thus keeps no other one from being examined.
+    private func views(of jobs: [JobID]) async throws(StoreError) -> [JobView] {
+        do throws(StoreError) { return try await ledger.jobs(jobs) } catch {
+            // Any other error would be the same for each of them.
+            guard error.code == .corrupt else { throw error }
+        }
+        var views: [JobView] = []
+        for job in jobs {
+            do throws(StoreError) { views += try await ledger.jobs([job]) } catch {
+                guard error.code == .corrupt else { throw error }
+                logger.warning(
+                    "cannot examine whether a job is late or stalled",
+                    metadata: ["job": "\(job)", "error": "\(error)"])
+            }
+        }
+        return views
     }
 
     private func notifications(

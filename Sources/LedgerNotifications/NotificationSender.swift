@@ -40,11 +40,7 @@ public struct NotificationSender: Service {
             }
         }
 
-        var total: Int { counts.withLock { $0.values.reduce(0, +) } }
-
-        func subscriptions(with count: Int) -> [Subscription.ID] {
-            counts.withLock { $0.filter { $0.value >= count }.map(\.key) }
-        }
+        var bySubscription: [Subscription.ID: Int] { counts.withLock { $0 } }
     }
 
     /// Runs until the task is cancelled or the service group shuts down.
@@ -79,13 +75,14 @@ public struct NotificationSender: Service {
     private func startAttempts(
         _ client: WebhookClient, _ inProgress: InProgress, in group: inout DiscardingTaskGroup
     ) async {
-        let room = settings.concurrency - inProgress.total
+        let started = inProgress.bySubscription
+        let room = settings.concurrency - started.values.reduce(0, +)
         guard room > 0 else { return }
         let claimed: [DeliveryStore.Claimed]
         do throws(PQError) {
             claimed = try await ledger.deliveryStore.claim(
-                limit: room, perSubscription: settings.concurrencyPerSubscription,
-                except: inProgress.subscriptions(with: settings.concurrencyPerSubscription), lease: settings.lease)
+                limit: room, perSubscription: settings.concurrencyPerSubscription, inProgress: started,
+                lease: settings.lease)
         } catch {
             if !Task.isCancelled {
                 logger.warning("cannot look for notifications to send", metadata: ["error": "\(error)"])
@@ -150,7 +147,7 @@ public struct NotificationSender: Service {
     }
 
     private func search() async {
-        let search = MomentSearch(ledger: ledger, settings: settings)
+        let search = MomentSearch(ledger: ledger, settings: settings, logger: logger)
         await repeating(every: settings.searchInterval, "cannot look for late and stalled jobs") {
             if try await search.run() { ledger.notificationSignal.signal() }
         }

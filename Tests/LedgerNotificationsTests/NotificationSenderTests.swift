@@ -257,6 +257,36 @@ struct NotificationSenderTests {
         }
     }
 
+    @Test("a job that cannot be read keeps no other one from being reported as late")
+    func damaged() async throws {
+        try await withLedgerDatabase { target in
+            let receiver = try WebhookReceiver()
+            defer { receiver.close() }
+            var settings = Self.settings
+            settings.searchInterval = .milliseconds(100)
+            try await withSender(on: target, settings) { ledger in
+                let deadline = RFC3339.text(Timestamp(microseconds: Timestamp.now.microseconds + 3_600_000_000))
+                var jobs: [JobID] = []
+                for _ in 0..<2 {
+                    let job = try await Self.start(ledger, ["ledger.deadline": Name(deadline)])
+                    let report = ProgressReport(
+                        reference: ExecutionReference(task: "t", attempt: 1), total: 1_000_000_000, done: 1)
+                    let last = try await ledger.append([EventDraft(.progress(report))], to: job).upperBound
+                    let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
+                    #expect(isFolded)
+                    jobs.append(job)
+                }
+                let damage = "update ledger.indicator set updated_at = 'infinity' where job_id = $1"
+                #expect(try await tamper(target, damage, [jobs[0]]) == 1)
+                await #expect(throws: StoreError.self) { try await ledger.jobs(jobs) }
+                _ = try await Self.subscribe(ledger, to: receiver, [.late])
+                try await eventually { receiver.requests.count == 1 }
+                let json = try JSONReader.read(receiver.requests[0].body)
+                #expect(json["job"]?["job"]?.text == jobs[1].description)
+            }
+        }
+    }
+
     /// The stalls of a job, as a test sets them.
     private final class Stall: Sendable {
         private let state = Mutex<JobStalls?>(JobStalls.none)

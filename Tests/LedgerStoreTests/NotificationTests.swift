@@ -190,23 +190,24 @@ struct NotificationTests {
             let claims = try await withThrowingTaskGroup(of: [DeliveryStore.Claimed].self) { group in
                 for _ in 0..<6 {
                     group.addTask {
-                        try await store.claim(limit: 2, perSubscription: 10, except: [], lease: .seconds(600))
+                        try await store.claim(limit: 2, perSubscription: 10, inProgress: [:], lease: .seconds(600))
                     }
                 }
                 return try await group.reduce(into: []) { $0 += $1 }
             }
             // Some may be skipped while another sender holds them.
             #expect(Set(claims.map(\.delivery.id)).count == claims.count)
-            let rest = try await store.claim(limit: 10, perSubscription: 10, except: [], lease: .seconds(600))
+            let rest = try await store.claim(limit: 10, perSubscription: 10, inProgress: [:], lease: .seconds(600))
             #expect(claims.count + rest.count == 5)
-            #expect(try await store.claim(limit: 10, perSubscription: 10, except: [], lease: .zero).isEmpty)
+            #expect(try await store.claim(limit: 10, perSubscription: 10, inProgress: [:], lease: .zero).isEmpty)
 
             // The sender of one of them dies, and its lease ends.
             let lost = try #require((claims + rest).first)
             _ = try await ledger.pool.query(
                 Query("update ledger.delivery set next_at = now() where delivery_id = $1", [.text(lost.delivery.id)]))
-            #expect(try await store.claim(limit: 9, perSubscription: 9, except: [id], lease: .seconds(600)).isEmpty)
-            let again = try await store.claim(limit: 9, perSubscription: 9, except: [], lease: .seconds(600))
+            #expect(
+                try await store.claim(limit: 9, perSubscription: 9, inProgress: [id: 9], lease: .seconds(600)).isEmpty)
+            let again = try await store.claim(limit: 9, perSubscription: 9, inProgress: [:], lease: .seconds(600))
             #expect(again.map(\.delivery.id) == [lost.delivery.id] && again.first?.delivery.attempts == 2)
             // The result of the first attempt arrives too late to count.
             try await store.record(DeliveryStore.Result(state: .failed, error: "late"), of: lost)
@@ -218,6 +219,49 @@ struct NotificationTests {
         }
     }
 
+    @Test("a subscription never has more deliveries in progress than the maximum")
+    func perSubscription() async throws {
+        try await withLedger { ledger in
+            let id = try await ledger.createSubscription(Self.request([.failed]), by: nil).subscription.id
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            try await Self.append((0..<6).map { _ in EventDraft(.jobFinished(.failed)) }, to: job, ledger)
+            for (started, room) in [(3, 1), (4, 0), (9, 0), (0, 4)] {
+                let claimed = try await ledger.deliveryStore.claim(
+                    limit: 16, perSubscription: 4, inProgress: [id: started], lease: .seconds(600))
+                #expect(claimed.count == room, "\(started) in progress")
+            }
+        }
+    }
+
+    @Test("nothing waits for a disabled subscription, not even what a step enqueues meanwhile")
+    func disabledMeanwhile() async throws {
+        try await withLedger { ledger in
+            let id = try await ledger.createSubscription(Self.request([.failed]), by: nil).subscription.id
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            try await Self.append([Self.start], to: job, ledger)
+            let last = try await ledger.pool.withTransaction { transaction in
+                for statement in SubscriptionStore.disabling(id, .gone) { _ = try await transaction.query(statement) }
+                let last = try await ledger.append([EventDraft(.jobFinished(.failed))], to: job).upperBound
+                try await Task.sleep(for: .milliseconds(500))
+                _ = try await transaction.commit()
+                return last
+            }
+            let isFolded = try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout)
+            #expect(isFolded)
+            #expect(try await Self.deliveries(ledger).isEmpty)
+
+            // As if another version had left one.
+            _ = try await ledger.pool.query(
+                Query(
+                    """
+                    insert into ledger.delivery (delivery_id, subscription_id, kind, since, caused_at)
+                    values ('x', '\(id)', 'test', now(), now())
+                    """, prepare: false))
+            _ = try await ledger.deliveryStore.clean()
+            #expect(try await ledger.deliveryStore.delivery("x")?.state == .failed)
+        }
+    }
+
     @Test("a receiver that is gone disables its subscription, and ends its deliveries")
     func gone() async throws {
         try await withLedger { ledger in
@@ -226,7 +270,7 @@ struct NotificationTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             try await Self.append([Self.start, Self.completed], to: job, ledger)
             let claimed = try await ledger.deliveryStore.claim(
-                limit: 1, perSubscription: 1, except: [other], lease: .seconds(600))
+                limit: 1, perSubscription: 1, inProgress: [other: 1], lease: .seconds(600))
             try await ledger.deliveryStore.record(
                 DeliveryStore.Result(state: .failed, responseStatus: 410, isGone: true), of: try #require(claimed.first)
             )
@@ -270,6 +314,10 @@ struct NotificationTests {
             try await Self.append([Self.completed], to: job, ledger)
             _ = try await ledger.deliveryStore.clean()
             #expect(try await ledger.deliveryStore.delivery("x2") == nil)
+            // More than one statement deletes.
+            try await insert(100_000, 105_001, "delivered", "1, null", ended: "now() - interval '8 days'")
+            _ = try await ledger.deliveryStore.clean()
+            for id in ["x100000", "x105001"] { #expect(try await ledger.deliveryStore.delivery(id) == nil) }
 
             try await insert(10, 10 + Limits.pendingDeliveriesMax, "pending", "1, null", ended: "null")
             #expect(try await ledger.deliveryStore.clean() == [id])
@@ -304,16 +352,24 @@ struct NotificationTests {
     @Test("pages of deliveries are complete, and a removal during a step harms nothing")
     func pages() async throws {
         try await withLedger { ledger in
-            let id = try await ledger.createSubscription(Self.request([.failed]), by: nil).subscription.id
-            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let request = Self.request([.failed], tags: ["team": "a"])
+            let id = try await ledger.createSubscription(request, by: nil).subscription.id
+            _ = try await ledger.createSubscription(request, by: nil)
+            let job = try await ledger.createJob(JobDescription(name: "n", tags: ["team": "a"])).view.id
             try await Self.append((0..<7).map { _ in EventDraft(.jobFinished(.failed)) }, to: job, ledger)
-            var (found, cursor): ([String], Delivery.Cursor?) = ([], nil)
-            repeat {
-                let page = try await ledger.deliveries(of: id, within: .unconfined, limit: 3, before: cursor)
-                found += page.map(\.id)
-                cursor = page.count == 3 ? page.last?.cursor : nil
-            } while cursor != nil
-            #expect(found.count == 7 && Set(found).count == 7)
+            let team = Confinement(tags: ["team": "a"])
+            for (subscription, confinement, count) in [
+                (id, .unconfined, 7), (id, team, 7), (nil, .unconfined, 14), (nil, team, 14),
+            ] as [(Subscription.ID?, Confinement, Int)] {
+                var (found, cursor): ([String], Delivery.Cursor?) = ([], nil)
+                repeat {
+                    let page = try await ledger.deliveries(
+                        of: subscription, within: confinement, limit: 3, before: cursor)
+                    found += page.map(\.id)
+                    cursor = page.count == 3 ? page.last?.cursor : nil
+                } while cursor != nil
+                #expect(found.count == count && Set(found).count == count)
+            }
 
             // The subscription is locked for its removal while a step enqueues for it.
             try await ledger.pool.withTransaction { transaction in

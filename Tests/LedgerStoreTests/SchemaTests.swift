@@ -111,7 +111,7 @@ struct SchemaTests {
         }
     }
 
-    private static let frozenNotifications = "078b09714aeab0a1129ff0e8b8c606a7c4d7825c38a1a76de0a41f99b084c914"
+    private static let frozenNotifications = "248e0f1ef74ae4086db36d98b6469546d9de8be79284d7260ba718494ab22cb9"
     private static let frozenEstimates = "4e9262674ff98c33d9e7c90336dad1202fa51f71fc45aafcb6eeecbb3ec412a8"
     private static let frozenRetirement = "a07a3804e1945fdca59c00e599da985b71ca8e37ccb7a82929ae40823cca6d00"
     private static let frozenIdempotencyKeys = "0055238ce634bca19e32b404c1d5aa74cf35054eb939640cff48180de8d73d9f"

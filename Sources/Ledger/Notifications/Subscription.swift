@@ -74,7 +74,7 @@ public struct Subscription: Hashable, Sendable {
     /// Nil if the subscription does not ask for it.
     public func kind(for cause: NotificationKind) -> NotificationKind? {
         if kinds.contains(cause) { return cause }
-        // Whoever asks only for the end of a job must also learn of its failure.
+        // A subscription to the end only includes failures and cancellations: a job ends with them too.
         let isEnd = cause == .failed || cause == .canceled
         return isEnd && kinds.contains(.finished) ? .finished : nil
     }

@@ -45,8 +45,8 @@ package struct DeliveryStore: Sendable {
         let causes = notifications.map(\.cause)
         let sequences = causes.map { if case .event(let sequence) = $0.origin { sequence } else { nil as Int64? } }
         let moments = causes.map { if case .moment(let moment) = $0.origin { moment } else { nil as Timestamp? } }
-        // The lock of a subscription's key keeps it until the commit. One that is being removed is skipped, so that the
-        // foreign key cannot fail.
+        // The lock of a subscription keeps it as it is until the commit. One that is being removed is skipped, so that
+        // the foreign key cannot fail; one that is being disabled, so that no delivery waits for ever.
         return Query(
             """
             insert into ledger.delivery (delivery_id, subscription_id, job_id, kind, sequence, since, caused_at)
@@ -61,7 +61,7 @@ package struct DeliveryStore: Sendable {
                     where floor.job_id = new.job_id and floor.sequence >= new.sequence
                 )
                 and not exists (select from ledger.replay where replay.job_id = new.job_id)
-            for key share of subscription
+            for share of subscription
             on conflict (delivery_id) do nothing
             """,
             [
@@ -99,19 +99,24 @@ package struct DeliveryStore: Sendable {
     /// durable transaction: whatever was sent is known after a crash of PostgreSQL.
     ///
     /// - Parameters:
-    ///   - busy: Subscriptions of which none is claimed.
+    ///   - perSubscription: The maximum number in progress to one subscription.
+    ///   - inProgress: The numbers that are in progress already.
     ///   - lease: The time after which another process may send them.
     package func claim(
-        limit: Int, perSubscription: Int, except busy: [Subscription.ID], lease: Duration
+        limit: Int, perSubscription: Int, inProgress: [Subscription.ID: Int], lease: Duration
     ) async throws(PQError) -> [Claimed] {
+        let busy = Array(inProgress)
         let rows = try await pool.commit([
             Query(
                 """
                 with due as (
                     select delivery.delivery_id
                     from (
-                        select subscription_id from ledger.subscription
-                        where disabled_at is null and subscription_id <> all ($2)
+                        select subscription.subscription_id, greatest($4 - coalesce(busy.number, 0), 0) as room
+                        from ledger.subscription
+                        left join unnest($2::text[], $3::bigint[]) as busy (subscription_id, number)
+                            on busy.subscription_id = subscription.subscription_id
+                        where subscription.disabled_at is null
                         order by random()
                     ) as active
                     cross join lateral (
@@ -119,7 +124,7 @@ package struct DeliveryStore: Sendable {
                         where found.subscription_id = active.subscription_id and found.state = 'pending'
                             and found.next_at <= now()
                         order by found.next_at
-                        limit $3
+                        limit active.room
                         for update skip locked
                     ) as delivery
                     limit $1
@@ -127,16 +132,17 @@ package struct DeliveryStore: Sendable {
                 update ledger.delivery as claimed
                 set
                     attempts = claimed.attempts + 1, attempted_at = clock_timestamp(),
-                    next_at = clock_timestamp() + make_interval(secs => $4)
+                    next_at = clock_timestamp() + make_interval(secs => $5)
                 from due
                 join ledger.delivery as found on found.delivery_id = due.delivery_id
                 join ledger.subscription as subscriber on subscriber.subscription_id = found.subscription_id
                 where claimed.delivery_id = due.delivery_id
-                returning \(Self.columns(of: "claimed")), subscriber.secret, \(Self.subscriberColumns)
+                returning \(Self.columns(of: "claimed")), subscriber.secret,
+                    \(SubscriptionStore.columns(of: "subscriber"))
                 """,
                 [
-                    .int8(Int64(limit)), .texts(busy.map(\.text)), .int8(Int64(perSubscription)),
-                    .float8(lease / .seconds(1)),
+                    .int8(Int64(limit)), .texts(busy.map(\.key.text)), .int8s(busy.map { Int64($0.value) }),
+                    .int8(Int64(perSubscription)), .float8(lease / .seconds(1)),
                 ])
         ])
         var claimed: [Claimed] = []
@@ -152,13 +158,6 @@ package struct DeliveryStore: Sendable {
         }
         return claimed
     }
-
-    /// The columns of a subscription beside those of a delivery.
-    private static let subscriberColumns = """
-        subscriber.subscription_id, subscriber.name, subscriber.url, subscriber.kinds, subscriber.job_name,
-        \(TagColumns.columns(of: "subscriber.tags")), subscriber.format, subscriber.created_at, subscriber.created_by,
-        subscriber.disabled_at, subscriber.disabled_reason
-        """
 
     /// The result of an attempt.
     package struct Result: Hashable, Sendable {
@@ -210,30 +209,60 @@ package struct DeliveryStore: Sendable {
 
     /// The time for which ended deliveries are kept.
     package static let keptFor: Duration = .seconds(7 * 86_400)
-    /// The maximum number of deliveries deleted at once.
-    private static let deletedMax: Int64 = 5_000
+    /// The maximum number of deliveries changed by a statement, and of statements.
+    ///
+    /// A statement is short, so it holds few locks. The rest waits for the next cleaning.
+    private static let cleanedMax = (deliveries: 5_000, statements: 20)
+
+    /// Repeats a statement while it changes the maximum number of deliveries.
+    ///
+    /// - Parameter sql: A statement whose first parameter is that maximum.
+    private func repeating(_ sql: String, _ parameters: [Parameter] = []) async throws(PQError) {
+        let query = Query(sql, [.int8(Int64(Self.cleanedMax.deliveries))] + parameters)
+        for _ in 0..<Self.cleanedMax.statements {
+            guard try await pool.query(query).affectedRows >= Self.cleanedMax.deliveries else { return }
+        }
+    }
 
     /// Deletes old deliveries, and disables subscriptions with too many waiting.
     ///
     /// The delivery of a moment stays while the job is running: it keeps the same moment from causing another one.
+    /// Deliveries that wait for a disabled subscription are ended.
     ///
     /// - Returns: The disabled subscriptions.
     package func clean() async throws(PQError) -> [Subscription.ID] {
-        _ = try await pool.query(
-            Query(
-                """
-                delete from ledger.delivery
-                where delivery_id in (
-                    select delivery_id from ledger.delivery as ended
-                    where ended.state <> 'pending' and ended.ended_at < now() - make_interval(secs => $1)
-                        and (ended.since is null or not exists (
-                            select from ledger.snapshot
-                            where snapshot.job_id = ended.job_id and snapshot.is_live and snapshot.state = 'running'
-                        ))
-                    order by ended.ended_at
-                    limit $2
-                )
-                """, [.float8(Self.keptFor / .seconds(1)), .int8(Self.deletedMax)]))
+        try await repeating(
+            """
+            delete from ledger.delivery
+            where delivery_id in (
+                select delivery_id from ledger.delivery as ended
+                where ended.state <> 'pending' and ended.ended_at < now() - make_interval(secs => $2)
+                    and (ended.since is null or not exists (
+                        select from ledger.snapshot
+                        where snapshot.job_id = ended.job_id and snapshot.is_live and snapshot.state = 'running'
+                    ))
+                order by ended.ended_at
+                limit $1
+            )
+            """, [.float8(Self.keptFor / .seconds(1))])
+        try await repeating(
+            """
+            update ledger.delivery
+            set state = 'failed', ended_at = clock_timestamp(), error = 'the subscription was disabled'
+            where delivery_id in (
+                select waiting.delivery_id
+                from ledger.subscription
+                cross join lateral (
+                    select delivery_id from ledger.delivery as found
+                    where found.subscription_id = subscription.subscription_id and found.state = 'pending'
+                    order by found.next_at
+                    limit $1
+                    for update skip locked
+                ) as waiting
+                where subscription.disabled_at is not null
+                limit $1
+            )
+            """)
         // A job that ended while it was stalled does not advance again.
         _ = try await pool.query(
             Query(
@@ -319,29 +348,44 @@ package struct DeliveryStore: Sendable {
         of subscription: Subscription.ID?, within confinement: Confinement, limit: Int, before cursor: Delivery.Cursor?
     ) async throws(PQError) -> [Delivery] {
         guard confinement.job == nil else { return [] }
-        return try Self.decode(
-            try await pool.query(
+        let page: [Parameter] = [.timestamp(cursor?.createdAt), .text(cursor?.id), .int8(Int64(limit))]
+        let query =
+            if subscription == nil && confinement.tags.isEmpty {
+                Query(
+                    """
+                    select \(Self.columns(of: "found"))
+                    from ledger.delivery as found
+                    where \(Self.follows)
+                    order by found.created_at desc, found.delivery_id
+                    limit $3
+                    """, page)
+            } else {
                 Query(
                     """
                     select \(Self.columns(of: "delivery"))
                     from ledger.subscription
                     cross join lateral (
                         select * from ledger.delivery as found
-                        where found.subscription_id = subscription.subscription_id
-                            and ($4::timestamptz is null or found.created_at <= $4)
-                            and ($4::timestamptz is null or found.created_at < $4 or found.delivery_id > $5)
+                        where found.subscription_id = subscription.subscription_id and \(Self.follows)
                         order by found.created_at desc, found.delivery_id
-                        limit $6
+                        limit $3
                     ) as delivery
-                    where ($1::text is null or subscription.subscription_id = $1)
-                        and subscription.tags @> jsonb_object($2, $3)
+                    where ($4::text is null or subscription.subscription_id = $4)
+                        and subscription.tags @> jsonb_object($5, $6)
                     order by delivery.created_at desc, delivery.delivery_id
-                    limit $6
-                    """,
-                    [.text(subscription?.text)] + TagColumns.parameters(confinement.tags) + [
-                        .timestamp(cursor?.createdAt), .text(cursor?.id), .int8(Int64(limit)),
-                    ])))
+                    limit $3
+                    """, page + [.text(subscription?.text)] + TagColumns.parameters(confinement.tags))
+            }
+        return try Self.decode(try await pool.lookUp([query])[0])
     }
+
+    /// The condition that a delivery follows the cursor `$1`, `$2`, if there is one.
+    ///
+    /// An index begins at the first bound, instead of reading everything before it.
+    private static let follows = """
+        found.created_at <= coalesce($1::timestamptz, 'infinity')
+            and (found.created_at < coalesce($1::timestamptz, 'infinity') or found.delivery_id > $2::text)
+        """
 
     /// Enqueues a test, and returns its id.
     ///

@@ -5,14 +5,22 @@ internal import PQ
 struct SubscriptionStore: Sendable {
     let pool: Pool
 
-    static let columns = """
-        subscription_id, name, url, kinds, job_name, \(TagColumns.columns(of: "tags")), format, created_at, created_by,
-        disabled_at, disabled_reason
-        """
+    /// The columns of a subscription in this table or alias.
+    static func columns(of subscription: String) -> String {
+        [
+            "subscription_id", "name", "url", "kinds", "job_name", "tags", "format", "created_at", "created_by",
+            "disabled_at", "disabled_reason",
+        ].map { column in
+            let column = (name: column, path: "\(subscription).\(column)")
+            return column.name == "tags" ? TagColumns.columns(of: column.path) : column.path
+        }.joined(separator: ", ")
+    }
 
     /// The statement that reads all subscriptions, in the order of creation.
     static let all = Query(
-        "select \(columns) from ledger.subscription order by created_at, subscription_id limit $1",
+        """
+        select \(columns(of: "subscription")) from ledger.subscription order by created_at, subscription_id limit $1
+        """,
         [.int8(Int64(Limits.subscriptionsMax))])
 
     func all() async throws(PQError) -> [Subscription] { try Self.decode(try await pool.query(Self.all)) }
@@ -26,7 +34,7 @@ struct SubscriptionStore: Sendable {
         return subscriptions
     }
 
-    /// Decodes the columns of ``columns``.
+    /// Decodes the columns of ``columns(of:)``.
     static func decode(_ columns: inout RowColumns) throws(PQError) -> Subscription {
         let id = try decodeID(&columns)
         let name = try columns.next(Name.self)
@@ -73,7 +81,7 @@ struct SubscriptionStore: Sendable {
                 )
                 select $1, $2, $3, $4, $5, $6, $7, $8, jsonb_object($9, $10)
                 where (select count(*) from ledger.subscription) < $11
-                returning \(Self.columns)
+                returning \(Self.columns(of: "subscription"))
                 """,
                 [
                     .text(id.text), .text(request.name.text), .text(request.url), .text(secret.text),
@@ -94,7 +102,7 @@ struct SubscriptionStore: Sendable {
                 """
                 delete from ledger.subscription
                 where subscription_id = $1 and tags @> jsonb_object($2, $3)
-                returning \(Self.columns)
+                returning \(Self.columns(of: "subscription"))
                 """, [.text(id.text)] + TagColumns.parameters(confinement.tags))
         ])
         return try Self.decode(rows[0]).first

@@ -60,6 +60,42 @@ struct PlanTests {
         }
     }
 
+    @Test("a page of deliveries reads no newer ones, of one subscription and of all")
+    func pagesOfDeliveries() async throws {
+        try await withLedgerDatabase { target in
+            try await PlanRecorder.listen(on: target)
+            try await withRecordedLedger(on: target) { ledger, recorder in
+                let request = SubscriptionRequest(
+                    name: "s", url: "https://example.com", kinds: [.late], tags: ["team": "a"])
+                let id = try await ledger.createSubscription(request, by: nil).subscription.id
+                try await run(
+                    """
+                    insert into ledger.delivery (delivery_id, subscription_id, kind, since, caused_at, created_at)
+                    select 'x' || n, '\(id)', 'test', now(), now(), now() - make_interval(secs => n)
+                    from generate_series(1, 5000) as n
+                    """, target)
+                let middle = try #require(
+                    try await ledger.deliveries(of: id, within: .unconfined, limit: 3_000, before: nil).last)
+                for (subscription, confinement) in [
+                    (id, .unconfined), (nil, .unconfined), (nil, Confinement(tags: ["team": "a"])),
+                ] as [(Subscription.ID?, Confinement)] {
+                    _ = recorder.take()
+                    let page = try await ledger.deliveries(
+                        of: subscription, within: confinement, limit: 10, before: middle.cursor)
+                    #expect(page.map(\.id) == (3_001...3_010).map { "x\($0)" })
+                    let plans = recorder.take().filter { $0.statement.contains("from ledger.delivery") }
+                    #expect(plans.count == 1)
+                    for plan in plans {
+                        for scan in plan.scans where scan.table == "delivery" {
+                            #expect(scan.rows <= 11 && scan.indexCondition?.contains("created_at") == true, "\(scan)")
+                        }
+                        #expect(plan.pages <= 20, "\(plan)")
+                    }
+                }
+            }
+        }
+    }
+
     private func run(_ sql: String, _ target: ConnectionTarget) async throws {
         let pool = Pool(target: target, logger: TestCluster.logger)
         _ = try await pool.query(Query(sql, prepare: false))
