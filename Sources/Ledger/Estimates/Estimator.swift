@@ -107,9 +107,9 @@ public struct Estimator: Sendable {
             basis: history == nil ? .job : .history, waitingFor: nil, reason: nil)
     }
 
-    /// The estimate of a job that has declared nothing yet, from the duration of the latest job of its name.
+    /// The estimate of a job that has declared nothing yet.
     ///
-    /// Durations differ from job to job by a lognormal factor. Of those, only the ones that are longer than the job has
+    /// It is that of the latest job of its name. Durations differ from job to job by a lognormal factor. Of those, only the ones that are longer than the job has
     /// lasted are still possible.
     private func usual(elapsed: Double) -> Estimate? {
         guard let history, history.lastSeconds > 0 else { return nil }

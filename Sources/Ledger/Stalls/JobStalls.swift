@@ -2,7 +2,9 @@
 public struct JobStalls: Hashable, Sendable {
     /// The time of the last advance of a job that is stalled; nil if it is not.
     public var since: Timestamp?
-    /// The last time at which counted units were done, stalled or not; nil before, and where it is not known.
+    /// The last time at which counted units were done, stalled or not.
+    ///
+    /// Nil before, and where it is not known.
     public var lastAdvance: Timestamp?
     /// The number of silent executions.
     public var silentCount: Int64

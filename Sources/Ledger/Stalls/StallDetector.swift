@@ -123,7 +123,9 @@ public struct StallDetector: Sendable {
             || patterns.contains { isQuiet($0.lastAdvance) }
     }
 
-    /// Whether the gaps of earlier jobs are known. Summaries of earlier versions do not have them.
+    /// Whether the gaps of earlier jobs are known.
+    ///
+    /// Summaries of earlier versions do not have them.
     private var knowsGaps: Bool { history.map { $0.longestGap > 0 } ?? false }
 
     private var gapFactor: Double {

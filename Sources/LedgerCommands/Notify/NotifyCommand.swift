@@ -102,7 +102,8 @@ struct NotifyAddCommand: AsyncParsableCommand {
     private static func secret(inFile path: String) throws -> WebhookSecret {
         let text: String
         do { text = try String(contentsOfFile: path, encoding: .utf8) } catch {
-            throw CommandFailure(.usage, "Cannot read the secret in \(VisibleText.escape(path)): \(error).")
+            throw CommandFailure(
+                .usage, "Cannot read the secret in \(VisibleText.escape(path)). Check its path and its permissions.")
         }
         guard let secret = WebhookSecret(String(text.prefix { !$0.isNewline })) else {
             throw CommandFailure(

@@ -167,8 +167,8 @@ struct HTTPProblem: Error, Sendable {
         case .jobCanceled:
             self.init(
                 .conflict, "Job canceled",
-                "Nothing was recorded, because the job is canceled. Stop the work, or omit unless_canceled to reopen the "
-                    + "job.")
+                "Nothing was recorded, because the job is canceled. Stop the work, or start without "
+                    + "unless_canceled (progress-ledger report start --reopen) to reopen the job.")
             more = { $0.field("job_state", JobState.canceled.rawValue) }
         case .conflict:
             self.init(.conflict, "Conflict", "Nothing was changed: \(error.message).")

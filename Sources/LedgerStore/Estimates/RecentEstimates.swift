@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// The latest estimates and stalls of running jobs, which serve further reads.
 ///
-/// They do so for a second, while the job hardly changes. An estimate takes about half a millisecond of processor time, and a job that reports often is read often. The
-/// estimate states the moment for which it was computed.
+/// They do so for a second, while the job hardly changes. An estimate takes about half a millisecond of processor time,
+/// and a job that reports often is read often. The estimate states the moment for which it was computed.
 final class RecentEstimates: Sendable {
     /// The time for which an estimate serves further reads, in microseconds.
     private static let ageMax: Int64 = 1_000_000
@@ -31,7 +31,9 @@ final class RecentEstimates: Sendable {
 
     private let cache = Mutex(ClockCache<JobID, Entry>(costMax: countMax))
 
-    /// Returns the latest estimate and stalls of a running job; nil if they do not fit its snapshot.
+    /// Returns the latest estimate and stalls of a running job.
+    ///
+    /// Nil if they do not fit its snapshot.
     func outlook(of job: JobView, at now: Timestamp) -> SnapshotReader.Outlook? {
         guard job.snapshot.state == .running else { return nil }
         return cache.withLock { cache in
@@ -42,7 +44,7 @@ final class RecentEstimates: Sendable {
         }?.outlook
     }
 
-    /// Whether the difference between two snapshots is too small to be seen in an estimate.
+    /// Whether two snapshots differ too little to be seen in an estimate.
     ///
     /// At most a hundredth of the units left is done since, and no other units were declared. An advance ends a stall,
     /// and an event ends a silence.
