@@ -109,8 +109,8 @@ public struct Estimator: Sendable {
 
     /// The estimate of a job that has declared nothing yet.
     ///
-    /// It is that of the latest job of its name. Durations differ from job to job by a lognormal factor. Of those, only the ones that are longer than the job has
-    /// lasted are still possible.
+    /// It is that of the latest job of its name. Durations differ from job to job by a lognormal factor. Of those, only
+    /// the ones that are longer than the job has lasted are still possible.
     private func usual(elapsed: Double) -> Estimate? {
         guard let history, history.lastSeconds > 0 else { return nil }
         let (mean, deviation) = (history.lastSeconds.naturalLogarithm, JobSpeed.priorDeviation)
