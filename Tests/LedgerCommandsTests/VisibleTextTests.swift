@@ -109,9 +109,11 @@ struct VisibleTextTests {
     @Test("remaining times have a column if there are any, without the interval in a narrow window")
     func remainingTimes() {
         let moment = Timestamp(microseconds: 1_000_000_000)
-        func job(_ remaining: Estimate.Remaining?) -> JobView {
+        func job(_ remaining: Estimate.Remaining?, deadline: Timestamp? = nil) -> JobView {
+            let tags = deadline.map { [JobDescription.deadlineTag: Name(RFC3339.text($0))] } ?? [:]
             var view = JobView(
-                id: JobID(createdAt: moment, randomHigh: 0, randomLow: 0), description: JobDescription(name: "mosaic"),
+                id: JobID(createdAt: moment, randomHigh: 0, randomLow: 0),
+                description: JobDescription(name: "mosaic", tags: tags),
                 createdAt: moment, ledgerSequence: 1,
                 snapshot: Snapshot(
                     sequence: 1, state: .running, createdAt: moment, startedAt: nil, updatedAt: moment, finishedAt: nil,
@@ -130,6 +132,13 @@ struct VisibleTextTests {
         let ascii = JobsCommand.lines([estimated], TerminalStyle(width: 120, hasUnicode: false), now: moment)
         #expect(ascii[1].contains("  ~ 12 min (9-20)  "), "\(ascii)")
         #expect(!JobsCommand.lines([job(nil)], TerminalStyle(width: 120), now: moment)[0].contains("LEFT"))
+        // The median is 12 minutes.
+        for (minutes, isLate) in [(11, true), (13, false)] as [(Int64, Bool)] {
+            let deadline = Timestamp(microseconds: moment.microseconds + minutes * 60_000_000)
+            let late = job(Estimate.Remaining(p10: 540, p50: 720, p90: 1_200), deadline: deadline)
+            let lines = JobsCommand.lines([late], TerminalStyle(width: 120), now: moment)
+            #expect(lines[1].contains("(9–20), late  ") == isLate, "\(lines)")
+        }
     }
 
     @Test("an execution that the server calls silent is marked")

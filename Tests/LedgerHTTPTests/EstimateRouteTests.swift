@@ -33,6 +33,20 @@ struct EstimateRouteTests {
         }
     }
 
+    @Test("the list of jobs marks those that will probably miss their deadline")
+    func late() async throws {
+        try await withServer { client, _ in
+            for (name, deadline, isLate) in [
+                ("over", "2020-01-01T00:00:00Z", true), ("far", "2999-01-01T00:00:00Z", false),
+            ] {
+                let body = #"{"name":"\#(name)","tags":{"ledger.deadline":"\#(deadline)"}}"#
+                #expect(try await client.post("/v1/jobs", body).status == 201)
+                let page = try await client.get("/?search=\(name)")
+                #expect(String(decoding: page.body, as: UTF8.self).contains("class=\"late\"") == isLate, "\(name)")
+            }
+        }
+    }
+
     @Test("the track record needs a name")
     func trackRecord() async throws {
         try await withServer { client, _ in

@@ -18,6 +18,19 @@ def test_large_numbers_fit_a_narrow_page(browser, ledger, url):
         assert outside == [], path
 
 
+def test_silent_executions_fit_the_list_of_jobs(browser, ledger, url):
+    job = ledger.create("silent", tags={"ledger.lease": "1"})
+    for number in range(12):
+        ledger.append(job, progress(f"t{number}", "tiles", total=10, done=1))
+
+    def is_shown():
+        browser.open(url + "/").wait_live()
+        return "12 executions are silent" in browser.find(f'[data-job="{job}"]').text
+
+    browser.wait(is_shown)
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_the_label_of_the_chart_does_not_cover_its_lines(browser, ledger, url):
     job = ledger.create("covered")
     ledger.append(job, progress("t", "tiles", total=123_456_789_012, done=1), progress("t", "tiles", done=123_456_789_011))

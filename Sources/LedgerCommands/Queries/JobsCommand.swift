@@ -59,6 +59,12 @@ struct JobsCommand: AsyncParsableCommand {
     private static let wideEnough = 110
     private static let progressWidthOfNumbers = 20
 
+    /// Whether a job will probably miss its deadline.
+    private static func isLate(_ job: JobView, now: Timestamp?) -> Bool {
+        guard let now, let deadline = job.description.deadline else { return false }
+        return Lateness(job, deadline: deadline, usual: nil, now: now) != nil
+    }
+
     /// The table, cut to the terminal's width.
     ///
     /// On a terminal, ages are shown instead of times. The remaining times have a column if there are any.
@@ -74,7 +80,8 @@ struct JobsCommand: AsyncParsableCommand {
             let isPlain = style.map { !$0.hasUnicode } ?? false
             let words = now.flatMap { RemainingText.text(job.estimate, now: $0, isPlain: isPlain) } ?? ""
             // In a narrow window, the interval would leave no room for the progress.
-            return isNarrow ? String(words.prefix { $0 != "(" }.dropLast(words.contains("(") ? 1 : 0)) : words
+            let shown = isNarrow ? String(words.prefix { $0 != "(" }.dropLast(words.contains("(") ? 1 : 0)) : words
+            return [shown, isLate(job, now: now) ? "late" : ""].filter { !$0.isEmpty }.joined(separator: ", ")
         }
         let hasLeft = left.contains { !$0.isEmpty }
         var progressWidth = Self.progressWidth

@@ -67,6 +67,14 @@ struct JobsPage {
     /// The number of tags in a row; the page of the job shows all.
     private static let tagsShown = 3
 
+    /// The mark of a job that will probably miss its deadline.
+    private func late(_ view: JobView) -> HTML? {
+        guard let deadline = view.description.deadline,
+            Lateness(view, deadline: deadline, usual: nil, now: now) != nil
+        else { return nil }
+        return "<small class=\"late\" title=\"deadline \(RFC3339.text(deadline))\">late</small>"
+    }
+
     private func row(_ view: JobView) -> HTML {
         let snapshot = view.snapshot
         let allTags = view.description.sortedTags
@@ -85,7 +93,7 @@ struct JobsPage {
             <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span></td>\
             <td class="number tasks">\(PageText.number(snapshot.tasks.succeeded))\u{2009}/\u{2009}\(PageText.number(snapshot.tasks.total))</td>\
             <td class="number"><span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span>\
-            <small class="finish">\(RemainingText.text(view.estimate, now: now) ?? "")</small></td>\
+            <small class="finish">\(RemainingText.text(view.estimate, now: now) ?? "")</small>\(late(view))</td>\
             <td class="changed">\(PageText.time(snapshot.updatedAt, withDay: true))\
             \(PageParts.silence("stalled for", since: view.stalls?.since, now: now))\
             <small class="silent">\(StallsSection.silentWords(view.stalls?.silentCount ?? 0))</small></td></tr>
