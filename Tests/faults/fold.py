@@ -173,7 +173,8 @@ def shown_snapshot(job):
     return {
         "sequence": job["sequence"],
         "state": job["state"],
-        "tasks": job["tasks"],
+        # How many executions are silent depends on the moment, and not on the events alone.
+        "tasks": {name: count for name, count in job["tasks"].items() if name != "silent"},
         "progress": [
             {"label": shown["label"] or "", **{field: shown[field] for field in fields}} for shown in job["progress"]
         ],
