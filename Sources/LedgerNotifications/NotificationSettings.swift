@@ -14,7 +14,7 @@ public struct NotificationSettings: Sendable {
     public var concurrencyPerSubscription = 4
     /// The interval of looking for due deliveries.
     ///
-    /// Another process may have enqueued them, or an attempt is to be repeated.
+    /// Another process may have enqueued them, or an attempt must be repeated.
     public var pollInterval: Duration = .seconds(2)
     /// The time after which another process may repeat an attempt.
     ///

@@ -85,7 +85,7 @@ struct ProjectionStep {
             var claims = try await ComputeThreads.run { () throws(PQError) in
                 try ClaimedJobs(claimed[2], requested: jobs)
             }
-            // A replay notifies nobody.
+            // A replay enqueues nothing.
             if projections == nil {
                 claims.notify(
                     try await subscriptions.subscriptions(

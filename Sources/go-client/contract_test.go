@@ -81,7 +81,7 @@ type simulation struct {
 	now      time.Time
 	answered time.Time
 	requests []simulatedRequest
-	// jobEnds are the ends of the job that the task is told of.
+	// jobEnds are the ends of the job that the task was notified of.
 	jobEnds []JobState
 	// inFlight is the step whose reply arrives at answered; nil without a request.
 	inFlight *step

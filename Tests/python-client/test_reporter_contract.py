@@ -57,7 +57,7 @@ class Simulation:
         requester: Any = SimpleNamespace(settings=Settings(), transport=self)
         self.sender = SimulatedSender(requester)
         self.job_ends: list[str | None] = []
-        """The ends of the job that the task is told of."""
+        """The ends of the job that the task was notified of."""
         self.context: Execution = JobBase(Ledger(requester, self.sender), JOB).execution(
             "tile-17", 2, on_job_ended=lambda execution: self.job_ends.append(execution.job_ended)
         )
