@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,28 @@ GALLERY = {
         name="<b>bold</b> & \"quoted\"",
     ),
 }  # fmt: skip
+
+
+def test_a_view_shows_when_the_job_began_and_links_to_its_page() -> None:
+    began, page = NOW - timedelta(minutes=12), "https://ledger.example/base/jobs/1?<\"&"
+    running = GALLERY["running"]
+    assert running.snapshot is not None
+    frame = replace(running, snapshot=replace(running.snapshot, started_at=began), page=page)
+    assert "running for 12 min" in view.text(frame)
+    assert began.astimezone().strftime("started %Y-%m-%d %H:%M:%S") in view.text(frame)
+    assert page in view.text(frame)
+    assert '<a href="https://ledger.example/base/jobs/1?&lt;&quot;&amp;" target="_blank" rel="noopener' in view.html(
+        frame
+    )
+    ended = replace(running.snapshot, state="completed", started_at=began, finished_at=began + timedelta(seconds=90))
+    assert "took 1 min" in view.text(replace(frame, snapshot=ended))
+    assert view.times_line(replace(frame, snapshot=replace(running.snapshot, started_at=None))) == ""
+    assert "<a " not in view.html(running)
+
+
+def test_a_job_knows_the_url_of_its_page() -> None:
+    assert Client("http://ledger.example:8080/base/").job(JOB).page == f"http://ledger.example:8080/base/jobs/{JOB}"
+    assert Client().job(JOB).page is None
 
 
 def test_percent_is_rounded_down_and_each_case_looks_its_own_way() -> None:

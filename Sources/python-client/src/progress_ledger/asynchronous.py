@@ -152,6 +152,11 @@ class AsyncJob(Shown):
         return self._job.id
 
     @property
+    def page(self) -> str | None:
+        """The URL of the job's page; see `Job.page`."""
+        return self._job.page
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """The snapshot that was read last; None if none was."""
         return self._job.known

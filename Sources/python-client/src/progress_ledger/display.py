@@ -48,6 +48,11 @@ class Shown:
     _known: Snapshot | None
     _clock: ServerClock
 
+    @property
+    def page(self) -> str | None:
+        """The URL of the job's page; None without a ledger."""
+        raise NotImplementedError
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return bundle(self._view())
 
@@ -70,9 +75,10 @@ class Shown:
         except (LedgerError, ExchangeError) as error:
             # Showing a job never fails; the view shows its age.
             now = self._clock.now()
-            return View(self._id, self._known, now, trouble=str(error), trouble_since=_time_of(self._clock))
+            since = _time_of(self._clock)
+            return View(self._id, self._known, now, trouble=str(error), trouble_since=since, page=self.page)
         now = self._clock.now()
-        return View(self._id, snapshot, now, as_of=now, is_final=snapshot.is_finished)
+        return View(self._id, snapshot, now, as_of=now, is_final=snapshot.is_finished, page=self.page)
 
 
 def is_notebook() -> bool:
@@ -88,22 +94,26 @@ class Display:
     Its threads are daemons and end with the job, with `close`, or with an outage that is too long.
     """
 
-    def __init__(self, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock) -> None:
+    def __init__(
+        self, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock, page: str | None = None
+    ) -> None:
         self.id = uuid.uuid4().hex
         self._watch = watch
         self._changed = threading.Condition()
         self._clock = clock
-        self._view = View(job, known, clock.now())
+        self._view = View(job, known, clock.now(), page=page)
         self._is_dirty = False
         self._ended = threading.Event()
 
     @classmethod
-    def show(cls, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock) -> Display:
+    def show(
+        cls, watch: Watch, job: str, known: Snapshot | None, clock: ServerClock, page: str | None = None
+    ) -> Display:
         """Shows a first frame at once and keeps it fresh.
 
-        `clock` is set by each snapshot of the watch.
+        `clock` is set by each snapshot of the watch. `page`: the URL of the job's page.
         """
-        display = cls(watch, job, known, clock)
+        display = cls(watch, job, known, clock, page)
         display._publish(display._view, update=False)
         for body, name in ((display._follow, "watch"), (display._paint, "paint")):
             # A frame must be a message of the cell that runs when it is sent, not of the cell that showed the view:

@@ -43,7 +43,7 @@ class Explanation:
         return self.executions.to_pandas()
 
 
-class Job(Shown, JobBase):
+class Job(JobBase, Shown):
     """A job of the ledger, to report to and to read.
 
     Its properties (`state`, `progress`, …) are those of `snapshot`, the last snapshot that was read. `refresh` reads
@@ -227,7 +227,7 @@ class Job(Shown, JobBase):
 
         Returns the view; its `wait()` waits for the job's end.
         """
-        return Display.show(self.watch(), self._id, self._known, self._clock)
+        return Display.show(self.watch(), self._id, self._known, self._clock, self.page)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The job as a row of a table."""

@@ -82,6 +82,12 @@ class JobBase:
         """The id assigned by the ledger."""
         return self._id
 
+    @property
+    def page(self) -> str | None:
+        """The URL of the job's page, to open in a browser; None without a ledger."""
+        requester = self._ledger.requester
+        return None if requester is None else f"{requester.transport.server.url.rstrip('/')}/jobs/{self._id}"
+
     def _remember(self, snapshot: Snapshot) -> Snapshot:
         """Keeps a snapshot that has just been read."""
         self._known = snapshot

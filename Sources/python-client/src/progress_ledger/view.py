@@ -37,6 +37,8 @@ class View:
     trouble_since: datetime | None = None
     is_final: bool = False
     """Whether this is the last view."""
+    page: str | None = None
+    """The URL of the job's page; None without a ledger."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,28 @@ def tasks_line(snapshot: Snapshot) -> str:
     return f"{noun}: {' · '.join(words)}"
 
 
+def times_line(view: View) -> str:
+    """The start of the job, and for how long it has been running or ran; empty before its start."""
+    snapshot = view.snapshot
+    if snapshot is None or snapshot.started_at is None:
+        return ""
+    started = f"started {_local(snapshot.started_at)}"
+    end = snapshot.finished_at if snapshot.is_finished else view.now
+    if end is None:
+        return started
+    length = duration((end - snapshot.started_at).total_seconds())
+    return f"{started} · {'took' if snapshot.is_finished else 'running for'} {length}"
+
+
+def _local(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
 def footer(view: View) -> str:
     """The freshness of the view."""
     parts = []
     if view.as_of is not None:
-        parts.append(f"as of {view.as_of.astimezone().strftime('%Y-%m-%d %H:%M:%S %Z')}")
+        parts.append(f"as of {_local(view.as_of)}")
     if view.snapshot is not None:
         parts.append(f"sequence {view.snapshot.sequence:,}")
         lag = view.snapshot.ledger_sequence - view.snapshot.sequence
@@ -174,7 +193,8 @@ def text(view: View) -> str:
             lines.append("  no indicators yet" if not snapshot.is_finished else "  no indicators")
         if tasks_line(snapshot):
             lines.append(f"  {tasks_line(snapshot)}")
-    lines += [f"  {line}" for line in (footer(view), printable(trouble_line(view))) if line]
+    below = (times_line(view), footer(view), printable(view.page or ""), printable(trouble_line(view)))
+    lines += [f"  {line}" for line in below if line]
     return "\n".join(lines)
 
 
@@ -198,7 +218,7 @@ def html(view: View) -> str:
     parts = [
         f'<div class="progress-ledger" style="{FONT};max-width:52rem;padding:.35rem .1rem;color:inherit">',
         '<div style="display:flex;align-items:baseline;gap:.6rem;flex-wrap:wrap">',
-        f'<bdi style="font-weight:650;font-size:14px;overflow-wrap:anywhere">{_escaped(name)}</bdi>',
+        _title(name, view.page),
         _state(view, stale),
     ]
     if snapshot is not None and snapshot.percent is not None:
@@ -208,7 +228,7 @@ def html(view: View) -> str:
     parts.append("</div>")
     if snapshot is not None:
         parts.append(_table(view, snapshot, stale))
-    for line in (tasks_line(snapshot) if snapshot is not None else "", footer(view)):
+    for line in (tasks_line(snapshot) if snapshot is not None else "", times_line(view), footer(view)):
         if line:
             parts.append(f'<div style="opacity:.66;font-size:12px">{_escaped(line)}</div>')
     if trouble_line(view):
@@ -218,6 +238,15 @@ def html(view: View) -> str:
         )
     parts.append("</div>")
     return "".join(parts)
+
+
+def _title(name: str, page: str | None) -> str:
+    title = f'<bdi style="font-weight:650;font-size:14px;overflow-wrap:anywhere">{_escaped(name)}</bdi>'
+    if page is None:
+        return title
+    # The page opens beside the notebook, and cannot reach it.
+    link = f'<a href="{_escaped(page)}" target="_blank" rel="noopener noreferrer"'
+    return f'{link} style="color:inherit;text-decoration-color:rgba(127,127,127,.6)">{title}</a>'
 
 
 def _state(view: View, stale: bool) -> str:
