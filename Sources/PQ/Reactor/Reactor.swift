@@ -82,7 +82,7 @@ internal import Synchronization
             // Jobs that a job enqueues run before the sockets are checked again, for a limited number of rounds.
             if !isIdle, rounds < Self.jobRoundsMax { continue }
             rounds = 0
-            let timeout = isIdle ? millisecondsToNextDeadline() : 0
+            let timeout = isIdle && queue.prepareToWait() ? millisecondsToNextDeadline() : 0
             let count = unsafe epoll_wait(epoll, &events, Int32(events.count), timeout)
             for index in 0..<max(0, Int(count)) {
                 let descriptor = unsafe events[index].data.fd
@@ -193,6 +193,8 @@ private final class JobQueue: Sendable {
     private struct State {
         var jobs: [(job: UnownedJob, isTaskJob: Bool)] = []
         var thread: pthread_t?
+        /// Whether the thread waits for its descriptors, and no job has woken it yet.
+        var isWaiting = false
     }
 
     private let state = Mutex(State())
@@ -210,20 +212,33 @@ private final class JobQueue: Sendable {
         state.withLock { $0.thread = pthread_self() }
     }
 
+    /// Adds a job, and wakes the thread if it waits.
     func append(_ job: UnownedJob, isTaskJob: Bool) {
         let needsWaking = state.withLock { state in
             state.jobs.append((job, isTaskJob))
-            // Waking is not needed on the thread itself, which checks the queue before it waits.
-            guard state.jobs.count == 1, let thread = state.thread else { return state.jobs.count == 1 }
-            return pthread_equal(pthread_self(), thread) == 0
+            defer { state.isWaiting = false }
+            return state.isWaiting
         }
         guard needsWaking else { return }
         var one: UInt64 = 1
         _ = unsafe write(wake, &one, 8)
     }
 
+    /// Records that the thread is about to wait, so that the next job wakes it.
+    ///
+    /// - Returns: Whether there is no job, so that the thread may wait.
+    func prepareToWait() -> Bool {
+        state.withLock { state in
+            state.isWaiting = state.jobs.isEmpty
+            return state.isWaiting
+        }
+    }
+
     /// Takes all jobs and replaces them with the given array, which must be empty.
     func take(_ jobs: inout [(job: UnownedJob, isTaskJob: Bool)]) {
-        state.withLock { swap(&jobs, &$0.jobs) }
+        state.withLock { state in
+            state.isWaiting = false
+            swap(&jobs, &state.jobs)
+        }
     }
 }
