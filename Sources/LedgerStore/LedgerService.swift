@@ -343,6 +343,16 @@ extension LedgerService {
 }
 
 extension LedgerService {
+    /// Returns the stamp of the job's current snapshot, or `nil` without such a job.
+    ///
+    /// Use it to check that a job exists, or how far its ledger and its snapshot are. It costs much less than reading
+    /// the job, whose estimate must be computed.
+    public func stamp(of id: JobID) async throws(StoreError) -> SnapshotStamp? {
+        try await withCheckedContinuation { continuation in
+            stamp(of: id) { continuation.resume(returning: $0) }
+        }.get()
+    }
+
     /// Returns a page of a job's tasks, silent or not.
     public func tasks(
         _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?

@@ -60,6 +60,13 @@ extension PostgresLedger: LedgerService {
         return found
     }
 
+    /// Returns a job without its estimate and stalls, which cost a further query and a simulation.
+    private func plainJob(_ id: JobID) async throws(StoreError) -> JobView? {
+        let found = try await attempting("reading a job") { () throws(PQError) in try await snapshots.plainJob(id) }
+        guard !(found?.isRetired ?? false) else { throw .retired([id]) }
+        return found
+    }
+
     public func stamp(of id: JobID, whenDone: @escaping @Sendable (Result<SnapshotStamp?, StoreError>) -> Void) {
         stamps.get(id) { result in
             whenDone(result.flatMap { $0?.isRetired ?? false ? .failure(.retired([id])) : .success($0) })
@@ -83,7 +90,7 @@ extension PostgresLedger: LedgerService {
             return found
         case .lastSuccessful:
             try await refuseNewerSchema()
-            guard let view = try await job(id) else { return nil }
+            guard let view = try await plainJob(id) else { return nil }
             return try await fold(view, through: view.snapshot.sequence, policy)
         }
     }
@@ -92,7 +99,7 @@ extension PostgresLedger: LedgerService {
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView? {
         try await refuseNewerSchema()
-        guard let view = try await job(id) else { return nil }
+        guard let view = try await plainJob(id) else { return nil }
         let sequence = try await pointInTimeFold.sequence(of: moment, id, head: view.ledgerSequence)
         guard policy == .last else { return try await fold(view, through: sequence, policy) }
         return try await past(view, through: sequence, at: moment)
@@ -136,8 +143,6 @@ extension PostgresLedger: LedgerService {
     ) async throws(StoreError) -> JobView {
         var past = view
         past.snapshot = try await pointInTimeFold.snapshot(of: view, at: sequence, counting: policy)
-        past.estimate = nil
-        past.stalls = nil
         return past
     }
 
@@ -267,7 +272,7 @@ extension PostgresLedger: LedgerService {
         _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) async throws(StoreError) -> TaskPage? {
         try await refuseNewerSchema()
-        guard let view = try await self.job(job) else { return nil }
+        guard let view = try await plainJob(job) else { return nil }
         let sequence = try await pointInTimeFold.sequence(of: moment, job, head: view.ledgerSequence)
         let folded = try await pointInTimeFold.past(of: view, at: sequence)
         var past = view
@@ -293,11 +298,11 @@ extension PostgresLedger: LedgerService {
             let outcome = try await attempting("explaining an indicator") { () throws(PQError) in
                 try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
             }
-            guard case .noSuchIndicator = outcome, let view = try await self.job(job) else { return outcome }
+            guard case .noSuchIndicator = outcome, let view = try await plainJob(job) else { return outcome }
             return try await explainUnnamed(label, in: view, at: view.snapshot.sequence)
         }
         try await refuseNewerSchema()
-        guard let view = try await self.job(job) else { return .noSuchJob }
+        guard let view = try await plainJob(job) else { return .noSuchJob }
         let sequence = try await pointInTimeFold.sequence(
             of: moment ?? .sequence(view.snapshot.sequence), job, head: view.ledgerSequence)
         let explanation = try await pointInTimeFold.explanation(
@@ -324,7 +329,7 @@ extension PostgresLedger: LedgerService {
         _ job: JobID, from: PointInTime, to: PointInTime?, counting policy: CountingPolicy, limit: Int
     ) async throws(StoreError) -> SnapshotDiff? {
         try await refuseNewerSchema()
-        guard let view = try await self.job(job) else { return nil }
+        guard let view = try await plainJob(job) else { return nil }
         let head = view.ledgerSequence
         let start = try await pointInTimeFold.sequence(of: from, job, head: head)
         let end = try await pointInTimeFold.sequence(of: to ?? .sequence(head), job, head: head)
@@ -334,7 +339,7 @@ extension PostgresLedger: LedgerService {
 
     public func history(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult {
         try await refuseNewerSchema()
-        guard let view = try await self.job(job) else { return .noSuchJob }
+        guard let view = try await plainJob(job) else { return .noSuchJob }
         let history = try await pointInTimeFold.history(
             of: label, of: view, through: view.ledgerSequence, points: points)
         return history.map { .found($0) } ?? .noSuchIndicator

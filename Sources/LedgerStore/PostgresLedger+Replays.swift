@@ -13,7 +13,7 @@ extension PostgresLedger {
                 .schema, "a newer version of this program has written projections, which this one must not replace")
         }
         if let job = request.job {
-            guard try await self.job(job) != nil else {
+            guard try await stamp(of: job) != nil else {
                 throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])
             }
         }

@@ -45,9 +45,9 @@ struct PointInTimeQuery: Sendable {
     }
 
     private func validated(_ sequence: Int64, _ name: String) async throws -> Int64 {
-        guard let view = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
-        guard sequence <= view.ledgerSequence else {
-            throw HTTPProblem.invalid(parameter: name, "is beyond the job's last event, \(view.ledgerSequence)")
+        guard let stamp = try await service.stamp(of: job) else { throw HTTPProblem.noSuchJob(job.description) }
+        guard sequence <= stamp.ledgerSequence else {
+            throw HTTPProblem.invalid(parameter: name, "is beyond the job's last event, \(stamp.ledgerSequence)")
         }
         return sequence
     }

@@ -47,15 +47,22 @@ struct ProgressRoutes: Sendable {
             return try await historic(request, moment, policy)
         }
         if let sequence = try parameters.integer("min_sequence", in: 0...Int64.max) {
-            guard try await service.job(job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
-            // Event N may not exist yet: a replica may lag, or its writer is about to write it.
-            guard try await service.waitUntilFolded(job, sequence: sequence, deadline: settings.foldDeadline) else {
-                throw HTTPProblem(
-                    .gatewayTimeout, "Not yet",
-                    "The snapshot did not reach sequence \(sequence) within \(settings.foldDeadline); see /readyz.")
-            }
+            try await waitUntilFolded(job, sequence)
         }
         return try await endpoint.respond(to: request, policy: policy)
+    }
+
+    /// Waits until the snapshot has reached this sequence.
+    ///
+    /// Event N may not exist yet: a replica may lag, or its writer is about to write it.
+    private func waitUntilFolded(_ job: JobID, _ sequence: Int64) async throws {
+        guard let stamp = try await service.stamp(of: job) else { throw HTTPProblem.noSuchJob(job.description) }
+        if stamp.sequence >= sequence { return }
+        guard try await service.waitUntilFolded(job, sequence: sequence, deadline: settings.foldDeadline) else {
+            throw HTTPProblem(
+                .gatewayTimeout, "Not yet",
+                "The snapshot did not reach sequence \(sequence) within \(settings.foldDeadline); see /readyz.")
+        }
     }
 
     /// The requested moment in the past; nil for the present.

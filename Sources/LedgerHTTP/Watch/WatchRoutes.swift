@@ -69,7 +69,7 @@ struct WatchRoutes: Sendable {
         }
         switch watch.subject {
         case .job(let job):
-            guard try await service.job(job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
+            guard try await service.stamp(of: job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
         case .list(let list): _ = try await service.jobs(list.filter, limit: list.limit, after: list.cursor)
         }
         guard request.request.method == .head else {

@@ -72,6 +72,13 @@ struct SnapshotReader: Sendable {
         return try await completed([recordingMissing(try Self.decode(row))]).first
     }
 
+    /// Reads a job without its estimate and stalls.
+    func plainJob(_ id: JobID) async throws(PQError) -> JobView? {
+        let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
+        guard let row = rows.first else { return nil }
+        return try await withHistories([recordingMissing(try Self.decode(row))]).first?.view
+    }
+
     /// Fills in the histories of the snapshots, the estimates and the stalls.
     private func completed(_ jobs: [StampedJob]) async throws(PQError) -> [StampedJob] {
         var jobs = try await withHistories(jobs)
