@@ -13,12 +13,15 @@ import pytest
 
 from progress_ledger import settings as limits
 from progress_ledger.execution import Execution
+from progress_ledger.handle import Handle, attached
 from progress_ledger.jobs import JobBase, Ledger
 from progress_ledger.sender import Sender
 from progress_ledger.settings import Settings
 from progress_ledger.transport import ExchangeError, Request, Response
 
-TABLE = json.loads((Path(__file__).parents[1] / "reporter-contract" / "cases.json").read_text("utf-8"))
+FOLDER = Path(__file__).parents[1] / "reporter-contract"
+TABLE = json.loads((FOLDER / "cases.json").read_text("utf-8"))
+CASES = TABLE["cases"] + json.loads((FOLDER / "notes-and-parts.json").read_text("utf-8"))["cases"]
 JOB = "01890000-0000-7000-8000-000000000000"
 TOLERANCE = 0.001
 """The rounding of times, in seconds."""
@@ -58,8 +61,13 @@ class Simulation:
         self.sender = SimulatedSender(requester)
         self.job_ends: list[str | None] = []
         """The ends of the job that the task was notified of."""
-        self.context: Execution = JobBase(Ledger(requester, self.sender), JOB).execution(
-            "tile-17", 2, on_job_ended=lambda execution: self.job_ends.append(execution.job_ended)
+        ledger = Ledger(requester, self.sender)
+        if case.get("attached"):
+            self.context: Execution = attached(ledger, Handle(JOB, "tile-17", "host-1", 2))
+            return
+        link = next((call.get("link") for call in case["calls"] if call["call"] == "start"), None)
+        self.context = JobBase(ledger, JOB).execution(
+            "tile-17", 2, link=link, on_job_ended=lambda execution: self.job_ends.append(execution.job_ended)
         )
 
     def run(self) -> None:
@@ -91,7 +99,11 @@ class Simulation:
         if kind == "start":
             self.context.start()
         elif kind == "finish":
-            self.context.finish(call["outcome"])
+            if self.case.get("attached"):
+                # `AttachedExecution.__exit__` without the wait.
+                self.context._finish_after(None)
+                return
+            self.context.finish(call["outcome"], message=call.get("message"), link=call.get("link"))
         elif kind == "flush":
             # `Execution.flush` without the wait.
             assert self.context._reporter is not None
@@ -100,8 +112,8 @@ class Simulation:
             for number in range(call["count"]):
                 self.context.progress(f"label {number}").done(1)
         else:
-            indicator = self.context.progress(call["label"])
-            (indicator.add if kind == "add" else indicator.done)(call["n"])
+            indicator = self.context.progress(call["label"], call.get("unit"))
+            getattr(indicator, kind)(call["n"], message=call.get("message"), link=call.get("link"))
 
     def perform(self, request: Request, limit: float) -> Response:
         """The transport of the sender: the task's calls go on while a request is under way."""
@@ -109,6 +121,12 @@ class Simulation:
         events = json.loads(request.body)
         # A start is refused if the job is canceled, but a start that repeats a recorded one is not.
         is_start = any(event["type"] == "execution_started" for event in events) and not self.has_started
+        for event in events:
+            if "part" in event:
+                assert event["part"] == self.context._reporter.part  # type: ignore[union-attr]
+                event["part"] = "part"
+            if event.get("report", 0) > 2**52:
+                event["report"] = -1
         assert ("unless_canceled=true" in request.target) == is_start
         self.requests.append((self.now, self.now - self.answered_at, events))
         reply = self.replies.popleft() if self.replies else {"reply": "accept"}
@@ -129,7 +147,8 @@ class Simulation:
             headers = {"content-type": "application/problem+json" if reply["problem"] else "text/html"}
             if "retry_after" in reply:
                 headers["retry-after"] = str(reply["retry_after"])
-            errors = [{"pointer": f"/{index}/done", "detail": "is refused"} for index in reply.get("refused", ())]
+            pointers = [*(f"/{index}/done" for index in reply.get("refused", ())), *reply.get("pointers", ())]
+            errors = [{"pointer": pointer, "detail": "is refused"} for pointer in pointers]
             problem = {"title": "no", "errors": errors, "job_state": reply.get("job_state")}
             return Response(reply["status"], headers, json.dumps(problem).encode())
         content: dict[str, Any] = {
@@ -152,7 +171,7 @@ def expected_events(expected: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_every_case_of_the_contract(case: dict[str, Any], chance: float, monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = Simulation(case, chance, monkeypatch)
     simulation.run()

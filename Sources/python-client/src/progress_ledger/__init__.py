@@ -28,6 +28,7 @@ from .answers import (
 )
 from .asynchronous import AsyncClient, AsyncJob
 from .client import Client
+from .contexts import current, progress
 from .display import Display
 from .errors import (
     ConflictError,
@@ -40,9 +41,10 @@ from .errors import (
     UnexpectedAnswerError,
 )
 from .estimate import Estimate
-from .execution import Execution, current, progress
+from .execution import Execution
+from .handle import Handle
 from .job import Explanation, Job
-from .reporting import Progress
+from .reporting import Progress, Repeatable
 from .rows import AsyncRows, Rows
 from .settings import Settings
 from .stats import Stats
@@ -77,6 +79,7 @@ __all__ = [
     "Estimate",
     "Execution",
     "Explanation",
+    "Handle",
     "HistoryPoint",
     "Indicator",
     "InvalidValueError",
@@ -86,6 +89,7 @@ __all__ = [
     "NotFoundError",
     "OutcomeUnknownError",
     "Progress",
+    "Repeatable",
     "Rows",
     "Run",
     "Settings",

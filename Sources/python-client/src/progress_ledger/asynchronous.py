@@ -180,11 +180,13 @@ class AsyncJob(Shown):
         on_superseded: Callable[[Execution], Any] | None = None,
         on_job_ended: Callable[[Execution], Any] | None = None,
         unless_canceled: bool = True,
+        link: str | None = None,
+        error_messages: bool | None = None,
     ) -> Execution:
         """Returns a new execution of a task, for `async with`; see `Job.execution`."""
         return self._job.execution(
             task, attempt, execution=execution, on_superseded=on_superseded, on_job_ended=on_job_ended,
-            unless_canceled=unless_canceled,
+            unless_canceled=unless_canceled, link=link, error_messages=error_messages,
         )  # fmt: skip
 
     async def refresh(self) -> Snapshot:
@@ -228,9 +230,9 @@ class AsyncJob(Shown):
         """The job's events; see `Job.events`."""
         return _rows(self._job.events(**filters))
 
-    async def finish(self, outcome: str = "completed") -> bool:
+    async def finish(self, outcome: str = "completed", *, message: str | None = None) -> bool:
         """Reports the end of the job; see `Job.finish`."""
-        return await self._job.finish_async(outcome)
+        return await self._job.finish_async(outcome, message=message)
 
     def display(self) -> Display:
         """Shows the job in a notebook, live; see `Job.display`."""

@@ -32,7 +32,7 @@ from celery.signals import before_task_publish
 
 from .asynchronous import AsyncJob
 from .client import Client
-from .execution import is_within_execution, silent
+from .contexts import is_within_execution, silent
 from .job import Job
 
 HEADER = "progress_ledger_job"

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from . import calls, lifecycle, values
 from .answers import Snapshot
@@ -14,12 +15,12 @@ from .connection import Server
 from .credentials import TokenFile, check_token, present_certificate, trust_file
 from .errors import InvalidValueError, NotFoundError
 from .job import Job, read
-from .jobs import NO_JOB, Ledger, empty_snapshot
+from .jobs import NO_JOB, Ledger, empty_snapshot, shared
 from .losses import LossLog, logger
 from .requester import Requester, UnusableRequester
 from .rows import Rows
 from .sender import Sender
-from .settings import DEFAULTS, PAGE_SIZE_MAX, Settings
+from .settings import DEFAULTS, PAGE_SIZE_MAX, RESTORED_CLIENTS_MAX, Settings
 from .stats import Stats
 from .transport import Transport
 
@@ -34,6 +35,8 @@ class Configuration:
     tls: ssl.SSLContext | None = field(repr=False)
     problem: InvalidValueError | None = None
     """The error in the environment, if any."""
+    given_token: str | None = field(default=None, repr=False)
+    """The token that was given as an argument. Only this one is pickled."""
 
     @classmethod
     def read(
@@ -53,7 +56,7 @@ class Configuration:
         try:
             url = url or os.environ.get(variable) or None
             if url is None:
-                return cls(None, token, settings, tls)
+                return cls(None, token, settings, tls, None, token)
             uses_tls = Server.parse(url, tls).tls is not None
             variable = "PROGRESS_LEDGER_CA_FILE"
             reads_files = tls is None and uses_tls
@@ -71,30 +74,75 @@ class Configuration:
                 found = TokenFile(path)
                 found.read()
         except InvalidValueError as error:
-            return cls(url, None, settings, tls, InvalidValueError(f"{variable} is invalid: {error}"))
-        return cls(url, found, settings, tls)
+            return cls(url, None, settings, tls, InvalidValueError(f"{variable} is invalid: {error}"), token)
+        return cls(url, found, settings, tls, None, token)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the secrets in the environment, and without certificates, which cannot be pickled: the process that
+        # unpickles it has its own.
+        url = self.url if self.problem is None else None
+        return restored_configuration, (url, self.given_token, self.settings, self.problem is not None)
 
     def connect(self) -> Ledger:
         """Creates the parts of a client, without a connection."""
         if self.problem is not None:
-            return unusable(self.problem)
+            return unusable(self.problem, self)
         if self.url is None:
             logger.debug("no URL of a ledger is configured: nothing is reported")
-            return Ledger(None, None)
+            return Ledger(None, None, configuration=self)
         transport = Transport(Server.parse(self.url, self.tls), self.token, self.settings.idle_connection_seconds)
         lifecycle.watch_signal()
         requester = Requester(transport, self.settings)
-        return Ledger(requester, Sender(requester))
+        return Ledger(requester, Sender(requester), configuration=self)
 
 
-def unusable(problem: InvalidValueError) -> Ledger:
+def restored_configuration(url: str | None, token: str | None, settings: Settings, reads_url: bool) -> Configuration:
+    """Returns an unpickled configuration: the pickled arguments, and the environment of this process.
+
+    A client without a URL remains without one.
+    """
+    if url is None and not reads_url:
+        return Configuration(None, None, settings, None)
+    return Configuration.read(url, token, settings, None)
+
+
+# The clients of unpickled jobs and executions, by configuration; the one that was used last is the last one.
+_restored: dict[tuple[str | None, str | None, Settings], Ledger] = {}
+
+
+def shared_ledger(identity: str | None, configuration: Configuration) -> Ledger:
+    """Returns the parts of the client with this identity, or of another one with this configuration.
+
+    Thousands of unpickled tasks share one client.
+    """
+    found = None if identity is None else shared.get(identity)
+    if found is not None:
+        return found
+    key = (configuration.url, configuration.given_token, configuration.settings)
+    # Without a lock, because another thread may fork at any time. Two clients instead of one would do no harm.
+    found = _restored.pop(key) if key in _restored else configuration.connect()
+    _restored[key] = found
+    if len(_restored) > RESTORED_CLIENTS_MAX:
+        del _restored[next(iter(_restored))]
+    return found
+
+
+def restored_client(ledger: Ledger) -> Client:
+    """Returns an unpickled client."""
+    client = Client.__new__(Client)
+    client._ledger = ledger
+    client._configuration = ledger.configuration or Configuration(None, None, DEFAULTS, None)
+    return client
+
+
+def unusable(problem: InvalidValueError, configuration: Configuration | None = None) -> Ledger:
     """Creates the parts of a client without a usable configuration.
 
     Reading raises. Reports are dropped, counted and logged once.
     """
     losses = LossLog()
     losses.log("configuration", "nothing can be reported: %s", problem)
-    return Ledger(UnusableRequester(problem), None, losses=losses, is_lost=True)
+    return Ledger(UnusableRequester(problem), None, losses=losses, problem=problem, configuration=configuration)
 
 
 class Client:
@@ -114,6 +162,10 @@ class Client:
 
     One client per process is sufficient: it is safe to use from any thread and after a fork. It connects at its first
     request, and reports in a background thread. Unsent reports are sent before the process ends, also on SIGTERM.
+
+    It can be pickled for other processes, as can its jobs and executions: with its URL, settings and the token that was
+    given as an argument, but without `tls` and without tokens from the environment. The other process reads its own
+    environment for these. All that it unpickles shares one client.
     """
 
     def __init__(
@@ -182,6 +234,9 @@ class Client:
         is_settled = sender.close(None if timeout is None else values.seconds(timeout, sender.settings.flush_seconds))
         requester.transport.close()
         return is_settled
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored_client, (self._ledger,)
 
     def __enter__(self) -> Client:
         return self

@@ -49,6 +49,8 @@ class Disposition:
     """The state of the job's newest snapshot that the server knows, if it knows one."""
     refused: Sequence[int] = ()
     """The indexes of the refused events; empty if the response does not name them."""
+    refused_fields: Sequence[tuple[int, str]] = ()
+    """The refused fields, each with the index of its event."""
 
 
 def disposition_of(response: Response, count: int) -> Disposition:
@@ -75,7 +77,10 @@ def disposition_of(response: Response, count: int) -> Disposition:
     if status == 409 and is_problem(response) and job_state(content) == "canceled":
         return Disposition(Action.JOB_CANCELED, reason, job_state="canceled")
     if 400 <= status < 500 and status not in (401, 403, 408, 429) and is_problem(response):
-        return Disposition(Action.REFUSED, reason, refused=_refused_indexes(content.get("errors"), count))
+        fields = _refused_fields(content.get("errors"), count)
+        return Disposition(
+            Action.REFUSED, reason, refused=sorted({index for index, _ in fields}), refused_fields=fields
+        )
     if status in (400, 409, 410, 415, 422):
         # A proxy may accept the request later.
         return Disposition(Action.FAULT, reason)
@@ -115,15 +120,16 @@ def read_object(body: bytes) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _refused_indexes(errors: Any, count: int) -> list[int]:
-    """The indexes of the events in pointers such as `/2/done`."""
-    indexes = set()
+def _refused_fields(errors: Any, count: int) -> list[tuple[int, str]]:
+    """The indexes of the events and the names of their fields in pointers such as `/2/done`."""
+    found = []
     for error in errors if isinstance(errors, list) else ():
         pointer = error.get("pointer") if isinstance(error, dict) else None
-        first = pointer.split("/")[1] if isinstance(pointer, str) and pointer.count("/") else ""
-        if first.isascii() and first.isdigit() and int(first) < count:
-            indexes.add(int(first))
-    return sorted(indexes)
+        _, _, path = pointer.partition("/") if isinstance(pointer, str) else ("", "", "")
+        index, _, name = path.partition("/")
+        if index.isascii() and index.isdigit() and len(index) <= 10 and int(index) < count:
+            found.append((int(index), name))
+    return found
 
 
 def retry_pause(failures: int, asked: float | None, chance: float, settings: Settings) -> float:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import logging
 import os
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import AsyncIterable, Iterable
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Callable, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar
 
-from . import calls, engines, lifecycle, values
+from . import calls, engines, notes, values
 from .errors import InvalidValueError
 from .losses import LossLog, logger
 from .reporter import Counter, ReportCounts, Reporter
@@ -24,10 +23,13 @@ from .settings import LABELS_PER_EXECUTION_MAX
 from .stats import Stats
 from .tracking import Tracking
 
+if TYPE_CHECKING:
+    from .handle import Handle
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_current: ContextVar[Execution | None] = ContextVar("progress_ledger_execution", default=None)
+current_execution: ContextVar[Execution | None] = ContextVar("progress_ledger_execution", default=None)
 
 
 class Execution:
@@ -46,7 +48,11 @@ class Execution:
     An execution is one attempt. Entering it again continues its numbers and is logged; its reports add up.
 
     Any number of threads and coroutines may use it, and after a fork the child too: the reports of a forked child count
-    for the same execution, and only the process that entered the context ends it.
+    for the same execution, and only the process that entered the context ends it. It can be pickled for other processes
+    (see `handle`).
+
+    After an exception, the message of the outcome is the type of the exception, and also the first line of its text
+    with `Settings.error_messages` or `error_messages=True`.
 
     Coroutines use `async with` in the same way.
     """
@@ -62,6 +68,7 @@ class Execution:
         on_superseded: Callable[[Execution], Any] | None,
         losses: LossLog | None = None,
         on_job_ended: Callable[[Execution], Any] | None = None,
+        error_messages: bool | None = None,
     ) -> None:
         self._sender = sender
         self._reporter = reporter
@@ -78,6 +85,7 @@ class Execution:
         self._prefect_run: tuple[str, int] | None = None
         self._on_superseded = on_superseded
         self._on_job_ended = on_job_ended
+        self._error_messages = error_messages
         self._losses = losses or (sender.losses if sender is not None else LossLog())
         # The losses of an execution without a ledger.
         self._counts = ReportCounts()
@@ -124,10 +132,10 @@ class Execution:
     def stats(self) -> Stats:
         """Counts of its reports so far."""
         if self._sender is None or self._reporter is None:
-            return Stats.of_refused(self._counts.dropped)
+            return Stats.of_refused(self._counts.refused, self._counts.dropped)
         return Stats.of(self._sender, self._reporter)
 
-    def progress(self, label: str | None = None) -> Progress:
+    def progress(self, label: str | None = None, unit: str | None = None) -> Progress:
         """Returns the indicator with this label, to report to.
 
         Without a label, it is the job's default indicator.
@@ -135,11 +143,17 @@ class Execution:
         A label is a string of at most 100 characters, and an execution has at most 1,000 labels. Never raises: reports
         for any other label are dropped, counted in `stats.dropped` and logged once. The same label gives the same
         object. Costs less than a microsecond.
+
+        `unit`: the unit of the indicator, such as `bytes`, `files` or `tiles`, of 1 to 32 characters. The first one
+        that the job's reports give counts. Numbers of `bytes` are shown as kB, MB, ….
         """
         try:
-            return self._progress.get(label) or self._make_progress(values.label(label))
+            found = self._progress.get(label) or self._make_progress(values.label(label))
         except Exception as error:
             return self._refuse(error)
+        if unit is not None:
+            found.set_unit(unit)
+        return found
 
     def _make_progress(self, label: str | None) -> Progress:
         if self._sender is None or self._reporter is None:
@@ -155,7 +169,8 @@ class Execution:
             return found
 
     def _require_room(self, label: str | None) -> None:
-        if label not in self._progress and len(self._progress) >= LABELS_PER_EXECUTION_MAX:
+        known = self._progress if self._reporter is None else self._reporter.counters
+        if label not in known and len(known) >= LABELS_PER_EXECUTION_MAX:
             raise InvalidValueError(
                 f"an execution has at most {LABELS_PER_EXECUTION_MAX:,} labels; {label!r} exceeds that"
             )
@@ -176,11 +191,20 @@ class Execution:
         if kind is not None:
             self._losses.log(kind, "%s", message)
 
+    def drop_note(self, kind: str, message: str) -> None:
+        """Counts a note that cannot be sent, and logs the first one of its kind. Used by this package itself."""
+        if self._sender is not None:
+            self._sender.drop_note(self._reporter, kind, message)
+            return
+        self._counts.dropped += 1
+        self._losses.log(kind, "%s", message)
+
     def track(
         self,
         iterable: Iterable[T] | AsyncIterable[T],
         label: str | None = None,
         total: SupportsIndex | None = None,
+        initial: SupportsIndex = 0,
     ) -> Tracking[T]:
         """Iterates over an iterable; each item is reported done when the next one is requested.
 
@@ -190,30 +214,50 @@ class Execution:
         Declares `total`, or the length of the iterable, at the start of the loop. Without a length, it declares each
         item when it comes. If the loop is left during an item, that item is not done. Use `async for` for asynchronous
         iterables.
+
+        `initial`: the units that an earlier execution did, which the iterable does not contain. They are reported by
+        `Progress.skip`, and `total` contains them, as in `tqdm`.
         """
-        return Tracking(self.progress(label), iterable, total)
+        return Tracking(self.progress(label), iterable, total, initial)
 
     def carry(self, function: F) -> F:
         """Wraps a function to call it in the context of this execution.
 
-        Use it for threads, pools and callbacks.
+        Use it for threads, pools, processes and callbacks. It can be pickled if the function can.
 
-            with ThreadPoolExecutor() as pool:
+            with ProcessPoolExecutor() as pool:
                 pool.map(context.carry(download), tiles)
 
-        Python passes contexts to coroutines and to `asyncio.to_thread`, but not to other threads. There,
+        Python passes contexts to coroutines and to `asyncio.to_thread`, but not to other threads and processes. There,
         `progress_ledger.progress()` finds no execution without it.
         """
+        from .handle import Carried
 
-        @functools.wraps(function)
-        def carried(*arguments: Any, **options: Any) -> Any:
-            token = _current.set(self)
-            try:
-                return function(*arguments, **options)
-            finally:
-                _current.reset(token)
+        return Carried(self, function)  # type: ignore[return-value]
 
-        return carried  # type: ignore[return-value]
+    def adopt(self) -> None:
+        """Makes this execution the current one of this thread, until its end.
+
+        For the initializer of a pool: `ThreadPoolExecutor(initializer=context.adopt)`. It can be pickled.
+        """
+        current_execution.set(self)
+
+    def handle(self) -> Handle:
+        """Returns a handle, by which another process reports to this execution; see `Handle`.
+
+        The execution itself can be pickled too: unpickled in another process, it is attached to this execution, as
+        `Handle.attach` does.
+        """
+        from .handle import Handle
+
+        return Handle.of(self._reporter)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .handle import Handle, restored
+
+        if self._reporter is None:
+            return type(self), (None, None, self._task, self._attempt, self._name, None, None)
+        return restored, (self._reporter.ledger, Handle.of(self._reporter))
 
     # Start and end
 
@@ -235,8 +279,10 @@ class Execution:
             self._sender.start(self._reporter)
         return self
 
-    def finish(self, outcome: str = "succeeded") -> None:
+    def finish(self, outcome: str = "succeeded", *, message: str | None = None, link: str | None = None) -> None:
         """Reports the outcome, once, as `with` does: `succeeded`, `failed` or `canceled`.
+
+        `message`: why it ended, in up to 1,000 characters. `link`: a URL with more information, such as a log.
 
         Returns at once. Never raises: an invalid outcome, or the end of an execution that was not started, is dropped,
         counted and logged.
@@ -252,7 +298,7 @@ class Execution:
             return
         self._is_finished = True
         if self._sender is not None and self._reporter is not None:
-            self._sender.finish(self._reporter, outcome)
+            self._sender.finish(self._reporter, outcome, notes.notes(message, link, self.drop_note))
 
     def flush(self, seconds: float | None = None) -> bool:
         """Sends all reports and waits until the ledger has recorded them.
@@ -301,7 +347,7 @@ class Execution:
     def __enter__(self) -> Execution:
         self.start()
         self._entries += 1
-        self._tokens.append(_current.set(self))
+        self._tokens.append(current_execution.set(self))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -324,14 +370,23 @@ class Execution:
     def _leave(self, error: BaseException | None) -> None:
         if self._tokens:
             try:
-                _current.reset(self._tokens.pop())
+                current_execution.reset(self._tokens.pop())
             except ValueError:
                 # The context was left in another one than it was entered in, which is possible in generators. The
                 # entered one is gone, and this one is unchanged.
                 pass
         self._entries -= 1
         if self._entries <= 0:
-            self.finish(_outcome(error))
+            self._finish_after(error)
+
+    def _finish_after(self, error: BaseException | None) -> None:
+        outcome, message = _outcome(error), None
+        if error is not None and outcome != "succeeded":
+            with_text = self._error_messages
+            if with_text is None:
+                with_text = self._sender is not None and self._sender.settings.error_messages
+            message = notes.message_of_error(error, with_text)
+        self.finish(outcome, message=message)
 
     def warn_if_repeated(self) -> None:
         """Logs once that a retried Prefect task reports to another's execution."""
@@ -389,9 +444,11 @@ class Execution:
 def _outcome(error: BaseException | None) -> str:
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         return "succeeded"
-    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)):
+    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
         return "canceled"
-    return "failed"
+    # Without an import of asyncio, which takes long. If nobody has imported it, nothing raises its errors.
+    asyncio = sys.modules.get("asyncio")
+    return "canceled" if asyncio is not None and isinstance(error, asyncio.CancelledError) else "failed"
 
 
 def new_name() -> str:
@@ -402,68 +459,3 @@ def new_name() -> str:
     except OSError:
         host = "host"
     return f"{host}-{uuid.uuid4().hex}"
-
-
-class _LostExecution(Execution):
-    """An execution whose reports cannot be sent: all of them are dropped and counted."""
-
-    def progress(self, label: str | None = None) -> Progress:
-        return DroppedProgress(None, self)
-
-    def finish(self, outcome: str = "succeeded") -> None:
-        self._is_finished = True
-
-
-class _NoExecution(_LostExecution):
-    """The state outside of every execution, in which reports are dropped, counted and logged once."""
-
-    def drop(self, kind: str | None = None, message: str = "") -> None:
-        self._counts.refuse()
-        # A program without a ledger, a unit test for example, loses nothing.
-        level = logging.WARNING if lifecycle.has_ledger() else logging.DEBUG
-        self._losses.log(
-            f"no context {level}",
-            "progress is reported outside of every execution and is dropped: threads of a pool and other processes do "
-            "not inherit the context; use `execution.carry(function)` for threads, and a separate execution for each "
-            "task of another process",
-            level=level,
-        )
-
-
-_nowhere = _NoExecution(None, None, "outside of any execution", None, "none", None, None)
-
-
-def current() -> Execution:
-    """Returns the execution of the current context.
-
-    Outside of any execution, it returns one that drops its reports.
-
-    It uses `contextvars`: a coroutine or a thread has the execution that it was started in only if it inherits the
-    context (`asyncio` and `Execution.carry` pass it on, `threading` does not). Reports outside of any execution are
-    counted in `current().stats.dropped` and logged once.
-    """
-    return _current.get() or _nowhere
-
-
-def is_within_execution() -> bool:
-    """Returns whether the caller is in the context of an execution."""
-    return _current.get() is not None
-
-
-def progress(label: str | None = None) -> Progress:
-    """Returns the indicator with this label in the execution of the current context; see `current`."""
-    execution = _current.get()
-    if execution is None:
-        return _nowhere.progress(label)
-    execution.warn_if_repeated()
-    return execution.progress(label)
-
-
-def silent(task: str) -> Execution:
-    """Returns an execution for unit tests, which checks values and sends nothing."""
-    return Execution(None, None, task, None, "silent", None, None)
-
-
-def lost(task: str, losses: LossLog) -> Execution:
-    """Returns an execution whose reports are dropped and counted."""
-    return _LostExecution(None, None, task, None, "none", None, None, losses)

@@ -40,7 +40,7 @@ class Heartbeats:
         """Sets the time of an execution whose events were settled now."""
         key = weakref.ref(reporter)
         self._times.pop(key, None)
-        if reporter.is_open and not reporter.is_superseded:
+        if _repeats_start(reporter):
             self._times[key] = now + self._interval
 
     def take(self, now: float) -> Iterator[Reporter]:
@@ -49,11 +49,16 @@ class Heartbeats:
             key = next(iter(self._times))
             del self._times[key]
             reporter = key()
-            if reporter is None or not reporter.is_open or reporter.is_superseded or reporter.is_lost:
+            if reporter is None or not _repeats_start(reporter) or reporter.is_lost:
                 continue
             # The settlement of unsent reports schedules the next one.
             if reporter.is_settled:
                 yield reporter
+
+
+def _repeats_start(reporter: Reporter) -> bool:
+    """Whether an execution shows that it lives: if it is superseded or its job has ended, nobody asks."""
+    return reporter.is_open and not reporter.is_superseded and reporter.job_ended is None
 
 
 def report_count(entries: Iterable[tuple[Event, Reporter | None]]) -> int:

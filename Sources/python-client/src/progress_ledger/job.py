@@ -50,6 +50,9 @@ class Job(JobBase, Shown):
     a new one; `watch` follows the job. In a notebook, a job at the end of a cell is shown as a live view.
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Job, (self._ledger, self._id, self._known)
+
     # Reading
 
     @property
@@ -195,14 +198,16 @@ class Job(JobBase, Shown):
 
     # Reporting
 
-    def finish(self, outcome: str = "completed") -> bool:
+    def finish(self, outcome: str = "completed", *, message: str | None = None) -> bool:
         """Reports the end of the job: `completed`, `failed` or `canceled`.
+
+        `message`: why it ended, in up to 1,000 characters.
 
         It is sent after all reports of this process. Like all reports it never raises: an invalid outcome is dropped,
         counted and logged. Returns whether it is recorded; if not, it is sent once the ledger is reachable, and dropped
         if the ledger refuses it.
         """
-        if not self._begin_finish(outcome):
+        if not self._begin_finish(outcome, message):
             return False
         outbox, sender = self._outbox, self._ledger.sender
         if outbox is None or sender is None:
@@ -210,9 +215,9 @@ class Job(JobBase, Shown):
         is_settled = sender.wait_at_end(lambda: outbox.is_settled)
         return is_settled and not outbox.is_end_lost
 
-    async def finish_async(self, outcome: str = "completed") -> bool:
+    async def finish_async(self, outcome: str = "completed", *, message: str | None = None) -> bool:
         """Coroutine variant of `finish`."""
-        if not self._begin_finish(outcome):
+        if not self._begin_finish(outcome, message):
             return False
         outbox, sender = self._outbox, self._ledger.sender
         if outbox is None or sender is None:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 import weakref
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any, Callable, SupportsIndex
+from typing import TYPE_CHECKING, Any, Callable, SupportsIndex
 
-from . import engines, values
+from . import engines, notes, values
 from .answers import Snapshot, TaskCounts
 from .clock import ServerClock
+from .contexts import lost
 from .errors import InvalidValueError
-from .execution import Execution, lost, new_name
+from .execution import Execution, new_name
 from .losses import LossLog, describe
 from .outbox import JobOutbox
 from .reporter import Reporter
 from .requester import Requester
 from .sender import Sender
+from .settings import PARTS_MAX
+
+if TYPE_CHECKING:
+    from .client import Configuration
+
+ExecutionKey = tuple[str, str, str]
 
 
 class Ledger:
@@ -25,7 +35,7 @@ class Ledger:
 
     Without a URL, `requester` and `sender` are None and nothing is reported.
 
-    `is_lost`: the configuration is unusable, so that reports are dropped and counted.
+    `problem`: the configuration is unusable, so that reports are dropped and counted.
     """
 
     def __init__(
@@ -34,16 +44,28 @@ class Ledger:
         sender: Sender | None,
         *,
         losses: LossLog | None = None,
-        is_lost: bool = False,
+        problem: InvalidValueError | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
+        self.configuration = configuration
+        # Identifies it in other processes; set when it is pickled.
+        self.identity: str | None = None
         self.requester = requester
         self.sender = sender
         self.losses = losses or (sender.losses if sender is not None else LossLog())
-        self.is_lost = is_lost
+        self.problem = problem
         # Used only without a sender, which has its own counts.
         self.dropped = 0
         # One outbox per referenced job; it keeps the order of its events.
         self._outboxes: weakref.WeakValueDictionary[str, JobOutbox] = weakref.WeakValueDictionary()
+        # The executions that this process has started, and those of other processes to which it reports.
+        self._own: weakref.WeakValueDictionary[ExecutionKey, Reporter] = weakref.WeakValueDictionary()
+        self._parts: OrderedDict[ExecutionKey, Reporter] = OrderedDict()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the configuration is unusable."""
+        return self.problem is not None
 
     def drop(self, kind: str | None = None, message: str = "") -> None:
         """Counts a report that cannot be sent and belongs to no execution, and logs the first of its kind."""
@@ -63,6 +85,51 @@ class Ledger:
             if found is None:
                 found = self._outboxes[job] = JobOutbox(self.sender.outbox, job)
             return found
+
+    def register(self, reporter: Reporter) -> None:
+        """Registers an execution that this process starts."""
+        if self.sender is not None:
+            with self.sender.lock:
+                self._own[reporter.job.job, reporter.task, reporter.execution] = reporter
+
+    def reporter_of(self, job: str, task: str, execution: str, attempt: int | None) -> Reporter:
+        """Returns the reporter of an execution that this or another process has started.
+
+        Reports to another process's execution are those of a part of it. A part has a new name if it was not used for
+        so long that it is forgotten, so that its numbers never repeat.
+        """
+        outbox = self.outbox(job)
+        if outbox is None or self.sender is None:
+            raise InvalidValueError("there is no ledger")
+        key = (job, task, execution)
+        with self.sender.lock:
+            found = self._own.get(key) or self._parts.get(key)
+            if found is None:
+                found = self._parts[key] = Reporter(outbox, task, execution, attempt, part=new_name(), ledger=self)
+                if len(self._parts) > PARTS_MAX:
+                    self._parts.popitem(last=False)
+            elif key in self._parts:
+                self._parts.move_to_end(key)
+            return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .client import shared_ledger, unusable
+
+        if self.configuration is not None:
+            return shared_ledger, (share(self), self.configuration)
+        return (unusable, (self.problem,)) if self.problem is not None else (Ledger, (None, None))
+
+
+# The clients whose jobs and executions were pickled by this process or by an ancestor, by identity.
+shared: weakref.WeakValueDictionary[str, Ledger] = weakref.WeakValueDictionary()
+
+
+def share(ledger: Ledger) -> str:
+    """Returns the identity of a client, by which this process finds it when it unpickles its jobs."""
+    if ledger.identity is None:
+        ledger.identity = new_name()
+        shared[ledger.identity] = ledger
+    return ledger.identity
 
 
 class JobBase:
@@ -103,6 +170,8 @@ class JobBase:
         on_superseded: Callable[[Execution], Any] | None = None,
         on_job_ended: Callable[[Execution], Any] | None = None,
         unless_canceled: bool = True,
+        link: str | None = None,
+        error_messages: bool | None = None,
     ) -> Execution:
         """Returns a new execution of a task, a context for `with` and `async with`; see `Execution`.
 
@@ -118,17 +187,37 @@ class JobBase:
         (`Execution.job_ended`): once for each end.
         `unless_canceled`: whether a canceled job refuses the execution, which then reports nothing; otherwise its start
         reopens the job.
+        `link`: a URL with more information, such as the page or the log of the engine.
+        `error_messages`: whether the message of a failure contains the text of the exception; by default
+        `Settings.error_messages`.
+
+        Without any of the first three, in a process that `Handle.variables` were passed to, it is the execution that
+        they identify, if it belongs to this job: see `Handle.attach`.
 
         Never raises: if the task, the attempt or the name is invalid, all reports of the execution are dropped, counted
         in `Execution.stats` and logged once.
         """
         try:
-            return self._make_execution(task, attempt, execution, on_superseded, on_job_ended, bool(unless_canceled))
+            return self._attached_execution(task, attempt, execution) or self._make_execution(
+                task, attempt, execution, on_superseded, on_job_ended, bool(unless_canceled), link, error_messages
+            )
         except Exception as error:
             self._ledger.losses.log(
                 "execution", "an execution of task %s cannot be reported: %s", describe(task), error
             )
             return lost(task if isinstance(task, str) else "unknown", self._ledger.losses)
+
+    def _attached_execution(
+        self, task: str | None, attempt: SupportsIndex | None, execution: str | None
+    ) -> Execution | None:
+        """The execution of this job that the environment identifies, if the caller identifies none."""
+        is_identified = task is not None or attempt is not None or execution is not None
+        if is_identified or not os.environ.get("PROGRESS_LEDGER_EXECUTION"):
+            return None
+        from .handle import Handle, attached
+
+        handle = Handle.from_environment()
+        return attached(self._ledger, handle) if handle is not None and handle.job == self._id else None
 
     def _make_execution(
         self,
@@ -138,6 +227,8 @@ class JobBase:
         on_superseded: Callable[[Execution], Any] | None,
         on_job_ended: Callable[[Execution], Any] | None,
         unless_canceled: bool,
+        link: str | None,
+        error_messages: bool | None,
     ) -> Execution:
         if self._ledger.is_lost:
             return lost(describe(task), self._ledger.losses)
@@ -155,10 +246,18 @@ class JobBase:
         is_named = execution is not None
         reporter = None
         if self._outbox is not None:
-            reporter = Reporter(self._outbox, name, shown, number, is_named=is_named, unless_canceled=unless_canceled)
-        return Execution(
-            self._ledger.sender, reporter, name, number, shown, source, on_superseded, self._ledger.losses, on_job_ended
-        )
+            reporter = Reporter(
+                self._outbox, name, shown, number, is_named=is_named, unless_canceled=unless_canceled,
+                ledger=self._ledger,
+            )  # fmt: skip
+            self._ledger.register(reporter)
+        made = Execution(
+            self._ledger.sender, reporter, name, number, shown, source, on_superseded, self._ledger.losses,
+            on_job_ended, error_messages,
+        )  # fmt: skip
+        if reporter is not None:
+            reporter.link = notes.notes(None, link, made.drop_note).get("link")
+        return made
 
     def _warn_if_mapped(self, name: str) -> None:
         index = engines.airflow_map_index()
@@ -175,7 +274,7 @@ class JobBase:
         allows = sender is None or sender.settings.attempt_from_engine
         return allows and (task is None or attempt is None)
 
-    def _begin_finish(self, outcome: str) -> bool:
+    def _begin_finish(self, outcome: str, message: str | None) -> bool:
         """Queues the end of the job.
 
         Returns False, and counts and logs a loss, if the outcome is invalid.
@@ -189,7 +288,9 @@ class JobBase:
             self._ledger.drop()
             return False
         if self._ledger.sender is not None and self._outbox is not None:
-            self._ledger.sender.finish_job(self._outbox, outcome)
+            sender = self._ledger.sender
+            found = notes.notes(message, None, functools.partial(sender.drop_note, None))
+            sender.finish_job(self._outbox, outcome, found)
         return True
 
     def __repr__(self) -> str:

@@ -9,63 +9,16 @@ Therefore the ledger recognizes a report that it already has by its number and i
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from math import inf
-from typing import Callable, NamedTuple
+from typing import Callable
 
+from .batch import OPTIONAL_FIELDS, Batch, Watermark
 from .heartbeats import Heartbeat, Heartbeats, is_wanted, report_count
-from .reporter import Counter, Event, FlushTicket, Numberings, ReportCounts, Reporter, process_numberings
-from .settings import INCREMENT_MAX, Settings
-
-
-class Watermark(NamedTuple):
-    """A position in the send queue of a job, up to which it is frozen or settled."""
-
-    tickets: int = 0
-    """The number of completed tickets: see `FlushTicket`."""
-    ends: int = 0
-    """The number of frozen ends of the job; an end is frozen when the queue is empty."""
-
-    def covers(self, goal: Watermark) -> bool:
-        return self.tickets >= goal.tickets and self.ends >= goal.ends
-
-
-@dataclass(eq=False)
-class Batch:
-    """Events of one job that are sent together, and repeated unchanged."""
-
-    job: JobOutbox
-    entries: list[tuple[Event, Reporter | None]]
-    watermark: Watermark | None = None
-    """The position that the batch settles; None if another batch of the same ticket follows."""
-    body: bytes = field(init=False)
-    faults: int = 0
-    tries: int = 0
-    """The number of requests that sent it."""
-    awaits_verdicts: bool = False
-    """Whether the last request asked for verdicts."""
-
-    def __post_init__(self) -> None:
-        events = [event for event, _ in self.entries]
-        self.body = json.dumps(events, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    @property
-    def conditional_reporters(self) -> set[Reporter]:
-        """The executions that the batch starts unless the job is canceled.
-
-        A repeated start is unconditional: it reopens nothing, and its refusal would end the reports of an execution.
-        """
-        starts = [(event, reporter) for event, reporter in self.entries if event["type"] == "execution_started"]
-        return {
-            owner for event, owner in starts if owner and owner.unless_canceled and not isinstance(event, Heartbeat)
-        }
+from .reporter import Counter, Event, FlushTicket, Notes, Numberings, ReportCounts, Reporter, process_numberings
+from .settings import Settings
 
 
 class JobOutbox:
@@ -77,6 +30,7 @@ class JobOutbox:
         self.queue: deque[FlushTicket] = deque()
         self.frozen: deque[Batch] = deque()
         self.outcome: str | None = None
+        self.notes: Notes = {}
         self.due: float | None = None
         self.last_sequence = 0
         self.is_unknown = False
@@ -134,6 +88,10 @@ class Outbox:
         """The number of events that were given up some time after the end of their execution."""
         self.batch_size_max = settings.events_per_request_max
         """The most events in a batch, which is smaller after the ledger or a proxy refused a larger one."""
+        self.known_fields: frozenset[str] = frozenset()
+        """The optional fields that the ledger has recorded before."""
+        self.unknown_fields: frozenset[str] = frozenset()
+        """The optional fields that the ledger does not know: it is an older one."""
 
     @property
     def is_settled(self) -> bool:
@@ -170,7 +128,7 @@ class Outbox:
         Returns False, and drops its increments, if the buffer is full.
         """
         if self.size >= self._settings.buffered_max or reporter.is_lost:
-            counter.total = counter.done = 0
+            counter.clear()
             self.drop(reporter)
             return False
         counter.is_waiting = True
@@ -181,7 +139,7 @@ class Outbox:
         self._touch(reporter, now + self._settings.report_seconds).counters.append(counter)
         return True
 
-    def finish(self, reporter: Reporter, outcome: str, now: float) -> None:
+    def finish(self, reporter: Reporter, outcome: str, now: float, notes: Notes | None = None) -> None:
         """Queues the end of an execution."""
         reporter.is_open = False
         reporter.needs_heartbeat = False
@@ -189,12 +147,21 @@ class Outbox:
             self.drop(reporter)
             return
         reporter.outcome = outcome
+        reporter.notes = notes or {}
         reporter.ended_at = now
         self._touch(reporter, now)
 
-    def finish_job(self, job: JobOutbox, outcome: str, now: float) -> None:
+    def leave(self, reporter: Reporter, now: float) -> None:
+        """Ends an execution in this process without an outcome."""
+        reporter.is_open = False
+        reporter.needs_heartbeat = False
+        reporter.ended_at = now
+        self.expedite(reporter.job, now)
+
+    def finish_job(self, job: JobOutbox, outcome: str, now: float, notes: Notes | None = None) -> None:
         """Queues the end of a job, after everything reported for it before."""
         job.outcome = outcome
+        job.notes = notes or {}
         job.is_end_lost = False
         self._activate(job, now)
 
@@ -309,7 +276,7 @@ class Outbox:
             self.size -= 1
             tickets += 1
         if job.outcome is not None and not job.queue and len(entries) < most:
-            entries.append(({"type": "job_finished", "outcome": job.outcome}, None))
+            entries.append(({"type": "job_finished", "outcome": job.outcome, **job.notes}, None))
             job.outcome = None
             ends += 1
         job.taken = Watermark(tickets, ends)
@@ -320,7 +287,8 @@ class Outbox:
                 owner.in_flight += 1
                 self.counts.taken += owner.take_calls()
         self.size += len(entries)
-        job.frozen.append(Batch(job, entries, job.taken))
+        batch = Batch(job, entries, job.taken)
+        job.frozen.append(batch.without(self.unknown_fields) if self.unknown_fields else batch)
 
     def _freeze_ticket(self, ticket: FlushTicket, entries: list[tuple[Event, Reporter | None]], most: int) -> bool:
         """Freezes a ticket into `entries`; returns False if they were full before its end."""
@@ -328,7 +296,7 @@ class Outbox:
         if reporter.ticket is ticket:
             reporter.ticket = None
         if reporter.needs_start:
-            entries.append((reporter.event("execution_started"), reporter))
+            entries.append((reporter.start_event(), reporter))
             reporter.needs_start = False
         elif reporter.needs_heartbeat and not ticket.counters and reporter.outcome is None:
             entries.append((Heartbeat(reporter.event("execution_started")), reporter))
@@ -343,9 +311,7 @@ class Outbox:
         if reporter.outcome is not None and reporter.tickets == 1:
             if len(entries) >= most:
                 return False
-            event = reporter.event("execution_finished")
-            event["outcome"] = reporter.outcome
-            entries.append((event, reporter))
+            entries.append((reporter.end_event(), reporter))
             reporter.outcome = None
         reporter.tickets -= 1
         return True
@@ -353,22 +319,34 @@ class Outbox:
     def _progress(self, reporter: Reporter, counter: Counter) -> Event:
         event = reporter.event("progress")
         event["report"] = reporter.numbering.take(self.numberings.lineage.path)
-        if counter.label is not None:
-            event["label"] = counter.label
-        # One event contains at most 2^53 − 1 units; the rest follows in the next event.
-        total, done = min(counter.total, INCREMENT_MAX), min(counter.done, INCREMENT_MAX)
-        if total:
-            event["total"] = total
-        if done:
-            event["done"] = done
-        counter.total -= total
-        counter.done -= done
+        counter.freeze_into(event)
         if not counter.total and not counter.done:
             counter.is_waiting = False
             self.size -= 1
         return event
 
     # Settling
+
+    def record_fields(self, batch: Batch) -> None:
+        """Remembers the optional fields of a recorded batch."""
+        if self.known_fields != OPTIONAL_FIELDS:
+            self.known_fields = self.known_fields.union(
+                *(OPTIONAL_FIELDS.intersection(event) for event, _ in batch.entries)
+            )
+
+    def strip(self, batch: Batch, fields: frozenset[str], indexes: frozenset[int]) -> frozenset[str]:
+        """Removes optional fields that the ledger has refused, and returns those that it does not know.
+
+        An unknown field is removed from all events, also from later ones; an invalid content from those at `indexes`.
+        """
+        unknown = fields - self.known_fields
+        self.unknown_fields |= unknown
+        job = batch.job
+        if unknown:
+            job.frozen = deque(frozen.without(unknown) for frozen in job.frozen)
+        if fields - unknown:
+            job.frozen[0] = job.frozen[0].without(fields - unknown, indexes)
+        return unknown
 
     def settle(self, batch: Batch, kept: Iterable[int], now: float) -> None:
         """Settles a batch: the events at these indexes are recorded, the others dropped."""
@@ -449,8 +427,7 @@ class Outbox:
         reporter = ticket.reporter
         waiting = [counter for counter in ticket.counters if counter.is_waiting]
         for counter in waiting:
-            counter.total = counter.done = 0
-            counter.is_waiting = False
+            counter.clear()
             self.size -= 1
         ticket.counters.clear()
         count = len(waiting) + reporter.needs_start + (reporter.outcome is not None)
@@ -487,8 +464,9 @@ class Outbox:
                 reporter.needs_heartbeat = False
                 reporter.outcome = None
                 for counter in reporter.counters.values():
-                    counter.total = counter.done = 0
-                    counter.is_waiting = False
+                    # The parent sends them, so they are part of the position of the child.
+                    counter.frozen_total, counter.frozen_done = counter.declared, counter.position
+                    counter.clear()
             job.frozen.clear()
             job.queue.clear()
             job.outcome = job.due = None

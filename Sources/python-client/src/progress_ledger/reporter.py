@@ -7,11 +7,12 @@ import itertools
 import random
 import weakref
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from .settings import REPORT_MAX
+from .settings import INCREMENT_MAX, REPORT_MAX
 
 if TYPE_CHECKING:
+    from .jobs import Ledger
     from .outbox import JobOutbox
 
 # After a fork, two processes that report for one execution must never use the same number. The process that started the
@@ -25,6 +26,8 @@ RANGES = 2**19
 NAMED_EXECUTIONS_MAX = 10_000
 
 Event = dict[str, Any]
+Notes = dict[str, str]
+"""The `message` and the `link` of an event."""
 
 
 class Lineage:
@@ -73,12 +76,20 @@ class Numbering:
         self._origin = self._path = origin
         self._numbers = itertools.count(1)
 
+    def become_random(self, path: tuple[int, ...]) -> None:
+        """Continues in a random range, for a part whose ledger does not number parts separately."""
+        self._path = path
+        self._numbers = itertools.count(random.SystemRandom().randint(RANGE * RANGES, REPORT_MAX - RANGE))
+
     def take(self, path: tuple[int, ...]) -> int:
         """Returns the next number for the process with this lineage."""
         if self._path != path:
             self._path = path
             self._numbers = itertools.count(first_report(self._origin, path, random.SystemRandom().randint))
         return next(self._numbers)
+
+
+NumberingKey = tuple[str, str, str, Optional[str]]
 
 
 class Numberings:
@@ -90,15 +101,15 @@ class Numberings:
 
     def __init__(self, lineage: Lineage) -> None:
         self.lineage = lineage
-        self._all: weakref.WeakValueDictionary[tuple[str, str, str], Numbering] = weakref.WeakValueDictionary()
-        self._named: OrderedDict[tuple[str, str, str], Numbering] = OrderedDict()
+        self._all: weakref.WeakValueDictionary[NumberingKey, Numbering] = weakref.WeakValueDictionary()
+        self._named: OrderedDict[NumberingKey, Numbering] = OrderedDict()
 
-    def of(self, job: str, task: str, execution: str, *, is_named: bool) -> Numbering:
-        """Returns the numbering of an execution.
+    def of(self, job: str, task: str, execution: str, part: str | None = None, *, is_named: bool) -> Numbering:
+        """Returns the numbering of an execution, or of a part of it.
 
         If the caller named it, it is kept after its end.
         """
-        key = (job, task, execution)
+        key = (job, task, execution, part)
         found = self._all.get(key)
         if found is None:
             found = self._all.setdefault(key, Numbering(self.lineage.path))
@@ -132,15 +143,67 @@ class ReportCounts:
 
 
 class Counter:
-    """The increments of one label of one execution that are not frozen yet."""
+    """The increments of one label of one execution that are not frozen yet, with their notes."""
 
-    __slots__ = ("done", "is_waiting", "label", "total")
+    __slots__ = (
+        "carried", "done", "frozen_done", "frozen_total", "has_unit", "is_waiting", "label", "notes", "total", "unit",
+    )  # fmt: skip
 
     def __init__(self, label: str | None) -> None:
         self.label = label
         self.total = 0
         self.done = 0
+        # The part of `done` that an earlier execution did.
+        self.carried = 0
+        # The newest message and link; None if there are none.
+        self.notes: Notes | None = None
+        # Given and not frozen yet: the first event with a unit fixes it.
+        self.unit: str | None = None
+        self.has_unit = False
         self.is_waiting = False
+        # The sums of all frozen increments.
+        self.frozen_total = 0
+        self.frozen_done = 0
+
+    @property
+    def position(self) -> int:
+        """The number of units that this process has reported as done."""
+        return self.frozen_done + self.done
+
+    @property
+    def declared(self) -> int:
+        """The number of units that this process has declared."""
+        return self.frozen_total + self.total
+
+    def clear(self) -> None:
+        """Drops all increments and notes."""
+        self.total = self.done = self.carried = 0
+        self.notes = None
+        self.is_waiting = False
+
+    def freeze_into(self, event: Event) -> None:
+        """Moves the increments and notes into an event of progress.
+
+        One event contains at most 2^53 − 1 units; the rest remains for the next event.
+        """
+        total, done = min(self.total, INCREMENT_MAX), min(self.done, INCREMENT_MAX)
+        carried = min(self.carried, done)
+        if self.label is not None:
+            event["label"] = self.label
+        for name, number in (("total", total), ("done", done), ("carried", carried)):
+            if number:
+                event[name] = number
+        if self.notes is not None:
+            event.update(self.notes)
+            self.notes = None
+        if self.unit is not None:
+            event["unit"] = self.unit
+            self.unit = None
+        self.total -= total
+        self.done -= done
+        self.carried -= carried
+        self.frozen_total += total
+        self.frozen_done += done
 
 
 class FlushTicket:
@@ -175,12 +238,16 @@ class Reporter:
         "is_superseded",
         "job",
         "job_ended",
+        "ledger",
+        "link",
         "needs_heartbeat",
         "needs_start",
+        "notes",
         "numbering",
         "on_job_ended",
         "on_superseded",
         "outcome",
+        "part",
         "task",
         "ticket",
         "tickets",
@@ -196,11 +263,21 @@ class Reporter:
         *,
         is_named: bool = False,
         unless_canceled: bool = True,
+        link: str | None = None,
+        part: str | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
+        # The parts of the client, for handles.
+        self.ledger = ledger
         self.job = job
         self.task = task
         self.execution = execution
         self.attempt = attempt
+        # The name of this process within the execution, if another one has started it.
+        self.part = part
+        # The link of the start, and the notes of the end.
+        self.link = link
+        self.notes: Notes = {}
         self.counters: dict[str | None, Counter] = {}
         self.needs_start = False
         self.needs_heartbeat = False
@@ -213,7 +290,7 @@ class Reporter:
         # The open ticket, and the number of unsettled tickets.
         self.ticket: FlushTicket | None = None
         self.tickets = 0
-        self.numbering = job.outbox.numberings.of(job.job, task, execution, is_named=is_named)
+        self.numbering = job.outbox.numberings.of(job.job, task, execution, part, is_named=is_named)
         self.counts = ReportCounts()
         self._calls_told = 0
         self.is_superseded = False
@@ -262,6 +339,13 @@ class Reporter:
             return []
         return [functools.partial(self.on_job_ended, ended)]
 
+    def number_without_part(self, path: tuple[int, ...]) -> int:
+        """Returns a number that is unique in the whole execution, and the same kind of numbers from now on."""
+        if self.part is not None:
+            self.part = None
+            self.numbering.become_random(path)
+        return self.numbering.take(path)
+
     def take_calls(self) -> int:
         """Returns the number of `add` and `done` calls since the last call of this method."""
         told, self._calls_told = self._calls_told, self.counts.taken
@@ -271,4 +355,20 @@ class Reporter:
         event: Event = {"type": type, "task": self.task, "execution": self.execution}
         if self.attempt is not None:
             event["attempt"] = self.attempt
+        if self.part is not None and type == "progress":
+            event["part"] = self.part
+        return event
+
+    def start_event(self) -> Event:
+        """The start of the execution, with its link the first time."""
+        event = self.event("execution_started")
+        if self.link is not None:
+            event["link"] = self.link
+        return event
+
+    def end_event(self) -> Event:
+        """The end of the execution."""
+        event = self.event("execution_finished")
+        event["outcome"] = self.outcome
+        event.update(self.notes)
         return event

@@ -14,10 +14,11 @@ import weakref
 from typing import Callable, Protocol
 
 from . import lifecycle
+from .batch import Batch
 from .disposition import Action, Disposition, disposition_of
 from .losses import LossLog, logger
-from .outbox import Batch, JobOutbox, Outbox
-from .reporter import Counter, Reporter
+from .outbox import JobOutbox, Outbox
+from .reporter import Counter, Notes, Reporter
 from .requester import Requester
 from .server_health import ServerHealth
 from .settlement import Callback, Settlement
@@ -94,7 +95,13 @@ class Sender:
         if kind is not None:
             self.losses.log(kind, "%s", message)
 
-    def finish(self, reporter: Reporter, outcome: str) -> None:
+    def drop_note(self, reporter: Reporter | None, kind: str, message: str) -> None:
+        """Counts a part of a report that cannot be sent, such as its message, and logs the first one of its kind."""
+        with self.lock:
+            self.outbox.drop(reporter)
+        self.losses.log(kind, "%s", message)
+
+    def finish(self, reporter: Reporter, outcome: str, notes: Notes | None = None) -> None:
         """Queues the end of an execution, after the progress of its bars.
 
         One request follows at once, whatever the client's own pause: the process may end soon.
@@ -102,7 +109,16 @@ class Sender:
         with self.lock:
             self._sample()
             self._open.discard(reporter)
-            self.outbox.finish(reporter, outcome, time.monotonic())
+            self.outbox.finish(reporter, outcome, time.monotonic(), notes)
+            self.health.skip_pause()
+            self._wake_for(reporter.job)
+
+    def leave(self, reporter: Reporter) -> None:
+        """Ends an execution in this process without an outcome, and sends its reports at once."""
+        with self.lock:
+            self._sample()
+            self._open.discard(reporter)
+            self.outbox.leave(reporter, time.monotonic())
             self.health.skip_pause()
             self._wake_for(reporter.job)
 
@@ -150,10 +166,10 @@ class Sender:
             callbacks = reporter.job_has_state(state)
         _run_callbacks(callbacks)
 
-    def finish_job(self, job: JobOutbox, outcome: str) -> None:
+    def finish_job(self, job: JobOutbox, outcome: str, notes: Notes | None = None) -> None:
         """Queues the end of a job, after everything reported for it."""
         with self.lock:
-            self.outbox.finish_job(job, outcome, time.monotonic())
+            self.outbox.finish_job(job, outcome, time.monotonic(), notes)
             self._wake_for(job)
 
     def expedite(self, job: JobOutbox) -> Callable[[], bool]:

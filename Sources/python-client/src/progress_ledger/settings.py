@@ -10,6 +10,9 @@ ATTEMPT_MAX = 2**31 - 1
 REPORT_MAX = 2**53 - 1
 LABEL_LENGTH_MAX = 100
 LABELS_PER_EXECUTION_MAX = 1_000
+MESSAGE_LENGTH_MAX = 1_000
+LINK_LENGTH_MAX = 2_000
+UNIT_LENGTH_MAX = 32
 TASK_LENGTH_MAX = 200
 EXECUTION_LENGTH_MAX = 200
 JOB_NAME_LENGTH_MAX = 200
@@ -19,6 +22,13 @@ TAG_NAME_LENGTH_MAX = 100
 TAG_VALUE_LENGTH_MAX = 200
 PAGE_SIZE_MAX = 1_000
 PREFER_WAIT_SECONDS_MAX = 30
+
+# The longest message that the client makes of an exception: the first line of a useful text is shorter.
+ERROR_LENGTH_MAX = 200
+# The other processes' executions, of one client, whose numbering a process remembers. About 2 MB.
+PARTS_MAX = 1_000
+# The clients that a process keeps for unpickled jobs and executions, one per configuration.
+RESTORED_CLIENTS_MAX = 16
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,13 @@ class Settings:
 
     attempt_from_engine: bool = True
     """Whether the workflow engine provides the attempt of an execution without one."""
+
+    error_messages: bool = False
+    """Whether the message of a failed execution contains the text of its exception, and not only its type.
+
+    What is recorded stays for ever, and texts of exceptions may contain personal data. Only the first line is recorded,
+    of at most 200 characters, without users, passwords and queries of URLs.
+    """
 
 
 DEFAULTS = Settings()

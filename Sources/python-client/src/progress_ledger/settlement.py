@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 from typing import Callable
 
+from .batch import OPTIONAL_FIELDS, Batch
 from .disposition import Action, Disposition
 from .losses import logger
-from .outbox import Batch, Outbox
+from .outbox import Outbox
 from .server_health import ServerHealth
 from .settings import Settings
 
@@ -65,7 +66,9 @@ class Settlement:
         return callbacks
 
     def _divide(self, batch: Batch, disposition: Disposition, now: float, callbacks: list[Callback]) -> None:
-        """Drops the refused events, or splits the batch to find them."""
+        """Drops the refused fields or events, or splits the batch to find them."""
+        if self._strip(batch, disposition, callbacks):
+            return
         indexes = list(range(len(batch)))
         if disposition.refused:
             bad = set(disposition.refused)
@@ -80,11 +83,37 @@ class Settlement:
             lost = 1
         callbacks.append(self.loss_callback(f"{lost} events were refused and are lost: {disposition.reason}"))
 
+    def _strip(self, batch: Batch, disposition: Disposition, callbacks: list[Callback]) -> bool:
+        """Removes refused fields that an event can do without, and returns whether there are any.
+
+        The units of an event must not be lost because of its message.
+        """
+        known = self._outbox.known_fields
+        refused = [
+            (index, name)
+            for index, name in disposition.refused_fields
+            if name in OPTIONAL_FIELDS and name in batch.entries[index][0] and not (name == "part" and name in known)
+        ]
+        if not refused:
+            return False
+        unknown = self._outbox.strip(
+            batch, frozenset(name for _, name in refused), frozenset(index for index, _ in refused)
+        )
+        if unknown:
+            callbacks.append(_unknown_callback(unknown))
+        lost = [index for index, name in refused if name not in unknown]
+        for index in lost:
+            self._outbox.drop(batch.entries[index][1])
+        if lost:
+            callbacks.append(self.loss_callback(f"{len(lost)} notes of reports were refused: {disposition.reason}"))
+        return True
+
     def _recorded(
         self, batch: Batch, disposition: Disposition, took: float, now: float, callbacks: list[Callback]
     ) -> None:
         job = batch.job
         job.last_sequence = max(job.last_sequence, disposition.last_sequence)
+        self._outbox.record_fields(batch)
         verdicts = disposition.verdicts
         kept = list(range(len(batch)))
         if verdicts is None:
@@ -119,6 +148,13 @@ class Settlement:
             logger.log(level, "%s (logged once)", message)
 
         return log
+
+
+def _unknown_callback(fields: frozenset[str]) -> Callback:
+    """Returns a callback that logs the fields without which the reports are sent."""
+    return lambda: logger.warning(
+        "this ledger is older than the client: reports are sent without %s (logged once)", ", ".join(sorted(fields))
+    )
 
 
 def _contradiction(batch: Batch, verdicts: Sequence[str | None], kept: set[int]) -> str:

@@ -72,9 +72,9 @@ class Stats:
         return self.failures
 
     @classmethod
-    def of_refused(cls, refused: int) -> Stats:
-        """Returns the counts without a sender, which are refused calls only."""
-        return cls(refused=refused, dropped=refused)
+    def of_refused(cls, refused: int, dropped: int | None = None) -> Stats:
+        """Returns the counts without a sender: refused calls, and with notes everything dropped."""
+        return cls(refused=refused, dropped=refused if dropped is None else dropped)
 
     @classmethod
     def of(cls, sender: Sender | None, reporter: Reporter | None = None) -> Stats:

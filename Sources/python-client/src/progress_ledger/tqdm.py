@@ -17,7 +17,8 @@ from typing import Any
 
 from tqdm.auto import tqdm as Bar
 
-from .execution import Execution, current
+from .contexts import current
+from .execution import Execution
 from .losses import LossLog
 from .outbox import JobOutbox
 from .reporting import Progress

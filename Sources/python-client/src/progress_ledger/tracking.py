@@ -13,14 +13,21 @@ T = TypeVar("T")
 class Tracking(Generic[T]):
     """An iterable that reports each item as done; see `Execution.track`."""
 
-    def __init__(self, progress: Progress, source: Iterable[T] | AsyncIterable[T], total: Any) -> None:
+    def __init__(
+        self, progress: Progress, source: Iterable[T] | AsyncIterable[T], total: Any, initial: Any = 0
+    ) -> None:
         self._progress = progress
         self._source = source
         self._total = total
+        self._initial = initial
 
     def _declare(self) -> bool:
         """Declares the total if it is known, and returns whether it is."""
         total = self._total
+        if type(self._initial) is not int or self._initial:
+            self._progress.skip(self._initial)
+            if total is None:
+                self._progress.add(self._initial)
         if total is None:
             try:
                 total = len(self._source)  # type: ignore[arg-type]

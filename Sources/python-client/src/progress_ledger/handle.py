@@ -1,0 +1,194 @@
+"""Reporting to an execution that another process has started."""
+
+from __future__ import annotations
+
+import functools
+import os
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable
+
+from . import calls, values
+from .contexts import lost, silent
+from .errors import InvalidValueError
+from .execution import Execution, current_execution
+from .losses import LossLog, describe, logger
+from .reporter import Reporter
+from .reporting import Progress
+from .sender import Sender
+from .settings import TASK_LENGTH_MAX
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .jobs import Ledger
+
+_losses = LossLog()
+
+
+@dataclass(frozen=True)
+class Handle:
+    """The identity of a running execution, by which any process on any host can report to it.
+
+        handle = context.handle()
+        subprocess.run(command, env={**os.environ, **handle.variables()})  # or pickled, or in a message
+
+        with handle.attach() as context:  # in the other process
+            context.progress("download").done(1)
+
+    It contains no token. The other process has its own, by `PROGRESS_LEDGER_TOKEN` or `PROGRESS_LEDGER_TOKEN_FILE`.
+    """
+
+    job: str
+    """The id of the job; empty if nothing is reported."""
+    task: str
+    execution: str
+    attempt: int | None = None
+    """The attempt; None if the ledger assigns it."""
+    url: str | None = None
+    """The address of the ledger; None if nothing is reported."""
+
+    @classmethod
+    def of(cls, reporter: Reporter | None) -> Handle:
+        """Returns the handle of an execution. Used by this package itself."""
+        if reporter is None or reporter.ledger is None or reporter.ledger.requester is None:
+            return cls("", "none", "none")
+        url = reporter.ledger.requester.transport.server.url
+        return cls(reporter.job.job, reporter.task, reporter.execution, reporter.attempt, url)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Handle | None:
+        """Returns the handle in the variables that `variables` makes, which the clients of all languages read.
+
+        None without `PROGRESS_LEDGER_JOB`, `PROGRESS_LEDGER_TASK` and `PROGRESS_LEDGER_EXECUTION`.
+        """
+        found = os.environ if environment is None else environment
+        job, task, execution, attempt, url = (found.get(f"PROGRESS_LEDGER_{name}") for name in _VARIABLES)
+        if not (job and task and execution):
+            return None
+        is_number = bool(attempt) and str(attempt).isascii() and str(attempt).isdigit() and len(str(attempt)) <= 10
+        return cls(job, task, execution, int(str(attempt)) if is_number else None, url or None)
+
+    def variables(self) -> dict[str, str]:
+        """Returns the variables for the environment of another process; none if nothing is reported."""
+        if not self.job:
+            return {}
+        contents = (self.job, self.task, self.execution, self.attempt, self.url)
+        return {
+            f"PROGRESS_LEDGER_{name}": str(content)
+            for name, content in zip(_VARIABLES, contents)
+            if content is not None
+        }
+
+    def attach(self, client: Client | None = None) -> Execution:
+        """Returns the execution, to report to it from this process.
+
+        `client` is by default the one of this process for `url`, configured by the environment.
+
+        The ledger numbers the reports of this process separately, as those of a part of the execution with a name of
+        its own, so that nothing is lost or counted twice. Entering it starts nothing, and leaving it ends nothing:
+        leaving waits until the reports of this process are recorded, as at the end of an execution. Only the process
+        that started the execution ends it. Within that process it is the same execution.
+
+        Never raises: if the handle is invalid, reports are dropped, counted and logged once.
+        """
+        from .client import Configuration, shared_ledger
+
+        if not self.job:
+            return silent(self.task)
+        try:
+            if client is not None:
+                return attached(client._ledger, self)
+            return attached(shared_ledger(None, Configuration.read(self.url, None, None, None)), self)
+        except Exception as error:
+            _losses.log("handle", "an execution of task %s cannot be reported to: %s", describe(self.task), error)
+            return lost(self.task if isinstance(self.task, str) else "unknown", _losses)
+
+
+_VARIABLES = ("JOB", "TASK", "EXECUTION", "ATTEMPT", "URL")
+
+
+def attached(ledger: Ledger, handle: Handle) -> Execution:
+    """Returns the execution of a handle, for the reports of this process.
+
+    Raises `InvalidValueError` if the handle is invalid.
+    """
+    checked = Handle(
+        calls.job_id(handle.job), values.task(handle.task), values.execution(handle.execution),
+        values.attempt(handle.attempt), handle.url,
+    )  # fmt: skip
+    if ledger.is_lost:
+        return lost(checked.task, ledger.losses)
+    if ledger.sender is None:
+        return silent(checked.task)
+    reporter = ledger.reporter_of(checked.job, checked.task, checked.execution, checked.attempt)
+    return AttachedExecution(ledger.sender, reporter, ledger.losses)
+
+
+def restored(ledger: Ledger | None, handle: Handle) -> Execution:
+    """Returns an unpickled execution."""
+    try:
+        return silent(handle.task) if ledger is None or not handle.job else attached(ledger, handle)
+    except InvalidValueError as error:
+        _losses.log("restored", "an execution of task %s cannot be reported to: %s", describe(handle.task), error)
+        return lost(handle.task[:TASK_LENGTH_MAX], _losses)
+
+
+def restored_progress(ledger: Ledger | None, handle: Handle, label: str | None) -> Progress:
+    """Returns an unpickled indicator."""
+    return restored(ledger, handle).progress(label)
+
+
+class AttachedExecution(Execution):
+    """An execution that another process, or another object of this one, has started and ends."""
+
+    def __init__(self, sender: Sender, reporter: Reporter, losses: LossLog) -> None:
+        callbacks = reporter.on_superseded, reporter.on_job_ended
+        super().__init__(sender, reporter, reporter.task, reporter.attempt, reporter.execution, None, None, losses)
+        if callbacks[0] is not None:
+            reporter.on_superseded, reporter.on_job_ended = callbacks
+
+    def start(self) -> Execution:
+        """Starts nothing: the execution is running."""
+        return self
+
+    def finish(self, outcome: str = "succeeded", *, message: str | None = None, link: str | None = None) -> None:
+        """Ends nothing: only the process that started the execution ends it."""
+        logger.debug("execution %s of task %s is ended only by the process that started it", self.execution, self.task)
+
+    def _finish_after(self, error: BaseException | None) -> None:
+        if self._sender is None or self._reporter is None:
+            return
+        if self._reporter.part is None:
+            self._sender.expedite(self._reporter.job)
+        else:
+            self._sender.leave(self._reporter)
+
+    def __repr__(self) -> str:
+        return f"<Execution {self.execution} of {self.task}, attached>"
+
+
+class Carried:
+    """A function that is called in the context of an execution; see `Execution.carry`."""
+
+    def __init__(self, execution: Execution, function: Callable[..., Any]) -> None:
+        try:
+            functools.update_wrapper(self, function)
+        except Exception:
+            # The attributes of a callable object are its own, and reading them may raise anything.
+            pass
+        self._execution = execution
+        self._function = function
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        token = current_execution.set(self._execution)
+        try:
+            return self._function(*arguments, **options)
+        finally:
+            current_execution.reset(token)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Carried, (self._execution, self._function)
