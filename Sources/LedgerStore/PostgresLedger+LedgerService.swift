@@ -60,7 +60,9 @@ extension PostgresLedger: LedgerService {
         return found
     }
 
-    /// Returns a job without its estimate and stalls, which cost a further query and a simulation.
+    /// Returns a job without its estimate and its stalls.
+    ///
+    /// They cost a further query and a simulation.
     private func plainJob(_ id: JobID) async throws(StoreError) -> JobView? {
         let found = try await attempting("reading a job") { () throws(PQError) in try await snapshots.plainJob(id) }
         guard !(found?.isRetired ?? false) else { throw .retired([id]) }
