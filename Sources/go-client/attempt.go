@@ -19,6 +19,8 @@ type startSettings struct {
 	onJobEnded           func(*Execution, JobState)
 	reopensCanceledJob   bool
 	cancelWhenSuperseded bool
+	link                 string
+	linkProblem          error
 }
 
 // Attempt sets the attempt of the execution: 1, 2, 3 … up to AttemptMax.
@@ -28,6 +30,17 @@ type startSettings struct {
 // counts.
 func Attempt(n int) StartOption {
 	return func(s *startSettings) { s.attempt, s.isAttemptGiven = n, true }
+}
+
+// WithLink sets where to look for more about the execution: the URL of its log, or of the engine's own page.
+//
+// An invalid one (see Link) is dropped, counted and logged.
+func WithLink(address string) StartOption {
+	return func(s *startSettings) {
+		if s.linkProblem = checkLink(address); s.linkProblem == nil {
+			s.link = address
+		}
+	}
 }
 
 // OnSuperseded sets a callback for the start of a newer execution of the task.

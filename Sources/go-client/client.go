@@ -36,6 +36,8 @@ type Client struct {
 	checkInterval time.Duration
 	requestWait   time.Duration
 	health        health
+	support       fieldSupport
+	errorMessages bool
 	ownWrites     ownWrites
 	// slots limits the requests in flight.
 	slots chan struct{}
@@ -97,6 +99,18 @@ func WithLogger(logger Logger) ClientOption {
 			return &InvalidError{Field: "logger", Problem: "is nil"}
 		}
 		c.health.logger = logger
+		return nil
+	}
+}
+
+// WithErrorMessages makes Run record the text of the work's error as the message of a failed execution.
+//
+// Without it, the message is only the type of the innermost error. What is recorded stays for ever, and texts of errors
+// may contain personal data. Only the first line is recorded, of at most 200 Unicode scalars, without the users,
+// passwords and queries of URLs.
+func WithErrorMessages() ClientOption {
+	return func(c *Client) error {
+		c.errorMessages = true
 		return nil
 	}
 }

@@ -28,6 +28,8 @@ type contractCase struct {
 	Statistics     map[string]any    `json:"statistics"`
 	SupersededFrom *float64          `json:"superseded_from"`
 	JobEnds        []JobState        `json:"job_ends"`
+	// IsAttached is true if another process has started the execution.
+	IsAttached bool `json:"attached"`
 }
 
 type contractCall struct {
@@ -37,6 +39,21 @@ type contractCall struct {
 	N       int64   `json:"n"`
 	Count   int     `json:"count"`
 	Outcome Outcome `json:"outcome"`
+	Message string  `json:"message"`
+	Link    string  `json:"link"`
+	Unit    string  `json:"unit"`
+}
+
+// notes returns the notes of the call.
+func (c contractCall) notes() notes {
+	var options []Note
+	if c.Message != "" {
+		options = append(options, Message(c.Message))
+	}
+	if c.Link != "" {
+		options = append(options, Link(c.Link))
+	}
+	return notesOf(options)
 }
 
 type contractReply struct {
@@ -46,6 +63,7 @@ type contractReply struct {
 	IsProblem  bool     `json:"problem"`
 	RetryAfter *int     `json:"retry_after"`
 	Refused    []int    `json:"refused"`
+	Pointers   []string `json:"pointers"`
 	Verdict    Verdict  `json:"verdict"`
 	JobState   JobState `json:"job_state"`
 }
@@ -98,8 +116,14 @@ func newSimulation(c contractCase, random float64) *simulation {
 	s.now, s.answered = s.began, s.began
 	s.delivery = delivery{
 		interval: intervalDefault, checkInterval: checkIntervalDefault, isStartAllowed: true, batchSizeMax: batchSizeDefault,
+		support: &fieldSupport{},
 	}
-	s.delivery.buffer.identity = identity{task: "tile-17", execution: "e", attempt: 2}
+	identity := identity{task: "tile-17", execution: "e", attempt: 2}
+	s.delivery.buffer.identity = identity
+	if c.IsAttached {
+		identity.part = "part"
+		s.delivery.attach(identity)
+	}
 	return s
 }
 
@@ -113,7 +137,9 @@ func (s *simulation) run() {
 			next := s.delivery.next(s.now)
 			switch next.kind {
 			case stepStart:
-				s.send(next, []event{s.delivery.buffer.identity.event("execution_started")})
+				start := s.delivery.buffer.identity.event("execution_started")
+				start.Link = s.delivery.link
+				s.send(next, []event{start})
 				continue
 			case stepSend:
 				s.send(next, next.batch.events)
@@ -169,10 +195,12 @@ func (s *simulation) end() time.Time {
 func (s *simulation) call(call contractCall) {
 	now := fixedClock(s.now)
 	switch call.Call {
-	case "add":
-		_, _ = s.delivery.report(call.Label, call.N, 0, now)
-	case "done":
-		_, _ = s.delivery.report(call.Label, 0, call.N, now)
+	case "start":
+		s.delivery.link = call.Link
+	case "add", "set_total":
+		s.report(call, detailedReport{total: call.N, isPosition: call.Call == "set_total"})
+	case "done", "set_done", "skip":
+		s.report(call, detailedReport{done: call.N, isPosition: call.Call == "set_done", carried: call.Call == "skip"})
 	case "done_labels":
 		for i := 0; i < call.Count; i++ {
 			_, _ = s.delivery.report(fmt.Sprint("label ", i), 0, 1, now)
@@ -180,12 +208,30 @@ func (s *simulation) call(call contractCall) {
 	case "flush":
 		s.delivery.flush()
 	case "finish":
+		s.delivery.endNotes = call.notes()
 		s.delivery.end(call.Outcome, s.now)
 	}
 }
 
+// report reports the units of a call with its notes, as ProgressReporter does.
+func (s *simulation) report(call contractCall, r detailedReport) {
+	now := fixedClock(s.now)
+	r.label, r.unit, r.notes = call.Label, call.Unit, call.notes()
+	if !r.isPosition && !r.carried && r.unit == "" && call.Message+call.Link == "" {
+		_, _ = s.delivery.report(r.label, r.total, r.done, now)
+		return
+	}
+	_, _ = s.delivery.reportDetailed(r, now)
+}
+
 // send starts a request.
 func (s *simulation) send(next step, events []event) {
+	events = append([]event(nil), events...)
+	for i := range events {
+		if events[i].Report > 1<<52 {
+			events[i].Report = -1
+		}
+	}
 	s.requests = append(s.requests, simulatedRequest{
 		at: s.now.Sub(s.began).Seconds(), pause: s.now.Sub(s.answered).Seconds(), events: events,
 	})
@@ -218,6 +264,9 @@ func (s *simulation) response() (*httpResponse, error) {
 		problem := Problem{Title: "no", JobState: s.reply.JobState}
 		for _, position := range s.reply.Refused {
 			problem.Errors = append(problem.Errors, FieldProblem{Pointer: "/" + strconv.Itoa(position) + "/done"})
+		}
+		for _, pointer := range s.reply.Pointers {
+			problem.Errors = append(problem.Errors, FieldProblem{Pointer: pointer})
 		}
 		response.header.Set("Content-Type", "application/problem+json")
 		response.body, _ = json.Marshal(problem)
@@ -284,9 +333,9 @@ func (s *simulation) statistics() map[string]any {
 	return found
 }
 
-func readContract(t *testing.T) contractTable {
+func readContract(t *testing.T, name string) contractTable {
 	t.Helper()
-	content, err := os.ReadFile("../../Tests/reporter-contract/cases.json")
+	content, err := os.ReadFile("../../Tests/reporter-contract/" + name)
 	must(t, err)
 	var table contractTable
 	must(t, json.Unmarshal(content, &table))
@@ -294,11 +343,11 @@ func readContract(t *testing.T) contractTable {
 }
 
 func TestEveryCaseOfTheReporterContract(t *testing.T) {
-	table := readContract(t)
-	if len(table.Cases) == 0 {
+	cases, more := readContract(t, "cases.json").Cases, readContract(t, "notes-and-parts.json").Cases
+	if len(cases) == 0 || len(more) == 0 {
 		t.Fatal("the table has no cases")
 	}
-	for _, c := range table.Cases {
+	for _, c := range append(cases, more...) {
 		for _, random := range []float64{0, 0.5, 1} {
 			c, random := c, random
 			t.Run(fmt.Sprint(c.Name, " ", random), func(t *testing.T) {
@@ -346,7 +395,7 @@ func TestTheLimitsAreThoseOfTheReporterContract(t *testing.T) {
 		"events_per_request_max": batchSizeDefault, "labels_per_execution_max": LabelsMax, "increment_max": IncrementMax,
 		"delivery_seconds_after_end": drainMax.Seconds(), "heartbeat_seconds": heartbeatInterval.Seconds(),
 	}
-	if contract := readContract(t).Contract; !reflect.DeepEqual(found, contract) {
+	if contract := readContract(t, "cases.json").Contract; !reflect.DeepEqual(found, contract) {
 		t.Errorf("the limits are %v, not %v", found, contract)
 	}
 }

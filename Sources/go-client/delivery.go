@@ -15,7 +15,16 @@ import (
 // was recorded, because the ledger ignores a number that it has seen. New increments are collected in the buffer and
 // never join a batch that may already have arrived.
 type delivery struct {
-	buffer        reportBuffer
+	buffer reportBuffer
+	// support is shared by all executions of a client.
+	support *fieldSupport
+	// isAttached is true if another process starts and ends the execution.
+	isAttached bool
+	// link is the link of the start, and endNotes are the notes of the end.
+	link     string
+	endNotes notes
+	// newUnknown are the fields that the ledger does not know, as the log must be told.
+	newUnknown    fieldSet
 	interval      time.Duration
 	checkInterval time.Duration
 
@@ -57,6 +66,8 @@ type delivery struct {
 	newJobEnd JobState
 
 	counts Stats
+	// droppedNotes is the part of counts.Dropped whose events are not lost.
+	droppedNotes int64
 }
 
 // startState is the state of the start event.
@@ -145,7 +156,9 @@ func (d *delivery) next(now time.Time) step {
 		return step{kind: stepStop}
 	case !d.buffer.isEmpty():
 		return d.wait(d.dueAt)
-	case !d.isSuperseded && !now.Before(d.heartbeatAt):
+	case d.isAttached:
+		return d.wait()
+	case d.repeatsStart() && !now.Before(d.heartbeatAt):
 		heartbeat := newBatch([]event{d.buffer.identity.event("execution_started")}, 0)
 		heartbeat.isHeartbeat = true
 		d.batches = append(d.batches, heartbeat)
@@ -154,9 +167,16 @@ func (d *delivery) next(now time.Time) step {
 		return step{kind: stepCheck}
 	case d.isSuperseded:
 		return d.wait()
+	case !d.repeatsStart():
+		return d.wait(d.checkAt)
 	}
 	return d.wait(d.checkAt, d.heartbeatAt)
 }
+
+// repeatsStart reports whether the execution shows that it lives.
+//
+// If it is superseded or its job has ended, nobody asks.
+func (d *delivery) repeatsStart() bool { return !d.isSuperseded && d.counts.JobEnded == "" }
 
 // wait returns a wait until the first of these times.
 //
@@ -193,6 +213,11 @@ func (d *delivery) sealBatch(now time.Time) {
 		return
 	}
 	events := d.buffer.take(d.batchSizeMax)
+	if lacks := d.support.lacks(); lacks != 0 {
+		for i := range events {
+			events[i] = d.withoutFields(events[i], lacks)
+		}
+	}
 	d.counts.Reports += int64(len(events))
 	var completedGeneration int64
 	if d.buffer.isEmpty() {
@@ -202,6 +227,8 @@ func (d *delivery) sealBatch(now time.Time) {
 	if isFinishing && d.buffer.isEmpty() && len(events) < d.batchSizeMax {
 		finish := d.buffer.identity.event("execution_finished")
 		finish.Outcome = string(d.outcome)
+		finish.Message, finish.Link = d.endNotes.message, d.endNotes.link
+		finish = finish.without(d.support.lacks())
 		events = append(events, finish)
 		d.isFinishQueued = true
 	}
@@ -212,27 +239,47 @@ func (d *delivery) sealBatch(now time.Time) {
 //
 // It returns whether to wake the sender, which only the first report in the buffer needs.
 func (d *delivery) report(label string, total, done int64, now func() time.Time) (wake bool, err error) {
+	indicator, err := d.accept(label, total, done)
+	if err != nil || indicator == nil {
+		return false, err
+	}
+	return d.add(indicator, total, done, now), nil
+}
+
+// accept validates and counts a report, and returns its indicator; nil if nothing more will be sent.
+func (d *delivery) accept(label string, total, done int64) (*pendingIndicator, error) {
 	if d.isEnded {
 		d.countRefusedCall()
-		return false, ErrEnded
+		return nil, ErrEnded
 	}
 	indicator, err := d.buffer.accept(label, total, done)
 	if err != nil {
 		d.counts.Invalid++
 		d.countRefusedCall()
-		return false, err
+		return nil, err
 	}
 	d.counts.Taken++
 	if d.isAbandoned {
 		d.counts.Dropped++
-		return false, nil
+		return nil, nil
 	}
+	return indicator, nil
+}
+
+// add adds increments to an indicator, and returns whether to wake the sender.
+func (d *delivery) add(indicator *pendingIndicator, total, done int64, now func() time.Time) (wake bool) {
 	wasEmpty := d.buffer.isEmpty()
 	d.buffer.add(indicator, total, done)
 	if wasEmpty {
 		d.dueAt = now().Add(d.interval)
 	}
-	return wasEmpty, nil
+	return wasEmpty
+}
+
+// dropNotes counts notes that are lost.
+func (d *delivery) dropNotes(count int64) {
+	d.counts.Dropped += count
+	d.droppedNotes += count
 }
 
 func (d *delivery) countRefusedCall() {

@@ -141,6 +141,11 @@ func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (is
 	d.requestSucceeded()
 	isResent := len(d.batches) > 0 && d.batches[0].isResent
 	isHeartbeat := len(d.batches) > 0 && d.batches[0].isHeartbeat
+	if len(d.batches) > 0 {
+		for _, event := range d.batches[0].events {
+			d.support.record(event.fields())
+		}
+	}
 	if len(d.batches) > 0 && !isHeartbeat {
 		d.counts.Delivered += int64(len(d.batches[0].events))
 	}
@@ -174,6 +179,10 @@ func (d *delivery) rejected(cause error, count int) (lost int64) {
 	if errors.As(cause, &problem) && (problem.Status == http.StatusNotFound || problem.Status == http.StatusGone) {
 		d.requestWasFinal(cause)
 		return d.abandon()
+	}
+	if d.strip(problem) {
+		d.requestWasFinal(cause)
+		return 0
 	}
 	positions := problem.refusedPositions(count)
 	switch {

@@ -11,7 +11,7 @@ import (
 
 // newDelivery returns a delivery with a recorded start.
 func newDelivery(now time.Time) *delivery {
-	d := &delivery{
+	d := &delivery{support: &fieldSupport{},
 		interval: time.Second, checkInterval: 10 * time.Second, isStartAllowed: true, batchSizeMax: batchSizeDefault,
 	}
 	d.buffer.identity = identity{task: "tile", execution: "e"}

@@ -70,9 +70,12 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 		unlessCanceled: !settings.reopensCanceledJob, attemptSource: settings.attemptSource,
 	}
 	e.delivery.buffer.identity = e.identity
+	e.delivery.link = settings.link
+	e.delivery.support = &fieldSupport{}
 	e.delivery.counts.Attempt = settings.attempt
 	e.delivery.batchSizeMax = batchSizeDefault
 	if !c.IsSilent() {
+		e.delivery.support = &c.support
 		e.delivery.interval = c.interval
 		e.delivery.checkInterval = c.checkInterval
 	}
@@ -119,7 +122,8 @@ func (e *Execution) Name() string {
 
 // Add declares n more units of work on the indicator with this label.
 //
-// The default indicator has the label "". See ProgressReporter.Add, which reports to the execution of a context.
+// The default indicator has the label "". See ProgressReporter.Add, which reports to the execution of a context, and
+// has more options.
 func (e *Execution) Add(label string, n int64) error { return e.report(label, n, 0) }
 
 // Done reports n more units of work as done on the indicator with this label.
@@ -144,11 +148,36 @@ func (e *Execution) report(label string, total, done int64) error {
 	return err
 }
 
+// reportDetailed adds a report with more than two increments.
+func (e *Execution) reportDetailed(r detailedReport) error {
+	if e == nil {
+		return r.check()
+	}
+	e.mu.Lock()
+	wake, err := e.delivery.reportDetailed(r, time.Now)
+	e.mu.Unlock()
+	if wake {
+		e.wakeSender()
+	}
+	if err != nil {
+		e.logDropped(err)
+	}
+	return err
+}
+
 // logDropped logs the first invalid report, and the first one after the end.
 func (e *Execution) logDropped(err error) {
 	kind := "invalid report"
-	if errors.Is(err, ErrEnded) {
+	var invalid *InvalidError
+	switch {
+	case errors.Is(err, ErrEnded):
 		kind = "late report"
+	case errors.As(err, &invalid) && (invalid.Field == "link" || invalid.Field == "unit"):
+		if e.health != nil {
+			e.health.logOnce("invalid note", "a note of task %q was dropped: %v; further ones are only counted",
+				e.identity.task, err)
+		}
+		return
 	}
 	if e.health != nil {
 		e.health.logOnce(kind, "a report of task %q was dropped: %v; further ones are only counted",
@@ -288,7 +317,7 @@ func (e *Execution) await(ctx context.Context, condition func() bool) error {
 func (e *Execution) loss() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.delivery.counts.undelivered() == 0 {
+	if e.delivery.undelivered() == 0 {
 		return nil
 	}
 	return e.undelivered()
@@ -300,7 +329,7 @@ func (e *Execution) loss() error {
 func (e *Execution) undelivered() error {
 	counts := e.delivery.counts
 	what := "reports are not recorded yet"
-	if lost := counts.undelivered(); lost > 0 {
+	if lost := e.delivery.undelivered(); lost > 0 {
 		what = fmt.Sprintf("%d reports were dropped", lost)
 	}
 	if counts.LastError == nil {

@@ -249,7 +249,7 @@ func FuzzReporting(f *testing.F) {
 		const calls = 3
 		failed := int64(0)
 		for i := 0; i < calls; i++ {
-			for _, call := range []func(context.Context, int64) error{Progress(label).Add, Progress(label).Done} {
+			for _, call := range []func(context.Context, int64, ...Note) error{Progress(label).Add, Progress(label).Done} {
 				if how&8 != 0 && i == 2 {
 					_ = execution.Finish(ctx, Outcome(label))
 					_ = execution.Close()

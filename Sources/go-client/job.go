@@ -273,6 +273,10 @@ func (j *Job) StartExecution(
 	if c == nil {
 		return ctx, execution, nil
 	}
+	if settings.linkProblem != nil {
+		execution.delivery.dropNotes(1)
+		execution.logDropped(settings.linkProblem)
+	}
 	if settings.attemptProblem != nil {
 		c.health.logOnce("attempt", "%v; the ledger assigns the attempt", settings.attemptProblem)
 	}
@@ -299,7 +303,8 @@ func checkStart(task string, settings startSettings) error {
 // Run does the work as an execution of a task, and returns the error of the work.
 //
 // The execution succeeds if the work returns nil. Otherwise it is canceled if the context was canceled, and fails if
-// not. A panic of the work is a failure, and continues.
+// not; its message is the type of the error, or its text (WithErrorMessages). A panic of the work is a failure, and
+// continues.
 //
 // Problems of reporting are logged once. They are not returned, and never prevent the work: not even a task or an
 // attempt that cannot be recorded does.
@@ -310,6 +315,8 @@ func (j *Job) Run(
 	// Close runs in every case, including a panic and runtime.Goexit.
 	defer execution.Close()
 	if err := work(taskContext); err != nil {
+		withText := j != nil && j.client != nil && j.client.errorMessages
+		_ = execution.closeWith(notes{message: errorMessage(err, withText)})
 		return err
 	}
 	// Undelivered reports are logged and counted. They do not make the work fail.
@@ -323,8 +330,10 @@ func (j *Job) Run(
 // recorded, for the client's close wait at most (5 s), which all ends in one outage share. After that it is delivered
 // in the background for up to 15 minutes, behind the reports of the executions that ended before. It is safe to repeat.
 //
+// A Message says why it ended. An invalid one is dropped, and a Link is ignored.
+//
 // Errors: ErrNotFound; ErrUnavailable if it is still undelivered; *InvalidError; a *Problem if the token is refused.
-func (j *Job) Finish(ctx context.Context, outcome JobState) error {
+func (j *Job) Finish(ctx context.Context, outcome JobState, options ...Note) error {
 	switch outcome {
 	case JobCompleted, JobFailed, JobCanceled:
 	default:
@@ -334,5 +343,5 @@ func (j *Job) Finish(ctx context.Context, outcome JobState) error {
 	if j.isSilent() {
 		return nil
 	}
-	return j.client.finishJob(ctx, j.ID, outcome)
+	return j.client.finishJob(ctx, j.ID, outcome, notesOf(options).message)
 }

@@ -14,6 +14,7 @@ import (
 type jobEnd struct {
 	client *Client
 	job    string
+	event  event
 	body   []byte
 	// predecessors are closed when the executions that ended before are delivered or abandoned.
 	predecessors []<-chan struct{}
@@ -34,13 +35,14 @@ type jobEnd struct {
 }
 
 // finishJob ends a job, and waits as the end of an execution does.
-func (c *Client) finishJob(ctx context.Context, job string, outcome JobState) error {
-	body, err := json.Marshal(event{Type: "job_finished", Outcome: string(outcome)})
+func (c *Client) finishJob(ctx context.Context, job string, outcome JobState, message string) error {
+	finish := event{Type: "job_finished", Outcome: string(outcome), Message: message}.without(c.support.lacks())
+	body, err := json.Marshal(finish)
 	if err != nil {
 		return fmt.Errorf("ledger: cannot encode the end of the job: %w", err)
 	}
 	end := &jobEnd{
-		client: c, job: job, body: body, skipPause: make(chan struct{}, 1), settled: make(chan struct{}),
+		client: c, job: job, event: finish, body: body, skipPause: make(chan struct{}, 1), settled: make(chan struct{}),
 	}
 	end.life, end.endLife = context.WithTimeout(context.Background(), drainMax)
 	if !c.registerJobEnd(end) {
@@ -90,7 +92,11 @@ func (e *jobEnd) run() {
 				found, cause = retryable, fmt.Errorf("cannot read the response to an append: %v", err)
 			}
 		}
+		if found == rejected && e.dropMessage(cause) {
+			continue
+		}
 		if found == accepted {
+			e.client.support.record(e.event.fields())
 			e.client.ownWrites.wrote(e.job, appended.LastSequence)
 			e.client.health.recordSuccess(e.client.address)
 		}
@@ -122,6 +128,24 @@ func (e *jobEnd) run() {
 		}
 		timer.Stop()
 	}
+}
+
+// dropMessage removes the message if a problem names it, and reports whether it did.
+func (e *jobEnd) dropMessage(cause error) bool {
+	var problem *Problem
+	if e.event.Message == "" || !errors.As(cause, &problem) {
+		return false
+	}
+	for _, field := range problem.Errors {
+		if field.Pointer == "/message" || field.Pointer == "/0/message" {
+			e.client.health.logOnce("job message", "the end of job %s is sent without its message: %v", e.job, cause)
+			e.event.Message = ""
+			body, err := json.Marshal(e.event)
+			e.body = body
+			return err == nil
+		}
+	}
+	return false
 }
 
 func (e *jobEnd) exchange() (*httpResponse, error) {

@@ -30,6 +30,8 @@ const (
 	tagNameScalarsMax  = 100
 	tagValueScalarsMax = 200
 	taskScalarsMax     = 200
+	// executionScalarsMax is the maximum length of the name of an execution.
+	executionScalarsMax = 200
 )
 
 // Limits of this package for queues, retries and waits, with their reasons.

@@ -75,6 +75,8 @@ type Snapshot struct {
 	Estimate *Estimate `json:"estimate"`
 	// StalledSince is the time of the last advance, if that is longer ago than plausible; otherwise zero.
 	StalledSince time.Time `json:"stalled_since"`
+	// Message is the newest message of the job's reports.
+	Message string `json:"message"`
 	// Progress lists the job's indicators, in the order in which events first named them.
 	Progress []Indicator `json:"progress"`
 
@@ -146,6 +148,12 @@ type Indicator struct {
 	Rate *float64 `json:"rate"`
 	// RemainingSeconds is the time that the units left take at this rate; nil without a rate or a total.
 	RemainingSeconds *float64 `json:"remaining_seconds"`
+	// Unit is the unit, such as bytes or tiles; empty if no report gave one.
+	Unit string `json:"unit"`
+	// Message is the newest message of its reports.
+	Message string `json:"message"`
+	// CarriedDone is the part of Done that earlier executions did, as their successors have reported.
+	CarriedDone Units `json:"carried_done"`
 }
 
 // Percent returns the percentage done, rounded down: 99 for 999 of 1,000.
@@ -212,6 +220,9 @@ type ExecutionSummary struct {
 	Reporter string `json:"reporter"`
 	// SilentSince is the time of its last event, if that is longer ago than plausible; otherwise zero.
 	SilentSince time.Time `json:"silent_since"`
+	// Message is why it ended, or its newest message. Link is where to look for more, such as its log.
+	Message string `json:"message"`
+	Link    string `json:"link"`
 	// Progress lists the sums of its reports by label.
 	Progress []ExecutionProgress `json:"progress"`
 }
@@ -251,6 +262,13 @@ type Event struct {
 	SupersededBy *ExecutionReference `json:"superseded_by"`
 	// DuplicateOf is the sequence of the event that it repeats; 0 if it is not a duplicate.
 	DuplicateOf int64 `json:"duplicate_of"`
+	// Message, Link, Unit and Part are the event's notes, the unit of its indicator, and the process that sent it.
+	Message string `json:"message"`
+	Link    string `json:"link"`
+	Unit    string `json:"unit"`
+	Part    string `json:"part"`
+	// Carried is the part of Done that an earlier execution did.
+	Carried int64 `json:"carried"`
 	// Hash is the event's hash in the job's chain, in hexadecimal.
 	Hash string `json:"hash"`
 }

@@ -25,6 +25,10 @@ func playRole(role string) {
 	if err != nil {
 		panic(err)
 	}
+	if role == "attached" {
+		playAttached(client)
+		return
+	}
 	job := client.Job(os.Getenv("PROGRESS_LEDGER_JOB"))
 	ctx, execution, err := job.StartExecution(context.Background(), "child")
 	if err != nil {
@@ -89,13 +93,14 @@ func playRole(role string) {
 }
 
 // startChild starts a process that plays a role, and waits until it is ready.
-func startChild(t *testing.T, role, url string, job *Job) *exec.Cmd {
+func startChild(t *testing.T, role, url string, job *Job, environment ...string) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()
 	must(t, err)
 	command := exec.Command(program)
 	command.Env = append(os.Environ(),
 		"PROGRESS_LEDGER_TEST_ROLE="+role, "PROGRESS_LEDGER_URL="+url, "PROGRESS_LEDGER_JOB="+job.ID)
+	command.Env = append(command.Env, environment...)
 	command.Stderr = os.Stderr
 	input, err := command.StdinPipe()
 	must(t, err)

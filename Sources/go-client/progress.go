@@ -9,7 +9,7 @@ import (
 //
 // It is a value that can be kept and shared.
 type ProgressReporter struct {
-	label string
+	label, unit string
 }
 
 // Progress returns a reporter for the indicator with this label.
@@ -20,7 +20,16 @@ func Progress(label string) ProgressReporter { return ProgressReporter{label: la
 // DefaultProgress returns a reporter for the default indicator, without a label.
 func DefaultProgress() ProgressReporter { return ProgressReporter{} }
 
-// Add declares n more units of work, from 0 to IncrementMax.
+// WithUnit returns a reporter that also gives the unit of the indicator, such as bytes, files or tiles.
+//
+// It has 1 to 32 Unicode scalars. The first one that the job's reports give counts. Numbers of bytes are shown as kB,
+// MB, …. An invalid one is dropped and counted, and the units of its report count.
+func (p ProgressReporter) WithUnit(unit string) ProgressReporter {
+	p.unit = unit
+	return p
+}
+
+// Add declares n more units of work, from 0 to IncrementMax, with notes if there are any.
 //
 // Zero declares the indicator.
 //
@@ -31,15 +40,52 @@ func DefaultProgress() ProgressReporter { return ProgressReporter{} }
 // Execution.Stats.
 //
 // Without an execution in the context, Add only validates its arguments.
-func (p ProgressReporter) Add(ctx context.Context, n int64) error {
-	return FromContext(ctx).Add(p.label, n)
+func (p ProgressReporter) Add(ctx context.Context, n int64, options ...Note) error {
+	execution := FromContext(ctx)
+	if p.unit == "" && len(options) == 0 {
+		return execution.report(p.label, n, 0)
+	}
+	return execution.reportDetailed(detailedReport{label: p.label, total: n, unit: p.unit, notes: notesOf(options)})
 }
 
 // Done reports n more units of work as done, from 0 to IncrementMax.
 //
 // Cost and errors are those of Add.
-func (p ProgressReporter) Done(ctx context.Context, n int64) error {
-	return FromContext(ctx).Done(p.label, n)
+func (p ProgressReporter) Done(ctx context.Context, n int64, options ...Note) error {
+	execution := FromContext(ctx)
+	if p.unit == "" && len(options) == 0 {
+		return execution.report(p.label, 0, n)
+	}
+	return execution.reportDetailed(detailedReport{label: p.label, done: n, unit: p.unit, notes: notesOf(options)})
+}
+
+// Skip reports n units as done that this execution need not do.
+//
+// An earlier execution did them (a resume from a checkpoint), their result was in a cache, or there was nothing to do.
+// They count as done, but neither as work of this execution nor in rates, and repeating them wastes nothing (the
+// ledger's carried units). Errors are those of Add.
+func (p ProgressReporter) Skip(ctx context.Context, n int64, options ...Note) error {
+	return FromContext(ctx).reportDetailed(
+		detailedReport{label: p.label, done: n, carried: true, unit: p.unit, notes: notesOf(options)})
+}
+
+// SetTotal declares that this process has n units of work in all.
+//
+// It is for work that knows its size instead of increments, and sends the difference to what this process has declared
+// before. A smaller total changes nothing, because the ledger cannot take units back. Errors are those of Add.
+func (p ProgressReporter) SetTotal(ctx context.Context, n int64, options ...Note) error {
+	return FromContext(ctx).reportDetailed(
+		detailedReport{label: p.label, total: n, isPosition: true, unit: p.unit, notes: notesOf(options)})
+}
+
+// SetDone reports that this process is at position n: n units are done in all.
+//
+// It is for work that knows its position, such as an offset in a file, and sends the difference to what this process
+// has reported before. A lower position changes nothing, so that work done again within one execution counts once.
+// Errors are those of Add.
+func (p ProgressReporter) SetDone(ctx context.Context, n int64, options ...Note) error {
+	return FromContext(ctx).reportDetailed(
+		detailedReport{label: p.label, done: n, isPosition: true, unit: p.unit, notes: notesOf(options)})
 }
 
 // Integer is any integer type.
@@ -50,15 +96,15 @@ type Integer interface {
 // Add declares n more units of work on the indicator with this label.
 //
 // It is Progress(label).Add(ctx, n) for any integer type, such as len(files) or a uint64.
-func Add[N Integer](ctx context.Context, label string, n N) error {
-	return Progress(label).Add(ctx, increment(n))
+func Add[N Integer](ctx context.Context, label string, n N, options ...Note) error {
+	return Progress(label).Add(ctx, increment(n), options...)
 }
 
 // Done reports n more units of work as done on the indicator with this label.
 //
 // It is Progress(label).Done(ctx, n) for any integer type.
-func Done[N Integer](ctx context.Context, label string, n N) error {
-	return Progress(label).Done(ctx, increment(n))
+func Done[N Integer](ctx context.Context, label string, n N, options ...Note) error {
+	return Progress(label).Done(ctx, increment(n), options...)
 }
 
 // increment converts a number to int64.

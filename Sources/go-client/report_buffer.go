@@ -1,6 +1,11 @@
 package ledger
 
-import "fmt"
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math"
+)
 
 // amount is an unsent sum: full times IncrementMax, plus at most once that.
 //
@@ -34,6 +39,13 @@ func (a amount) isZero() bool { return a.full == 0 && a.rest == 0 }
 type pendingIndicator struct {
 	label       string
 	total, done amount
+	// carried is the part of done that an earlier execution did.
+	carried amount
+	// declared and position are the sums of all increments in this process, or the largest int64.
+	declared, position int64
+	// message and link are the newest notes that are unsent; unit is unsent if isUnitUnsent.
+	message, link, unit string
+	isUnitUnsent        bool
 	// isDirty is true if there is something to send, which may be just that the indicator exists.
 	isDirty bool
 }
@@ -55,6 +67,8 @@ type reportBuffer struct {
 // identity names an execution in its events.
 type identity struct {
 	task, execution string
+	// part names this process within the execution; empty in the process that started it.
+	part string
 	// attempt is 0 if the caller gave none: the ledger then assigns the next one.
 	attempt int32
 }
@@ -72,16 +86,28 @@ type event struct {
 	Total     int64  `json:"total,omitempty"`
 	Done      int64  `json:"done,omitempty"`
 	Outcome   string `json:"outcome,omitempty"`
+	Message   string `json:"message,omitempty"`
+	Link      string `json:"link,omitempty"`
+	Unit      string `json:"unit,omitempty"`
+	Part      string `json:"part,omitempty"`
+	// Carried is the part of Done that an earlier execution did.
+	Carried int64 `json:"carried,omitempty"`
 }
 
 func (i identity) event(kind string) event {
-	return event{Type: kind, Task: i.task, Execution: i.execution, Attempt: i.attempt}
+	made := event{Type: kind, Task: i.task, Execution: i.execution, Attempt: i.attempt}
+	if kind == "progress" {
+		made.Part = i.part
+	}
+	return made
 }
 
 // add adds increments to an indicator. Zero increments declare the indicator.
 func (b *reportBuffer) add(pending *pendingIndicator, total, done int64) {
 	pending.total.add(total)
 	pending.done.add(done)
+	pending.declared = saturated(pending.declared, total)
+	pending.position = saturated(pending.position, done)
 	if !pending.isDirty {
 		pending.isDirty = true
 		b.dirty = append(b.dirty, pending)
@@ -125,6 +151,45 @@ func checkIncrements(total, done int64) error {
 	return checkIncrement("done", done)
 }
 
+// saturated returns the sum, or the largest int64. Neither number is negative.
+func saturated(sum, n int64) int64 {
+	if sum > math.MaxInt64-n {
+		return math.MaxInt64
+	}
+	return sum + n
+}
+
+// setUnit sets the unit of an indicator, which is sent once. The first one counts.
+func (b *reportBuffer) setUnit(pending *pendingIndicator, unit string) {
+	if pending.unit == "" {
+		pending.unit, pending.isUnitUnsent = unit, true
+	}
+}
+
+// numberWithoutPart returns a number that is unique in the whole execution, for a ledger that does not number parts
+// separately, and the same kind of numbers from now on.
+func (b *reportBuffer) numberWithoutPart() int64 {
+	if b.identity.part != "" {
+		b.identity.part = ""
+		b.report = randomReport()
+	}
+	b.report++
+	return b.report
+}
+
+// randomReport returns a random number of the upper half of all report numbers, below which as many others follow.
+//
+// Two of them are closer than 2^33 with a probability below 1 in 10^5.
+func randomReport() int64 {
+	const half, room = int64(1) << 52, int64(1) << 33
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		// Without randomness the parts of one execution may collide, which the ledger then discards and reports.
+		return half
+	}
+	return half + int64(binary.LittleEndian.Uint64(random[:])%uint64(half-room))
+}
+
 func (b *reportBuffer) isEmpty() bool { return len(b.dirty) == 0 }
 
 // take removes at most this number of events from the buffer and numbers them.
@@ -140,6 +205,12 @@ func (b *reportBuffer) take(batchSizeMax int) []event {
 		event.Label = pending.label
 		event.Total = pending.total.take()
 		event.Done = pending.done.take()
+		event.Carried = pending.carried.take()
+		event.Message, event.Link = pending.message, pending.link
+		pending.message, pending.link = "", ""
+		if pending.isUnitUnsent {
+			event.Unit, pending.isUnitUnsent = pending.unit, false
+		}
 		events = append(events, event)
 		if pending.total.isZero() && pending.done.isZero() {
 			pending.isDirty = false

@@ -131,7 +131,7 @@ func (e *Execution) sendStart() {
 		event
 		UnlessCanceled bool `json:"unless_canceled,omitempty"`
 	}{
-		event{Task: e.identity.task, Execution: e.identity.execution, Attempt: e.identity.attempt}, e.unlessCanceled,
+		e.startEvent(), e.unlessCanceled,
 	})
 	if err != nil {
 		panic("ledger: a start cannot be encoded: " + err.Error())
@@ -160,6 +160,9 @@ func (e *Execution) sendStart() {
 		e.requestFailed(a, cause)
 		return
 	}
+	if found == rejected && !isFenced && e.dropStartLink(cause) {
+		return
+	}
 	e.mu.Lock()
 	if found == accepted || isFenced {
 		e.client.ownWrites.wrote(e.key.job, started.Sequence)
@@ -184,6 +187,36 @@ func (e *Execution) sendStart() {
 	}
 	e.tellJobEnd()
 	e.broadcast()
+}
+
+// startEvent returns the body of a start.
+func (e *Execution) startEvent() event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	start := event{Task: e.identity.task, Execution: e.identity.execution, Attempt: e.identity.attempt, Link: e.delivery.link}
+	return start.without(e.delivery.support.lacks())
+}
+
+// dropStartLink removes the link of a start if the ledger has refused it, and reports whether it did.
+func (e *Execution) dropStartLink(cause error) bool {
+	e.mu.Lock()
+	isDropped := e.delivery.dropStartLink(cause)
+	e.mu.Unlock()
+	if isDropped {
+		e.logUnknownFields()
+	}
+	return isDropped
+}
+
+// logUnknownFields logs the fields without which reports are sent to an older ledger.
+func (e *Execution) logUnknownFields() {
+	e.mu.Lock()
+	unknown := e.delivery.newUnknown
+	e.delivery.newUnknown = 0
+	e.mu.Unlock()
+	if unknown != 0 {
+		e.client.health.logOnce("unknown fields", "this ledger is older than the client: reports are sent without %v", unknown)
+	}
 }
 
 // send delivers a batch.
@@ -211,6 +244,7 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	if found == accepted {
 		e.client.ownWrites.wrote(e.key.job, appended.LastSequence)
 	}
+	defer e.logUnknownFields()
 	isSuperseded, collision, lost := e.settle(found, cause, appended.Verdicts, appended.JobState, batch, isCheck)
 	e.client.health.recordSuccess(e.client.address)
 	if lost > 0 {

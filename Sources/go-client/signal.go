@@ -135,7 +135,7 @@ func (h *signalHook) run() {
 // cancelAll ends all open executions as canceled.
 func (c *Client) cancelAll() {
 	for _, execution := range c.liveExecutions() {
-		if execution.queueFinish(Canceled) {
+		if execution.queueFinish(Canceled, notes{}) {
 			execution.wakeSender()
 		}
 	}

@@ -18,8 +18,8 @@ type Stats struct {
 	// duplicate for a report that was sent once. They are also part of Dropped. The first one is logged. The client reads
 	// verdicts only at its check interval.
 	Discarded int64
-	// Dropped counts everything that was lost: refused calls, discarded events, events that the ledger refused for good or
-	// that were given up at the end, and calls on a closed client.
+	// Dropped counts everything that was lost: refused calls, invalid notes, discarded events, events that the ledger
+	// refused for good or that were given up at the end, and calls on a closed client.
 	Dropped int64
 	// Requests counts all requests, and Failures the failed ones. A failed request is repeated unless its reports are
 	// dropped.
@@ -52,4 +52,6 @@ type Stats struct {
 }
 
 // undelivered returns the number of lost events that the ledger has not recorded.
-func (s Stats) undelivered() int64 { return s.Dropped - s.Refused - s.Discarded }
+func (d *delivery) undelivered() int64 {
+	return d.counts.Dropped - d.counts.Refused - d.counts.Discarded - d.droppedNotes
+}
