@@ -300,6 +300,18 @@ class Execution:
         if self._sender is not None and self._reporter is not None:
             self._sender.finish(self._reporter, outcome, notes.notes(message, link, self.drop_note))
 
+    def leave(self) -> None:
+        """Ends the execution in this process without an outcome: its task is still running for the ledger.
+
+        For an attempt that its engine will retry or continue elsewhere, whose task has neither succeeded nor failed.
+        Later ends of this execution report nothing. Returns at once. Never raises.
+        """
+        if self._process != os.getpid() or self._is_finished:
+            return
+        self._is_finished = True
+        if self._sender is not None and self._reporter is not None:
+            self._sender.leave(self._reporter)
+
     def flush(self, seconds: float | None = None) -> bool:
         """Sends all reports and waits until the ledger has recorded them.
 
@@ -324,12 +336,13 @@ class Execution:
         """
         if self._sender is None or self._reporter is None:
             return True
-        call = calls.start_execution(
-            self._reporter.job.job, self._task, self._name, self._attempt,
-            unless_canceled=self._reporter.unless_canceled,
-        )  # fmt: skip
+        requester = self._sender.requester
         try:
-            started = self._sender.requester.ask(call)
+            job = self._reporter.job.identify(requester.transport, requester.settings.patience_seconds)
+            call = calls.start_execution(
+                job, self._task, self._name, self._attempt, unless_canceled=self._reporter.unless_canceled
+            )
+            started = requester.ask(call)
         except Exception as error:
             logger.debug("cannot check whether an execution counts: %s", error)
             return self._counts_still

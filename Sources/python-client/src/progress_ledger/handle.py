@@ -54,7 +54,13 @@ class Handle:
         if reporter is None or reporter.ledger is None or reporter.ledger.requester is None:
             return cls("", "none", "none")
         url = reporter.ledger.requester.transport.server.url
-        return cls(reporter.job.job, reporter.task, reporter.execution, reporter.attempt, url)
+        requester = reporter.ledger.requester
+        try:
+            job = reporter.job.identify(requester.transport, requester.settings.patience_seconds)
+        except Exception as error:
+            _losses.log("identify", "reports of other processes are lost, as their job is unknown: %s", error)
+            return cls("", reporter.task, reporter.execution)
+        return cls(job, reporter.task, reporter.execution, reporter.attempt, url)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Handle | None:

@@ -13,12 +13,15 @@ import weakref
 from collections import deque
 from collections.abc import Iterable
 from math import inf
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 from .batch import OPTIONAL_FIELDS, Batch, Watermark
 from .heartbeats import Heartbeat, Heartbeats, is_wanted, report_count
 from .reporter import Counter, Event, FlushTicket, Notes, Numberings, ReportCounts, Reporter, process_numberings
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .transport import Transport
 
 
 class JobOutbox:
@@ -39,6 +42,13 @@ class JobOutbox:
         self.settled = Watermark()
         # The executions to tell of the end of the job.
         self.reporters: weakref.WeakSet[Reporter] = weakref.WeakSet()
+
+    def identify(self, transport: Transport, seconds: float) -> str:
+        """Returns the job's id, for one request within `seconds`.
+
+        A subclass may need a request to find it, and raises `ExchangeError` if that fails.
+        """
+        return self.job
 
     @property
     def is_settled(self) -> bool:

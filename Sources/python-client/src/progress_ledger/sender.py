@@ -405,17 +405,16 @@ class Sender:
     def _deliver(self, batch: Batch, seconds: float | None = None) -> None:
         """Sends a batch once, within `seconds` if given, and applies the response."""
         began = time.monotonic()
-        target = f"/v1/jobs/{batch.job.job}/events"
         batch.awaits_verdicts = began >= self.health.verdicts_not_before
-        if batch.awaits_verdicts:
-            target += "?wait=folded"
+        parameters = "?wait=folded" if batch.awaits_verdicts else ""
         if batch.conditional_reporters:
-            target += f"{'&' if batch.awaits_verdicts else '?'}unless_canceled=true"
+            parameters += f"{'&' if parameters else '?'}unless_canceled=true"
         try:
             limit = self.settings.request_seconds
             limit = limit if seconds is None else min(limit, seconds)
+            job = batch.job.identify(self._transport, limit)
             batch.tries += 1
-            response = self._transport.perform(Request("POST", target, batch.body), limit)
+            response = self._transport.perform(Request("POST", f"/v1/jobs/{job}/events{parameters}", batch.body), limit)
             disposition = disposition_of(response, len(batch))
         except ExchangeError as error:
             disposition = Disposition(Action.TRY_AGAIN, str(error))
