@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -13,38 +15,17 @@ from progress_ledger.engines import EngineTask, detect
 
 from conftest import Messages, figures
 
-BATCH = {"AWS_BATCH_JOB_ID": "b1:3", "AWS_BATCH_JOB_ARRAY_INDEX": "3"}
-SLURM = {"SLURM_JOB_ID": "77"}
+TABLE = json.loads((Path(__file__).parents[1] / "engine-variables" / "cases.json").read_text("utf-8"))
 ARRAY = {"SLURM_JOB_ID": "78", "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "4"}
-AIRFLOW = {"AIRFLOW_CTX_DAG_ID": "d", "AIRFLOW_CTX_TASK_ID": "load"}
 
 
-@pytest.mark.parametrize(
-    ("environment", "found"),
-    [
-        ({}, None),
-        ({"PROGRESS_LEDGER_ATTEMPT": "3"}, EngineTask("PROGRESS_LEDGER_ATTEMPT", 3)),
-        ({"PROGRESS_LEDGER_ATTEMPT": "0"}, None),
-        ({"PROGRESS_LEDGER_ATTEMPT": "two"}, None),
-        ({"PROGRESS_LEDGER_ATTEMPT": "9" * 30}, None),
-        ({"PROGRESS_LEDGER_ATTEMPT": "²"}, None),
-        ({**BATCH, "AWS_BATCH_JOB_ATTEMPT": "2"}, EngineTask("AWS Batch", 2, "b1:3")),
-        (BATCH, EngineTask("AWS Batch", None, "b1:3")),
-        (SLURM, EngineTask("Slurm", 1, "77")),
-        ({**SLURM, "SLURM_RESTART_COUNT": "2"}, EngineTask("Slurm", 3, "77")),
-        (ARRAY, EngineTask("Slurm", 1, "77_4")),
-        ({**AIRFLOW, "AIRFLOW_CTX_TRY_NUMBER": "2"}, EngineTask("Airflow", 2, "load")),
-        ({"AIRFLOW_CTX_TRY_NUMBER": "2"}, None),
-        ({"JOB_COMPLETION_INDEX": "0"}, EngineTask("Kubernetes", None, "0")),
-        ({"JOB_COMPLETION_INDEX": "5", "JOB_INDEX_FAILURE_COUNT": "1"}, EngineTask("Kubernetes", 2, "5")),
-        # A task of Airflow may run in a Kubernetes pod or on Slurm: the most specific engine counts.
-        ({**SLURM, **AIRFLOW, "AIRFLOW_CTX_TRY_NUMBER": "4"}, EngineTask("Airflow", 4, "load")),
-        ({**AIRFLOW, "PROGRESS_LEDGER_ATTEMPT": "9", "PROGRESS_LEDGER_TASK": "t"},
-         EngineTask("PROGRESS_LEDGER_ATTEMPT", 9, "t")),
-    ],
-)  # fmt: skip
-def test_an_engine_is_known_by_its_variables(environment: dict[str, str], found: EngineTask | None) -> None:
-    assert detect(environment) == found
+@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
+def test_an_engine_is_known_by_its_variables(case: dict[str, Any]) -> None:
+    found = detect(case["environment"])
+    expected = case.get("engine") and EngineTask(
+        case["engine"], case.get("attempt"), case.get("task"), case.get("attempt_of_named")
+    )
+    assert found == expected
 
 
 def test_the_attempt_and_the_task_come_from_the_engine(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +36,8 @@ def test_the_attempt_and_the_task_come_from_the_engine(job: Job, monkeypatch: py
         assert (context.task, context.attempt) == ("77_4", 2)
     with job.execution("own name", attempt=7) as context:
         assert (context.task, context.attempt) == ("own name", 7)
+    with job.execution("own name, attempt of Slurm") as context:
+        assert context.attempt == 78 * 32 + 1
     monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
     with job.execution() as zombie:
         zombie.progress().done(100)
@@ -81,24 +64,29 @@ def module(name: str, **content: Any) -> ModuleType:
     return found
 
 
-def test_mapped_tasks_of_airflow_that_share_a_name_are_logged(
-    job: Job, monkeypatch: pytest.MonkeyPatch, messages: Messages
-) -> None:
+def test_each_mapped_task_of_airflow_is_a_task(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", "load")
     instance = SimpleNamespace(map_index=-1)
     sdk = module("airflow.sdk", get_current_context=lambda: {"ti": instance})
     monkeypatch.setitem(sys.modules, "airflow.sdk", sdk)
-    job.execution()
-    assert messages.levels() == []
+    assert job.execution().task == "load"
     instance.map_index = 3
-    job.execution("load 3")
-    assert messages.levels() == [], "a name of its own"
-    for _ in range(3):
-        job.execution()
-    assert messages.levels() == ["WARNING"]
-    assert messages.count("map_index 3") == 1
+    assert job.execution().task == "load[3]"
+    assert job.execution("own name").task == "own name"
     monkeypatch.setattr(sdk, "get_current_context", lambda: 1 / 0)
-    job.execution()
+    assert job.execution().task == "load"
+
+
+def test_a_job_of_slurm_that_is_submitted_again_supersedes_all_restarts_of_the_first(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id, restarts in (("78", "5"), ("79", "0"), ("78", "6")):
+        monkeypatch.setenv("SLURM_JOB_ID", id)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        with job.execution("tile-4") as context:
+            context.progress().done(1)
+        assert context.superseded == (restarts == "6")
+    assert figures(job) == {None: (1, 0)}
 
 
 def test_a_task_of_prefect_that_is_tried_again_in_anothers_execution_is_logged(

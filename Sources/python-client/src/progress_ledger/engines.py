@@ -20,20 +20,28 @@ class EngineTask:
     """Its attempt, from 1 on; None if the engine does not provide it."""
     task: str | None = None
     """The engine's name for it; None if there is none."""
+    attempt_of_named: int | None = None
+    """The attempt for a task that the caller names, if it differs: it also grows with each submission."""
 
 
 def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
     """Returns the engine's task of this process; None if no known engine runs it.
 
     The order, from the most specific: `PROGRESS_LEDGER_ATTEMPT`, the Celery task of this thread, Airflow, AWS Batch,
-    Slurm, Kubernetes. Costs some microseconds.
+    Slurm, Kubernetes, GitHub Actions. Tests/engine-variables/cases.json is the table of the variables. Costs some
+    microseconds.
     """
     variables = os.environ if environment is None else environment
-    for ask in (_explicit, _celery, _airflow, _aws_batch, _slurm, _kubernetes):
+    task = variables.get("PROGRESS_LEDGER_TASK") or None
+    for ask in (_explicit, _celery, _airflow, _aws_batch, _slurm, _kubernetes, _github):
         found = ask(variables)
-        if found is not None:
+        if found is None:
+            continue
+        if task is None:
             return found
-    return None
+        # The variable names the task, as a caller does.
+        return EngineTask(found.engine, found.attempt_of_named or found.attempt, task)
+    return None if task is None else EngineTask("PROGRESS_LEDGER_TASK", None, task)
 
 
 def prefect_run() -> tuple[str, int] | None:
@@ -77,8 +85,7 @@ def _number(variables: Mapping[str, str], name: str, least: int) -> int | None:
 
 def _explicit(variables: Mapping[str, str]) -> EngineTask | None:
     attempt = _number(variables, "PROGRESS_LEDGER_ATTEMPT", 1)
-    task = variables.get("PROGRESS_LEDGER_TASK") or None
-    return EngineTask("PROGRESS_LEDGER_ATTEMPT", attempt, task) if attempt is not None else None
+    return EngineTask("PROGRESS_LEDGER_ATTEMPT", attempt) if attempt is not None else None
 
 
 def _celery(_: Mapping[str, str]) -> EngineTask | None:
@@ -99,7 +106,9 @@ def _airflow(variables: Mapping[str, str]) -> EngineTask | None:
     task = variables.get("AIRFLOW_CTX_TASK_ID")
     if not task:
         return None
-    return EngineTask("Airflow", _number(variables, "AIRFLOW_CTX_TRY_NUMBER", 1), task)
+    index = airflow_map_index()
+    name = task if index is None else f"{task}[{index}]"
+    return EngineTask("Airflow", _number(variables, "AIRFLOW_CTX_TRY_NUMBER", 1), name)
 
 
 def _aws_batch(variables: Mapping[str, str]) -> EngineTask | None:
@@ -117,7 +126,20 @@ def _slurm(variables: Mapping[str, str]) -> EngineTask | None:
     array, index = variables.get("SLURM_ARRAY_JOB_ID"), variables.get("SLURM_ARRAY_TASK_ID")
     task = f"{array}_{index}" if array and index else job
     # The variable counts the requeues and is not set before the first one.
-    return EngineTask("Slurm", (_number(variables, "SLURM_RESTART_COUNT", 0) or 0) + 1, task)
+    restarts = _number(variables, "SLURM_RESTART_COUNT", 0) or 0
+    return EngineTask("Slurm", restarts + 1, task, _slurm_attempt(_number(variables, "SLURM_JOB_ID", 1), restarts))
+
+
+# Slurm's job ids grow with each submission up to 67,043,328 (MaxJobId), so that 32 attempts of each are below 2^31.
+SLURM_JOB_MAX = 67_043_328
+SLURM_RESTARTS_MAX = 31
+
+
+def _slurm_attempt(job: int | None, restarts: int) -> int | None:
+    """The attempt of a task that may be submitted again: a later submission supersedes all restarts of earlier ones."""
+    if job is None or job > SLURM_JOB_MAX:
+        return None
+    return job * (SLURM_RESTARTS_MAX + 1) + min(restarts, SLURM_RESTARTS_MAX)
 
 
 def _kubernetes(variables: Mapping[str, str]) -> EngineTask | None:
@@ -127,4 +149,12 @@ def _kubernetes(variables: Mapping[str, str]) -> EngineTask | None:
     if not index:
         return None
     failures = _number(variables, "JOB_INDEX_FAILURE_COUNT", 0)
-    return EngineTask("Kubernetes", None if failures is None else failures + 1, index)
+    ignored = _number(variables, "JOB_INDEX_IGNORED_FAILURE_COUNT", 0) or 0
+    return EngineTask("Kubernetes", None if failures is None else failures + ignored + 1, index)
+
+
+def _github(variables: Mapping[str, str]) -> EngineTask | None:
+    if variables.get("GITHUB_ACTIONS") != "true":
+        return None
+    # No variable distinguishes the jobs of a matrix, so that the caller names the task.
+    return EngineTask("GitHub Actions", _number(variables, "GITHUB_RUN_ATTEMPT", 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import weakref
 from collections import OrderedDict
@@ -237,11 +236,11 @@ class JobBase:
         if name is None:
             raise InvalidValueError("no workflow engine provides a task name here; give one")
         name = values.task(name)
-        if task is None and engine is not None and engine.engine == "Airflow":
-            self._warn_if_mapped(name)
         number, source = values.attempt(attempt), None
         if number is None and engine is not None and engine.attempt is not None:
             number, source = engine.attempt, engine.engine
+            if task is not None and engine.attempt_of_named is not None:
+                number = engine.attempt_of_named
         shown = new_name() if execution is None else values.execution(execution)
         is_named = execution is not None
         reporter = None
@@ -258,16 +257,6 @@ class JobBase:
         if reporter is not None:
             reporter.link = notes.notes(None, link, made.drop_note).get("link")
         return made
-
-    def _warn_if_mapped(self, name: str) -> None:
-        index = engines.airflow_map_index()
-        if index is not None:
-            self._ledger.losses.log(
-                "mapped",
-                "Airflow task %s is mapped (map_index %d): its instances share one name, so that only the last one "
-                "counts; give each a task name of its own",
-                name, index, level=logging.WARNING,
-            )  # fmt: skip
 
     def _takes_engine(self, task: str | None, attempt: SupportsIndex | None) -> bool:
         sender = self._ledger.sender
