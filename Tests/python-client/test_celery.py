@@ -83,12 +83,17 @@ def test_a_workflow_that_retries_crashes_and_is_delivered_twice_ends_with_exact_
         assert lines == ["finalize: 1/1", "step1: 4/4", "step2: 4/4"]
         assert celery_tasks.shared.get("zombie was superseded") == b"1"
         runs: dict[str, list[list[int]]] = {}
+        outcomes: dict[str, list[list[str | None]]] = {}
         for task in job.tasks():
             name = task.task.partition("[")[0].rpartition(".")[2]
             runs.setdefault(name, []).append([run.attempt for run in task.executions])
+            outcomes.setdefault(name, []).append([run.outcome for run in task.executions])
         assert sorted(runs["step1"]) == [[1], [1], [1, 1], [1, 2]]
         assert sorted(runs["step2"]) == [[1], [1], [1, 1], [1, 2, 3]]
         assert runs["root"] == runs["finalize"] == [[1]]
+        # An execution that Celery retries has not failed, and one whose process was killed has no outcome either.
+        assert [None, None, "succeeded"] in outcomes["step2"]
+        assert {tuple(found[:-1]) for found in outcomes["step1"]} == {(), (None,), ("succeeded",)}
         assert "WorkerLostError" in worker.read_text()
         wasted = {indicator.label: indicator.attempted_done - indicator.done for indicator in job.progress}
         assert wasted == {"finalize": 0, "step1": 1 + 1001, "step2": 1}

@@ -2,60 +2,44 @@
 
 The messages contain the job, and Celery provides the attempt.
 
-from progress_ledger import progress
-from progress_ledger.celery import LedgerTask, reporting_to
+    app = Celery("tiles", task_cls="progress_ledger.celery:LedgerTask")  # all tasks; or base=LedgerTask for one
 
-@app.task(base=LedgerTask, bind=True, acks_late=True, max_retries=5)
-def download(self, tile):
-    progress("download").done(1)
+    @app.task(bind=True, acks_late=True, max_retries=5)
+    def download(self, tile):
+        progress("download").done(1)
 
-with reporting_to(job):
-    group(download.s(tile) for tile in tiles).apply_async()
+    with reporting_to(job):
+        group(download.s(tile) for tile in tiles).apply_async()
 
 Every task that is sent within `reporting_to`, or by a task that reports to a job, reports to the same job: members of
-groups, chains and chords too. A retry is the next attempt and supersedes the previous one. A message that is delivered
-twice, or again after a worker was lost, is another execution with the same attempt; the later one counts. The reports
-of an execution are recorded before Celery acknowledges the task.
+groups, chains and chords too. Others report to the job `PROGRESS_LEDGER_JOB` of the worker, if it is set. A retry is
+the next attempt and supersedes the previous one; a task that waits for its retry has not failed. A message that is
+delivered twice, or again after a worker was lost, is another execution with the same attempt; the later one counts. The
+reports of an execution are recorded before Celery acknowledges the task.
 """
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from celery import Task, current_task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject, Retry
 from celery.signals import before_task_publish
 
 from .asynchronous import AsyncJob
-from .client import Client
 from .contexts import is_within_execution, silent
+from .integration import execution_of, harmless, job_by_id, use
 from .job import Job
+
+__all__ = ["LedgerTask", "job_of", "reporting_to", "use"]
 
 HEADER = "progress_ledger_job"
 
 _job: ContextVar[str | None] = ContextVar("progress_ledger_celery_job", default=None)
-_clients: list[Client] = []
-_lock = threading.Lock()
-
-
-def use(client: Client) -> None:
-    """Sets the client of this process's tasks.
-
-    By default the environment configures it.
-    """
-    with _lock:
-        _clients[:] = [client]
-
-
-def _client() -> Client:
-    with _lock:
-        if not _clients:
-            _clients.append(Client())
-        return _clients[0]
 
 
 @contextmanager
@@ -75,6 +59,7 @@ def job_of(request: Any) -> str | None:
 
 
 @before_task_publish.connect(weak=False)  # type: ignore[untyped-decorator,unused-ignore]
+@harmless
 def _pass_on(headers: dict[str, Any] | None = None, **_: Any) -> None:
     # Celery sends the next task of a chain after the body of a task. By then only the request still has the job.
     job = _job.get() or (job_of(current_task.request) if current_task else None)
@@ -93,16 +78,23 @@ class LedgerTask(Task):  # type: ignore[misc]
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         # `run`, not `super().__call__`, which would hide the request from the task.
-        job = None if self.request.called_directly else job_of(self.request) or _job.get()
+        job = None
+        if not self.request.called_directly:
+            job = job_of(self.request) or _job.get() or os.environ.get("PROGRESS_LEDGER_JOB")
         if job is None:
             if is_within_execution():
                 return self.run(*arguments, **options)
             # A silent execution, because reports outside of any execution would be counted as dropped and logged.
             with silent(str(self.name)):
                 return self.run(*arguments, **options)
-        with reporting_to(job), _client().job(job).execution() as execution:
+        with reporting_to(job), execution_of(job_by_id(job).execution, self.name) as execution:
             try:
                 return self.run(*arguments, **options)
+            except (Retry, Reject) as error:
+                if isinstance(error, Retry) or error.requeue:
+                    # Celery delivers it again, with the next attempt or with this one.
+                    execution.leave()
+                raise
             except Ignore:
                 # The task has handled the situation itself.
                 execution.finish("succeeded")
