@@ -1,0 +1,140 @@
+// Checks of values, as the ledger makes them.
+
+import * as limits from "./limits.js";
+
+const controls = /[\u0000-\u001f\u007f-\u009f]/;
+const controlsButLineFeeds = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g;
+const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+const loneSurrogates = new RegExp(loneSurrogate, "g");
+
+/**
+ * The length of a text in Unicode scalars.
+ * @param {string} text
+ */
+function scalars(text) {
+  let count = text.length;
+  for (let index = 0; index < text.length; index += 1) {
+    if ((text.charCodeAt(index) & 0xfc00) === 0xdc00) count -= 1;
+  }
+  return count;
+}
+
+/**
+ * The problem of a text; null if it can be recorded. The problem continues a sentence that begins with its field.
+ * @param {unknown} text @param {number} min @param {number} max The bounds of its length, in Unicode scalars.
+ * @returns {string | null}
+ */
+export function textProblem(text, min, max) {
+  if (typeof text !== "string") return `is ${kind(text)}; expected a string`;
+  if (text.length > 2 * max) return `has more than ${max} characters`;
+  if (loneSurrogate.test(text)) return "contains half of a surrogate pair";
+  if (text.includes("\u0000")) return "contains NUL";
+  const length = scalars(text);
+  if (length < min) return "is empty";
+  return length > max ? `has ${length} characters; the maximum is ${max}` : null;
+}
+
+/**
+ * The problem of an increment; null if it can be recorded.
+ * @param {unknown} value
+ * @returns {string | null}
+ */
+export function incrementProblem(value) {
+  if (typeof value !== "number" && typeof value !== "bigint") return `is ${kind(value)}; expected an integer`;
+  if (value < 0) return `is ${value}; an increment must not be negative`;
+  if (value > limits.incrementMax) return `is ${value}; the maximum of one increment is ${limits.incrementMax}`;
+  return Number.isInteger(Number(value)) ? null : `is ${value}; expected an integer`;
+}
+
+/**
+ * The problem of an attempt; null if it can be recorded.
+ * @param {unknown} value
+ * @returns {string | null}
+ */
+export function attemptProblem(value) {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= limits.attemptMax
+    ? null : `is ${kind(value)}; an attempt is an integer from 1 to ${limits.attemptMax}`;
+}
+
+/**
+ * The problem of a unit; null if it can be recorded.
+ * @param {unknown} unit
+ * @returns {string | null}
+ */
+export function unitProblem(unit) {
+  return textProblem(unit, 1, limits.unitLengthMax) ?? (controls.test(String(unit)) ? "contains a control character" : null);
+}
+
+/**
+ * The problem of a link; null if it can be recorded.
+ * @param {unknown} link
+ * @returns {string | null}
+ */
+export function linkProblem(link) {
+  const problem = textProblem(link, 1, limits.linkLengthMax);
+  if (problem !== null) return problem;
+  if (/[\s\u0000-\u0020\u007f-\u009f]/.test(String(link))) return "contains a space or a control character";
+  const url = parseURL(String(link));
+  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return "is not an http or https URL";
+  return url.username || url.password ? "contains a user or a password" : null;
+}
+
+/**
+ * A message as it can be recorded: a string of at most 1,000 characters without control characters. Null if it is
+ * empty.
+ * @param {unknown} message
+ * @returns {string | null}
+ */
+export function messageText(message) {
+  let text = reasonOf(message).slice(0, 4 * limits.messageLengthMax);
+  text = text.replace(/\r\n?/g, "\n").replace(controlsButLineFeeds, " ").replace(loneSurrogates, "\ufffd");
+  const letters = [...text];
+  if (letters.length > limits.messageLengthMax) text = `${letters.slice(0, limits.messageLengthMax - 1).join("")}…`;
+  return text.trim() === "" ? null : text;
+}
+
+/**
+ * An absolute URL; null if the text is none.
+ * @param {string} text
+ * @returns {URL | null}
+ */
+export function parseURL(text) {
+  try {
+    return new URL(text);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The text of an error, or of anything else that was thrown. Never throws.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function reasonOf(error) {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "a value without a text";
+  }
+}
+
+/**
+ * A text in quotation marks for the log, or the kind of another value. Never throws.
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function quoted(value) {
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 200)) : kind(value);
+}
+
+/**
+ * The kind of a wrong value, for messages. Never throws, and never shows a long or secret text.
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function kind(value) {
+  if (value === null || value === undefined || typeof value === "boolean") return String(value);
+  if (typeof value === "number" || typeof value === "bigint") return String(value).slice(0, 40);
+  return typeof value === "string" ? "a string" : `a value of type ${typeof value}`;
+}

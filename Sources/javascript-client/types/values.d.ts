@@ -1,0 +1,61 @@
+/**
+ * The problem of a text; null if it can be recorded. The problem continues a sentence that begins with its field.
+ * @param {unknown} text @param {number} min @param {number} max The bounds of its length, in Unicode scalars.
+ * @returns {string | null}
+ */
+export function textProblem(text: unknown, min: number, max: number): string | null;
+/**
+ * The problem of an increment; null if it can be recorded.
+ * @param {unknown} value
+ * @returns {string | null}
+ */
+export function incrementProblem(value: unknown): string | null;
+/**
+ * The problem of an attempt; null if it can be recorded.
+ * @param {unknown} value
+ * @returns {string | null}
+ */
+export function attemptProblem(value: unknown): string | null;
+/**
+ * The problem of a unit; null if it can be recorded.
+ * @param {unknown} unit
+ * @returns {string | null}
+ */
+export function unitProblem(unit: unknown): string | null;
+/**
+ * The problem of a link; null if it can be recorded.
+ * @param {unknown} link
+ * @returns {string | null}
+ */
+export function linkProblem(link: unknown): string | null;
+/**
+ * A message as it can be recorded: a string of at most 1,000 characters without control characters. Null if it is
+ * empty.
+ * @param {unknown} message
+ * @returns {string | null}
+ */
+export function messageText(message: unknown): string | null;
+/**
+ * An absolute URL; null if the text is none.
+ * @param {string} text
+ * @returns {URL | null}
+ */
+export function parseURL(text: string): URL | null;
+/**
+ * The text of an error, or of anything else that was thrown. Never throws.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function reasonOf(error: unknown): string;
+/**
+ * A text in quotation marks for the log, or the kind of another value. Never throws.
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function quoted(value: unknown): string;
+/**
+ * The kind of a wrong value, for messages. Never throws, and never shows a long or secret text.
+ * @param {unknown} value
+ * @returns {string}
+ */
+export function kind(value: unknown): string;
