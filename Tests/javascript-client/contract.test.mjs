@@ -6,9 +6,12 @@ import test from "node:test";
 import { Delivery } from "../../Sources/javascript-client/src/delivery.js";
 import { UnavailableError } from "../../Sources/javascript-client/src/errors.js";
 import { classify, retryAfter } from "../../Sources/javascript-client/src/http.js";
+import { notes } from "../../Sources/javascript-client/src/notes.js";
 import * as limits from "../../Sources/javascript-client/src/limits.js";
 
-const { contract, cases } = JSON.parse(readFileSync(new URL("../reporter-contract/cases.json", import.meta.url), "utf8"));
+const read = (name) => JSON.parse(readFileSync(new URL(`../reporter-contract/${name}`, import.meta.url), "utf8"));
+const { contract, cases } = read("cases.json");
+const further = read("notes-and-parts.json").cases;
 const identity = { task: "tile-17", execution: "e", attempt: 2 };
 const tolerance = 0.001;
 
@@ -26,7 +29,8 @@ class Simulation {
     this.random = random;
     this.calls = [...row.calls];
     this.replies = [...row.replies];
-    this.delivery = new Delivery(identity);
+    this.delivery = row.attached
+      ? new Delivery({ ...identity, part: "a random part" }, { attachedAt: 0, random: () => random }) : new Delivery(identity);
     this.delivery.isStartAllowed = true;
   }
 
@@ -70,21 +74,25 @@ class Simulation {
     return Math.min(end, this.answeredAt + this.row.seconds_after_last * 1000);
   }
 
-  #call({ call, label, n, count, outcome }) {
-    const report = (name, increments) => this.delivery.report(name ?? "", increments, null, () => this.now);
+  #call({ call, label, n, count, outcome, ...given }) {
+    const noted = notes(given, () => this.delivery.noteWasDropped());
+    const report = (name, increments) => this.delivery.report(name ?? "", increments, noted, () => this.now);
     switch (call) {
-      case "start": break;
+      case "start": this.start = noted ?? {}; break;
+      case "skip": report(label, { done: n, carried: n }); break;
+      case "set_total": report(label, { total: n, isPosition: true }); break;
+      case "set_done": report(label, { done: n, isPosition: true }); break;
       case "add": report(label, { total: n }); break;
       case "done": report(label, { done: n }); break;
       case "done_labels": for (let index = 0; index < count; index += 1) report(`label ${index}`, { done: 1 }); break;
       case "flush": this.delivery.flush(); break;
-      case "finish": this.delivery.end(outcome, this.now); break;
+      case "finish": this.delivery.end(outcome, this.now, noted); break;
       default: assert.fail(`unknown call ${call}`);
     }
   }
 
   #send(step) {
-    const events = step.kind === "start" ? [this.delivery.buffer.event("execution_started")] : JSON.parse(step.batch.body);
+    const events = step.kind === "start" ? [{ ...this.delivery.buffer.event("execution_started"), ...this.start }] : JSON.parse(step.batch.body);
     this.requests.push({ at: this.now / 1000, pause: (this.now - this.answeredAt) / 1000, events });
     this.#inFlight = step;
     this.#reply = this.replies.shift() ?? { reply: "accept" };
@@ -96,10 +104,10 @@ class Simulation {
   }
 
   #response() {
-    const { reply, status, problem, refused = [], retry_after: seconds, job_state: state } = this.#reply;
+    const { reply, status, problem, refused = [], pointers = [], retry_after: seconds, job_state: state } = this.#reply;
     if (reply === "away" || reply === "lost" || reply === "none") return null;
     if (reply === "accept") return { status: 201, header: headers({ "content-type": "application/json" }), body: "{}" };
-    const content = { title: "no", job_state: state, errors: refused.map((position) => ({ pointer: `/${position}/done` })) };
+    const content = { title: "no", job_state: state, errors: [...refused.map((position) => `/${position}/done`), ...pointers].map((pointer) => ({ pointer })) };
     return {
       status, body: problem ? JSON.stringify(content) : "<html>",
       header: headers({
@@ -142,7 +150,7 @@ class Simulation {
     for (const [index, request] of this.requests.entries()) {
       const [moment, bounds] = expected[index].at ? [request.at, expected[index].at] : [request.pause, expected[index].pause];
       assert.ok(moment >= bounds[0] - tolerance && moment <= bounds[1] + tolerance, `request ${index} comes at ${moment}, not in ${bounds}`);
-      assert.deepEqual(request.events, expectedEvents(expected[index]), `request ${index}`);
+      assert.deepEqual(request.events.map(shown), expectedEvents(expected[index]), `request ${index}`);
     }
     assert.deepEqual(this.jobEnds, this.row.job_ends ?? []);
     const { counts, pending, isSuperseded, lastError, jobEnded } = this.delivery;
@@ -164,7 +172,13 @@ function expectedEvents({ events = [], reports }) {
 
 test("the table has cases", () => assert.ok(cases.length > 0));
 
-for (const row of cases) {
+/** An event as the table shows it. */
+function shown(event) {
+  const isUpper = event.report >= 2 ** 52 && event.report < 2 ** 53;
+  return { ...event, ...(event.part === undefined ? {} : { part: "part" }), ...(isUpper ? { report: -1 } : {}) };
+}
+
+for (const row of [...cases, ...further]) {
   test(row.name, () => {
     for (const random of [0, 0.5, 1]) {
       const simulation = new Simulation(row, random);

@@ -39,8 +39,9 @@ const responses = {
 };
 
 for (const [name, respond] of Object.entries(responses)) {
-  test(`a server that sends ${name}`, async () => {
+  test(`a server that sends ${name}`, async (t) => {
     const server = await serve((_, response) => respond(response));
+    t.after(server.close);
     const { lines, log } = makeLog();
     const client = new Client({ url: server.url, log, closeWait: 200, interval: 10, checkInterval: 100 });
     const began = performance.now();
@@ -67,11 +68,10 @@ for (const [name, respond] of Object.entries(responses)) {
     for (const result of await Promise.allSettled(calls)) {
       if (result.status === "rejected") assert.ok(result.reason instanceof LedgerError, String(result.reason?.stack));
     }
-    server.close();
   });
 }
 
-test("a response that is too long is given up", async () => {
+test("a response that is too long is given up", async (t) => {
   const server = await serve((_, response) => {
     response.writeHead(200, json);
     const piece = Buffer.alloc(1024 * 1024, " ");
@@ -79,14 +79,14 @@ test("a response that is too long is given up", async () => {
     response.on("drain", more);
     more();
   });
+  t.after(server.close);
   const client = new Client({ url: server.url, log: () => {} });
   const before = process.memoryUsage().rss;
   await assert.rejects(client.jobs.find("j", { signal: AbortSignal.timeout(3_000) }), LedgerError);
   assert.ok(process.memoryUsage().rss - before < 600 * 1024 * 1024);
-  server.close();
 });
 
-test("a stream that never ends an event is given up, and one that floods is followed", async () => {
+test("a stream that never ends an event is given up, and one that floods is followed", async (t) => {
   let count = 0;
   const server = await serve((request, response) => {
     count += 1;
@@ -96,14 +96,14 @@ test("a stream that never ends an event is given up, and one that floods is foll
     }
     response.end(`event: snapshot\ndata: ${JSON.stringify({ ...snapshot, state: "completed", sequence: 2_001 })}\n\nevent: end\ndata: {}\n\n`);
   });
+  t.after(server.close);
   const client = new Client({ url: server.url, log: () => {} });
   const seen = [];
   for await (const { sequence } of client.job("j").watch()) seen.push(sequence);
   assert.deepEqual([seen.length, seen.at(-1), count], [2_001, 2_001, 1]);
-  server.close();
 });
 
-test("the token goes to the configured server only, and not into the log", async () => {
+test("the token goes to the configured server only, and not into the log", async (t) => {
   let redirected = 0;
   const other = await serve((_, response) => {
     redirected += 1;
@@ -114,6 +114,8 @@ test("the token goes to the configured server only, and not into the log", async
     seen.push(request.headers.authorization);
     response.writeHead(307, { location: other.url }).end();
   });
+  t.after(server.close);
+  t.after(other.close);
   const { lines, log } = makeLog();
   const client = new Client({ url: server.url, token: "pl_secret", log, closeWait: 100 });
   await client.job("j").execution("t").finish();
@@ -121,6 +123,4 @@ test("the token goes to the configured server only, and not into the log", async
   assert.ok(seen.length > 0 && seen.every((value) => value === "Bearer pl_secret"));
   assert.equal(redirected, 0);
   assert.ok(!lines.join("\n").includes("secret"), lines.join("\n"));
-  server.close();
-  other.close();
 });

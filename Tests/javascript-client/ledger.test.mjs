@@ -1,9 +1,12 @@
 // Reports and reads with a real server.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import test, { after, before } from "node:test";
 import { Client, current, progress, stringify } from "../../Sources/javascript-client/src/node.js";
-import { LedgerServer, makeLog } from "./support.mjs";
+import { cleanEnvironment, LedgerServer, makeLog, source, start } from "./support.mjs";
 
 let server;
 let client;
@@ -270,4 +273,65 @@ test("a watch ends when its loop is left, and when its signal is aborted", async
   await assert.rejects(collect(job.watch({ signal: controller.signal })), { code: "aborted" });
   await assert.rejects(collect(job.watch({ signal: AbortSignal.abort() })), { code: "aborted" });
   await assert.rejects(job.refresh({ signal: AbortSignal.abort() }), { code: "aborted" });
+});
+
+const folder = new URL("../../Sources/javascript-client/", import.meta.url);
+
+test("the example runs, and its retry counts alone", () => {
+  const example = fileURLToPath(new URL("examples/workflow.mjs", folder));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [example, server.url], { env: cleanEnvironment(), encoding: "utf8" });
+  assert.deepEqual([status, stdout, stderr], [0, "tile 2, attempt 1: connection reset\ndownload: 9/9\n", ""]);
+});
+
+test("the example of the README runs", async () => {
+  const [, sample] = /```js\n(.*?)```/s.exec(readFileSync(new URL("README.md", folder), "utf8"));
+  const program = sample.replace(/^import .*\n/, "").replace("http://localhost:8080", server.url);
+  const { code, output, errors } = await start(program).end();
+  assert.deepEqual([code, output, errors], [0, "download: 10/10\n", ""]);
+});
+
+test("the package has the version of the product, and no dependencies", () => {
+  const manifest = JSON.parse(readFileSync(new URL("package.json", folder), "utf8"));
+  const [, version] = /^let version = "(.*)"$/m.exec(readFileSync(new URL("../../Package.swift", folder), "utf8"));
+  assert.equal(manifest.version, version);
+  assert.deepEqual([manifest.dependencies, manifest.devDependencies], [undefined, undefined]);
+  assert.match(fileURLToPath(source), /src\/node\.js$/);
+});
+
+test("another process reports to a part of a running execution, exactly", async () => {
+  const job = await client.jobs.create("parts");
+  const execution = job.execution("t", { attempt: 3 });
+  await execution.started();
+  execution.progress("a").add(30);
+  const program = `
+    const client = new Client();
+    const part = client.attach();
+    for (let unit = 0; unit < 10; unit += 1) part.progress("a").done(1);
+    console.log(await part.finish());`;
+  const ends = await Promise.all([1, 2, 3].map(() => start(program, execution.environment()).end()));
+  assert.deepEqual(ends.map(({ code, output, errors }) => [code, output, errors]), ends.map(() => [0, "true\n", ""]));
+  await execution.finish("succeeded");
+  const { progress: [indicator], snapshot } = await client.jobs.find(job.id);
+  assert.deepEqual([indicator.done, indicator.total, snapshot.tasks.executions], [30n, 30n, 1]);
+});
+
+test("messages, links, units and carried units arrive, or an older ledger gets the units without them", async () => {
+  const job = await client.jobs.create("notes");
+  const execution = job.execution("t", { link: "https://engine.example/t" });
+  const files = execution.progress("files", { unit: "files" });
+  files.setTotal(5);
+  files.skip(2, { message: "cached" });
+  files.done(3, { link: "https://log.example/t" });
+  await execution.finish("failed", { message: "no space left" });
+  const events = await collect(job.events());
+  const { stats } = execution;
+  assert.deepEqual([stats.dropped, stats.pending], [0, 0]);
+  const [indicator] = (await job.refresh()).progress;
+  assert.deepEqual([indicator.done, indicator.total], [5n, 5n]);
+  const finish = events.find(({ type }) => type === "execution_finished");
+  if (finish.message === null) return;
+  assert.deepEqual([finish.message, indicator.unit], ["no space left", "files"]);
+  const report = events.find(({ type }) => type === "progress");
+  assert.deepEqual([report.message, report.link, report.unit, report.carried], ["cached", "https://log.example/t", "files", 2n]);
+  assert.equal(events.find(({ type }) => type === "execution_started").link, "https://engine.example/t");
 });

@@ -74,16 +74,16 @@ test("an error of the task ends the process as without the client", async () => 
   assert.match(end.errors, /of the task/);
 });
 
-test("a process ends at once if nothing is unsent, and after 5 s at most without a ledger", async () => {
+test("a process ends at once if nothing is unsent, and after 5 s at most without a ledger", async (t) => {
   const job = await client.jobs.create("delays");
   const fast = await start(program(job.id, "await execution.finish(); await client.job(process.env.JOB).refresh();"), { PROGRESS_LEDGER_URL: server.url, JOB: job.id }).end();
   assert.equal(fast.code, 0);
   const silent = await serve(() => {});
+  t.after(silent.close);
   const slow = await start(program(job.id, ""), { PROGRESS_LEDGER_URL: silent.url }).end();
   assert.equal(slow.code, 0);
   assert.ok(slow.seconds < 7, String(slow.seconds));
   assert.match(slow.errors, /no response in/);
-  silent.close();
 });
 
 test("a signal cancels open executions, sends everything and ends the process by it", async () => {
@@ -97,8 +97,9 @@ test("a signal cancels open executions, sends everything and ends the process by
   assert.deepEqual([units, tasks.canceled], [1n, 1]);
 });
 
-test("a second signal ends the process at once, although the ledger does not respond", async () => {
+test("a second signal ends the process at once, although the ledger does not respond", async (t) => {
   const silent = await serve(() => {});
+  t.after(silent.close);
   const running = start(program("j", "ledger.flushOnSignal(client); console.log('started'); setInterval(() => {}, 1000);"), { PROGRESS_LEDGER_URL: silent.url });
   await new Promise((resolve) => running.child.stdout.once("data", resolve));
   running.child.kill("SIGINT");
@@ -107,7 +108,6 @@ test("a second signal ends the process at once, although the ledger does not res
   const end = await running.end();
   assert.equal(end.signal, "SIGINT");
   assert.ok(end.seconds < 2, String(end.seconds));
-  silent.close();
 });
 
 test("a worker takes job, task, attempt and token from the environment", async () => {
@@ -117,12 +117,13 @@ test("a worker takes job, task, attempt and token from the environment", async (
   assert.deepEqual([end.output, end.errors], ["true 4\n", ""]);
 });
 
-test("the token in a file is read again when it changes", async () => {
+test("the token in a file is read again when it changes", async (t) => {
   const seen = [];
   const other = await serve((request, response) => {
     seen.push(request.headers.authorization);
     response.writeHead(404, { "content-type": "application/problem+json" }).end("{}");
   });
+  t.after(other.close);
   const tokenFile = writeTo(folder, "token", "first\n");
   const own = new Client({ url: other.url, tokenFile });
   await assert.rejects(own.jobs.find("j"));
@@ -131,7 +132,6 @@ test("the token in a file is read again when it changes", async () => {
   rmSync(tokenFile);
   await assert.rejects(own.jobs.find("j"));
   assert.deepEqual(seen, ["Bearer first", "Bearer the second", "Bearer the second"]);
-  other.close();
 });
 
 test("files that cannot be used make the client silent, and are logged", async () => {
@@ -151,8 +151,9 @@ test("files that cannot be used make the client silent, and are logged", async (
   }
 });
 
-test("https trusts an authority of one's own, and nothing else", async () => {
+test("https trusts an authority of one's own, and nothing else", async (t) => {
   const secure = await Proxy.start(server.url, { cert: readFileSync(path.join(folder, "ca.pem")), key: readFileSync(path.join(folder, "key.pem")) });
+  t.after(() => secure.close());
   const own = new Client({ url: secure.url, caFile: path.join(folder, "ca.pem") });
   const job = await own.jobs.create("secure");
   assert.equal(await job.run("t", (execution) => {
@@ -171,7 +172,6 @@ test("https trusts an authority of one's own, and nothing else", async () => {
   assert.equal(await careless.job(job.id).execution("t").finish(), false);
   assert.match(lines[0], /certificate/);
   await careless.close();
-  secure.close();
 });
 
 // The last test: the server has a token afterwards.

@@ -6,7 +6,8 @@ import { Client, parse, stringify } from "../../Sources/javascript-client/src/no
 import { EventReader } from "../../Sources/javascript-client/src/eventStream.js";
 import { Delivery } from "../../Sources/javascript-client/src/delivery.js";
 import { attemptFromEngine } from "../../Sources/javascript-client/src/attempt.js";
-import { Estimate, Indicator, Problem, Snapshot } from "../../Sources/javascript-client/src/node.js";
+import { Estimate, Indicator, Snapshot } from "../../Sources/javascript-client/src/node.js";
+import { messageOfError } from "../../Sources/javascript-client/src/notes.js";
 import { linkProblem, messageText, textProblem } from "../../Sources/javascript-client/src/values.js";
 import { makeLog } from "./support.mjs";
 
@@ -179,10 +180,10 @@ test("the newest message of an interval is sent, with the unit of the label", ()
 });
 
 test("a message is cut to what the ledger records", () => {
-  assert.equal(messageText("a\r\nb\u0007\ud800"), "a\nb \ufffd");
+  assert.equal(messageText("a\r\nb\u0007\ud800"), "a \nb \ufffd");
   assert.equal([...messageText("😀".repeat(2_000))].length, 1_000);
   assert.equal(messageText(new Error("why")), "why");
-  assert.equal(messageText("  "), null);
+  assert.equal(messageText(""), null);
 });
 
 test("links are http and https URLs without credentials", () => {
@@ -234,19 +235,10 @@ test("an indicator keeps integers of any size", () => {
   assert.equal(String(indicator), "(default): 36893488147419103232/3");
 });
 
-test("a remark that the ledger refuses does not lose the units of its event", () => {
-  const delivery = new Delivery({ task: "t", execution: "e" }, { attachedAt: 0 });
-  delivery.report("a", { done: 1 }, { message: "m", unit: "files" }, () => 0);
-  delivery.report("b", { done: 2, carried: 1 }, null, () => 0);
-  delivery.report("c", { done: 3 }, { message: "m" }, () => 0);
-  const { events } = delivery.next(1_000).batch;
-  const errors = ["/0/message", "/1/carried", "/2/message", "/2/done"].map((pointer) => ({ pointer, detail: "no such field" }));
-  assert.equal(delivery.rejected(new Problem(422, { errors }).toError()), 1);
-  const { batch } = delivery.next(1_000);
-  assert.deepEqual(JSON.parse(batch.body), [
-    { type: "progress", task: "t", execution: "e", report: 1, label: "a", done: 1, unit: "files" },
-    { type: "progress", task: "t", execution: "e", report: 2, label: "b", done: 2 },
-  ]);
-  assert.equal(events.length, 3);
-  assert.equal(delivery.counts.dropped, 1);
+test("the message of an error has its name, and its text without credentials only if asked for", () => {
+  const error = new RangeError("GET https://user:p@ss@host/x?signature=abc failed\nsecond line");
+  assert.equal(messageOfError(error, false), "RangeError");
+  assert.equal(messageOfError(error, true), "RangeError: GET https://host/x?… failed");
+  assert.equal(messageOfError("text", true), "thrown value: text");
+  assert.equal(messageOfError(new Error("x".repeat(300)), true).length, 200);
 });

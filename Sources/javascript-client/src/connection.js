@@ -39,6 +39,8 @@ class Slots {
 
 export class Connection {
   #slots = new Slots(requestsMax);
+  #transport;
+  #token;
 
   /**
    * @param {object} options
@@ -50,15 +52,11 @@ export class Connection {
    */
   constructor({ url, address, platform, transport, token }) {
     this.address = address;
+    this.url = url;
     this.platform = platform;
-    this.#url = url;
     this.#transport = transport;
     this.#token = token;
   }
-
-  #url;
-  #transport;
-  #token;
 
   /**
    * Opens a response, and limits the time until its head arrives, and then between its pieces.
@@ -91,7 +89,7 @@ export class Connection {
     signal?.addEventListener("abort", abort);
     restart();
     try {
-      const stream = await this.#transport(this.#url + request.path, this.#sent(request), controller.signal);
+      const stream = await this.#transport(this.url + request.path, this.#sent(request), controller.signal);
       const close = () => {
         release();
         controller.abort();

@@ -46,11 +46,10 @@ import { incrementProblem } from "./values.js";
  * @typedef {{total?: unknown, done?: unknown, carried?: unknown, isPosition?: boolean}} Increments
  */
 
-/**
- * The fields without which an event still says what counts. A refused request was not recorded, so they may be
- * removed.
- */
-const remarkFields = new Set(["message", "link", "unit", "carried"]);
+/** The fields without which an event is still worth recording. Older ledgers refuse those that they do not know. */
+const optionalFields = ["message", "link", "unit", "part", "carried"];
+/** Half of all numbers of reports. A process without a part of its own takes random ones above it. */
+const upperHalf = 2 ** 52;
 
 /**
  * The events of a batch with their text.
@@ -130,6 +129,11 @@ export class Delivery {
   #drainUntil = 0;
   /** @type {{outcome: Outcome, remarks: Remarks | null} | null} */
   #end = null;
+  /** The optional fields that the ledger has accepted, and those that it does not know. */
+  #knownFields = new Set();
+  #unknownFields = new Set();
+  #droppedNotes = 0;
+  #random;
   /**
    * The end of the job that the task must be told of.
    * @type {string | null}
@@ -138,10 +142,11 @@ export class Delivery {
 
   /**
    * @param {Identity} identity
-   * @param {{interval?: number, checkInterval?: number, attachedAt?: number}} options With `attachedAt`, the time of
-   *   now, the execution is one that runs elsewhere: it is neither started nor ended.
+   * @param {{interval?: number, checkInterval?: number, attachedAt?: number, random?: () => number}} options With
+   *   `attachedAt`, the time of now, the execution is one that runs elsewhere: it is neither started nor ended.
    */
-  constructor(identity, { interval = limits.intervalDefault, checkInterval = limits.checkIntervalDefault, attachedAt } = {}) {
+  constructor(identity, { interval = limits.intervalDefault, checkInterval = limits.checkIntervalDefault, attachedAt, random = Math.random } = {}) {
+    this.#random = random;
     this.buffer = new ReportBuffer(identity);
     this.attempt = identity.attempt ?? null;
     this.#interval = interval;
@@ -172,16 +177,17 @@ export class Delivery {
     if (this.#batches.length > 0) return { kind: "send", batch: this.#batches[0], isCheck };
     if (this.isEnded) return { kind: "stop" };
     if (this.buffer.count > 0) return this.#wait([this.#dueAt]);
-    if (this.isSuperseded) return this.#wait([]);
-    if (now >= this.#heartbeatAt) {
+    // The process that started an execution shows that it lives, as long as there is something to live for.
+    const repeatsStart = !this.isSuperseded && this.jobEnded === null && !this.#isAttached;
+    if (repeatsStart && now >= this.#heartbeatAt) {
       const heartbeat = { ...makeBatch([this.buffer.event("execution_started")], 0), isHeartbeat: true };
       this.#batches.push(heartbeat);
       return { kind: "send", batch: heartbeat, isCheck };
     }
+    const times = repeatsStart ? [this.#heartbeatAt] : [];
     // Without the sequence of the start only verdicts tell.
-    if (this.startSequence === 0) return this.#wait([this.#heartbeatAt]);
-    if (isCheck) return { kind: "check" };
-    return this.#wait([this.#checkAt, this.#heartbeatAt]);
+    if (this.isSuperseded || this.startSequence === 0) return this.#wait(times);
+    return isCheck ? { kind: "check" } : this.#wait([this.#checkAt, ...times]);
   }
 
   /**
@@ -202,7 +208,7 @@ export class Delivery {
     const isFinishing = this.isEnded && !this.isFinishQueued;
     if (this.#batches.length > 0 || (this.buffer.count === 0 && !isFinishing)) return;
     if (!this.isEnded && this.#flushGeneration <= this.#generation && now < this.#dueAt) return;
-    const events = this.buffer.take(this.#batchSizeMax);
+    const events = this.buffer.take(this.#batchSizeMax).map((event) => this.#without(event, this.#unknownFields));
     let completedGeneration = 0;
     if (this.buffer.count === 0) {
       this.#generation += 1;
@@ -220,7 +226,8 @@ export class Delivery {
   /** The event that ends the execution; null if it runs elsewhere. */
   #finishEvent() {
     if (this.#isAttached || this.#end === null) return null;
-    return { ...this.buffer.event("execution_finished"), outcome: this.#end.outcome, ...this.#end.remarks };
+    const event = { ...this.buffer.event("execution_finished"), outcome: this.#end.outcome, ...this.#end.remarks };
+    return this.#without(event, this.#unknownFields);
   }
 
   /**
@@ -251,7 +258,7 @@ export class Delivery {
     const moreTotal = isPosition ? Math.max(0, Number(total) - indicator.reportedTotal) : Number(total);
     const moreDone = isPosition ? Math.max(0, Number(done) - indicator.reportedDone) : Number(done);
     const wasEmpty = this.buffer.count === 0;
-    this.buffer.add(indicator, moreTotal, moreDone, Number(carried), remarks);
+    this.buffer.add(indicator, moreTotal, moreDone, Number(carried), remarks, isPosition);
     if (wasEmpty) this.#dueAt = now() + this.#interval;
     return null;
   }
@@ -283,7 +290,26 @@ export class Delivery {
 
   /** The number of lost events that the ledger has not recorded. */
   get lost() {
-    return this.counts.dropped - this.counts.refused - this.counts.discarded;
+    return this.counts.dropped - this.counts.refused - this.counts.discarded - this.#droppedNotes;
+  }
+
+  /** Counts a message, a link or a unit that was left out, while its units count. */
+  noteWasDropped() {
+    this.counts.dropped += 1;
+    this.#droppedNotes += 1;
+  }
+
+  /**
+   * An event without some optional fields. Without a part of its own, a process must not use the numbers of another
+   * one.
+   * @param {SentEvent} event @param {Set<string>} fields
+   * @returns {SentEvent}
+   */
+  #without(event, fields) {
+    if (fields.size === 0) return event;
+    const kept = Object.fromEntries(Object.entries(event).filter(([name]) => !fields.has(name)));
+    if (event.part !== undefined && fields.has("part")) kept.report = upperHalf + Math.floor(this.#random() * (upperHalf - 1));
+    return /** @type {SentEvent} */ (/** @type {unknown} */ (kept));
   }
 
   /** Makes all reports due now; returns the generation to wait for. */
@@ -460,6 +486,9 @@ export class Delivery {
     this.#requestSucceeded();
     const batch = this.#batches[0];
     if (batch !== undefined && !batch.isHeartbeat) this.counts.delivered += batch.events.length;
+    for (const event of batch?.events ?? []) {
+      for (const field of optionalFields) if (field in event) this.#knownFields.add(field);
+    }
     this.#settle();
     this.#heartbeatAt = now + limits.heartbeatInterval;
     let isSuperseded = false;
@@ -483,9 +512,10 @@ export class Delivery {
   /**
    * Records that the ledger has refused the batch in flight for good; returns the number of lost events.
    *
-   * The events that it names are dropped, because they would block the others; one of which it names only remarks,
-   * such as a message that an older ledger does not know, is sent without them. If it names none, the batch is
-   * divided to find them. If the job does not exist, or was retired, everything is given up.
+   * A message, a link or another optional field that it names is left out; if the ledger has never accepted such a
+   * field, it does not know it, and later events are sent without it too. Other events that it names are dropped,
+   * because they would block the others. If it names none, the batch is divided to find them. If the job does not
+   * exist, or was retired, everything is given up.
    * @param {unknown} error
    */
   rejected(error) {
@@ -494,14 +524,39 @@ export class Delivery {
       this.#requestWasFinal(error);
       return this.#batches.length === 0 ? 0 : this.abandon();
     }
-    const { events } = this.#batches[0];
-    const refused = [...(problem?.refusedFields(events.length) ?? [])];
-    const lost = refused.filter(([, fields]) => ![...fields].every((field) => remarkFields.has(field)));
-    for (const [position, fields] of refused) {
-      events[position] = /** @type {SentEvent} */ (
-        Object.fromEntries(Object.entries(events[position]).filter(([field]) => !fields.has(field) || !remarkFields.has(field))));
+    const [batch] = this.#batches;
+    const refused = [...(problem?.refusedFields(batch.events.length) ?? [])];
+    const unknown = optionalFields.filter((field) => !this.#knownFields.has(field) && refused.some(([, fields]) => fields.has(field)));
+    if (unknown.length > 0) {
+      for (const field of unknown) this.#unknownFields.add(field);
+      this.#replace(batch.events.map((event) => this.#without(event, new Set(unknown))));
+      this.#requestWasFinal(error);
+      return 0;
     }
-    return refused.length === 0 ? this.#divide(error) : this.#drop(error, lost.map(([position]) => position));
+    const isNote = (/** @type {Set<string>} */ fields) => [...fields].every((field) => optionalFields.includes(field) && field !== "part");
+    const noted = new Map(refused.filter(([, fields]) => isNote(fields)));
+    for (const _ of noted) this.noteWasDropped();
+    if (noted.size > 0) this.#replace(batch.events.map((event, position) => this.#without(event, noted.get(position) ?? new Set())));
+    const positions = refused.map(([position]) => position).filter((position) => !noted.has(position));
+    return refused.length === 0 ? this.#divide(error) : this.#drop(error, positions);
+  }
+
+  /**
+   * Replaces the events of the batch in flight, which the ledger has refused and not recorded.
+   * @param {SentEvent[]} events
+   */
+  #replace(events) {
+    const { completedGeneration, isResent, isHeartbeat } = this.#batches[0];
+    this.#batches[0] = { ...makeBatch(events, completedGeneration, isResent), isHeartbeat };
+  }
+
+  /**
+   * Records that the ledger does not know the link of a start.
+   * @param {unknown} error
+   */
+  startLinkWasRefused(error) {
+    this.#requestWasFinal(error);
+    this.#unknownFields.add("link");
   }
 
   /**

@@ -14,6 +14,8 @@ import { follow } from "./liveJob.js";
 const tickPause = 5_000;
 /** The maximum number of indicators that are shown. */
 const indicatorsMax = 50;
+/** The remaining seconds above which an estimate says nothing: ten years. */
+const remainingMax = 315_360_000;
 /** The steps of the percentage that are announced to screen readers. */
 const announcedStep = 25;
 
@@ -130,6 +132,7 @@ export class ProgressLedgerJobElement extends Base {
   #state = make("span", "state");
   #overall = new Bar();
   #percent = make("span", "percent");
+  #top = make("div", "overall", this.#overall.element, this.#percent);
   #finish = make("p", "finish");
   #failures = make("p", "failures");
   #warning = make("p", "warning");
@@ -140,7 +143,7 @@ export class ProgressLedgerJobElement extends Base {
   #connection = make("p", "connection");
   #live = make("p", "live");
   #card = make("section", "card",
-    make("header", "header", make("span", "name", this.#name), this.#state), make("div", "overall", this.#overall.element, this.#percent),
+    make("header", "header", make("span", "name", this.#name), this.#state), this.#top,
     this.#finish, this.#failures, this.#warning, this.#message, this.#indicators, this.#more, this.#error, this.#connection, this.#live);
   /** @type {Map<string, Row>} */
   #rows = new Map();
@@ -162,7 +165,7 @@ export class ProgressLedgerJobElement extends Base {
     this.#live.setAttribute("role", "status");
     this.#live.setAttribute("aria-live", "polite");
     this.#card.dataset.state = "";
-    for (const part of [this.#finish, this.#failures, this.#warning, this.#message, this.#more, this.#error]) part.hidden = true;
+    for (const part of [this.#top, this.#finish, this.#failures, this.#warning, this.#message, this.#more, this.#error]) part.hidden = true;
   }
 
   /**
@@ -198,6 +201,8 @@ export class ProgressLedgerJobElement extends Base {
       if (!this.isConnected) return;
       const job = this.getAttribute("job") ?? "";
       if (job === "") return;
+      this.#shown = null;
+      setText(this.#name, `Job ${visible(job)}`);
       const src = this.getAttribute("src") ?? location.origin;
       this.#unfollow = follow({ src, job, token: this.getAttribute("token") ?? "" }, (state) => this.#show(state));
       this.#timer = setInterval(() => this.#tick(), tickPause);
@@ -215,6 +220,7 @@ export class ProgressLedgerJobElement extends Base {
     setText(this.#connection, connectionText(state));
     if (snapshot !== null) this.#showSnapshot(snapshot);
     else setText(this.#state, "loading");
+    this.#top.hidden = snapshot === null;
     if (error !== null && snapshot === null) setText(this.#state, "not available");
     this.#announce("connection", connection === "lost" ? "Connection to the ledger lost" : error === null ? "" : errorText(error));
     if (isNew) this.dispatchEvent(new CustomEvent("progress-ledger-snapshot", { detail: snapshot }));
@@ -287,7 +293,7 @@ export class ProgressLedgerJobElement extends Base {
 /** @param {Snapshot} snapshot @param {Date | null} clock */
 function finishText({ estimate, idleSince }, clock) {
   if (idleSince !== null) return "all tasks have ended, the job has not";
-  if (estimate === null || estimate.remainingSeconds === null) return "";
+  if (estimate === null || estimate.remainingSeconds === null || estimate.remainingSeconds.p50 > remainingMax) return "";
   const end = estimate.finishAt === null || clock === null ? "" : ` left, until ${clockTime(estimate.finishAt.p50, clock)}`;
   return `${estimate.text(clock)}${end}`;
 }

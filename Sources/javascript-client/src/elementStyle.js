@@ -73,10 +73,15 @@ const text = `
   .message { white-space: pre-line; }
   .warning { color: var(--stalled); font-size: .87rem; font-weight: 600; }
   .failures, .error { color: var(--failed); font-size: .87rem; font-weight: 600; }
-  .indicators { margin-top: .65rem; }
+  .indicators {
+    display: grid; column-gap: .75rem; margin-top: .65rem;
+    grid-template-columns: fit-content(12rem) minmax(4rem, 1fr) minmax(3.6rem, max-content) max-content;
+  }
+  .indicators:empty { margin: 0; }
+  /* All rows share the columns of the list, so that bars and numbers line up. */
   .indicator {
-    display: grid; align-items: center; gap: 0 .75rem; padding: .22rem 0; font-size: .93rem;
-    grid-template-columns: minmax(5rem, 12rem) minmax(4rem, 1fr) 3.6rem minmax(5rem, auto);
+    display: grid; grid-column: 1 / -1; grid-template-columns: subgrid; align-items: center; padding: .22rem 0;
+    font-size: .93rem;
   }
   .indicator .bar { height: .5rem; }
   .indicator .percent, .count { text-align: right; white-space: nowrap; }
@@ -86,9 +91,11 @@ const text = `
   .connection[data-state="lost"] { color: var(--failed); font-weight: 600; }
   .live { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
   @container (max-width: 26rem) {
-    .indicator { grid-template-columns: minmax(0, 1fr) auto auto; }
-    .indicator .bar { grid-column: 1 / -1; grid-row: 2; }
-    .note { grid-column: 1 / -1; }
+    .indicators { grid-template-columns: minmax(0, 1fr) auto; }
+    .indicator { padding: .3rem 0; }
+    .indicator .bar, .note { grid-column: 1 / -1; }
+    .indicator .percent { grid-column: 2; grid-row: 1; }
+    .count { grid-column: 1 / -1; text-align: left; overflow-wrap: anywhere; white-space: normal; }
   }
   @media (prefers-reduced-motion: reduce) { .fill { transition: none; } }
   @media (forced-colors: active) {

@@ -3,8 +3,9 @@
 import { Delivery } from "./delivery.js";
 import { JobEndedError, SupersededError } from "./errors.js";
 import { flushWaitMax, labelLengthMax, lastWaitPart } from "./limits.js";
+import { notes } from "./notes.js";
 import { Sender } from "./sender.js";
-import { kind, linkProblem, messageText, quoted, reasonOf, textProblem, unitProblem } from "./values.js";
+import { kind, quoted, reasonOf, textProblem } from "./values.js";
 
 /** @typedef {import("./delivery.js").Outcome} Outcome */
 /** @typedef {import("./reportBuffer.js").Remarks} Remarks */
@@ -15,13 +16,13 @@ import { kind, linkProblem, messageText, quoted, reasonOf, textProblem, unitProb
  * @property {unknown} [message] What is being done, as text or as an error; cut to 1,000 characters.
  * @property {string} [link] An http or https URL of at most 2,000 characters: where to look for more.
  * @property {number | bigint} [carried] The part of these units that an earlier execution had done already, at most
- *   `n`; only for `done`. For a resume from a checkpoint: it is not wasted work, and not part of the rate.
+ *   `n`; only for `done`. See `skip`.
  */
 
 /**
  * The counts of an execution. 0 `dropped` and 0 `pending` mean that the ledger has everything.
  * @typedef {object} Statistics
- * @property {number} taken Accepted calls of `add`, `done`, `setDone`, `setTotal` and `message`.
+ * @property {number} taken Accepted calls of `add`, `done`, `skip`, `setDone`, `setTotal` and `message`.
  * @property {number} refused Refused calls, which changed nothing: an invalid value, or after the end.
  * @property {number} delivered Events that the ledger has recorded, the start and the end included, without discarded
  *   ones.
@@ -45,6 +46,7 @@ import { kind, linkProblem, messageText, quoted, reasonOf, textProblem, unitProb
  * @property {string} task
  * @property {string} execution
  * @property {number} [attempt] Absent until the ledger has assigned it.
+ * @property {string} [url] The address of the ledger, for clients that take it from the handle.
  */
 
 /**
@@ -88,6 +90,15 @@ export class Progress {
    */
   done(n = 1, options) {
     this.#execution.report(this.#label, { done: n }, this.#remarks, options);
+  }
+
+  /**
+   * Reports `n` more units as done that need no work: an earlier execution did them, or they are cached. They are
+   * done and `carried`: not wasted work, and not part of the rate.
+   * @param {number | bigint} [n] @param {ReportOptions} [options]
+   */
+  skip(n = 1, options) {
+    this.#execution.report(this.#label, { done: n, carried: n }, this.#remarks, options);
   }
 
   /**
@@ -221,16 +232,20 @@ export class Execution {
   handle() {
     const { task, execution } = this.#delivery.buffer.identity;
     const attempt = this.#delivery.attempt;
-    return { job: this.#job, task, execution, ...(attempt === null ? {} : { attempt }) };
+    const url = this.#client.connection?.url;
+    return { job: this.#job, task, execution, ...(attempt === null ? {} : { attempt }), ...(url === undefined ? {} : { url }) };
   }
 
   /**
-   * The same as variables of the environment, which every client and the command line read.
+   * The same as variables of the environment, which every client and the command line read; none if nothing is
+   * reported.
    * @returns {Record<string, string>}
    */
   environment() {
-    const { job, task, execution, attempt } = this.handle();
+    const { job, task, execution, attempt, url } = this.handle();
+    if (job === "" || url === undefined) return {};
     return {
+      PROGRESS_LEDGER_URL: url,
       PROGRESS_LEDGER_JOB: job, PROGRESS_LEDGER_TASK: task, PROGRESS_LEDGER_EXECUTION: execution,
       ...(attempt === undefined ? {} : { PROGRESS_LEDGER_ATTEMPT: String(attempt) }),
     };
@@ -243,15 +258,7 @@ export class Execution {
    * @returns {Progress}
    */
   progress(label, options) {
-    /** @type {Remarks | null} */
-    let remarks = null;
-    const unit = readOption(options, "unit");
-    if (unit !== undefined && unit !== null) {
-      const problem = unitProblem(unit);
-      if (problem === null) remarks = { unit: String(unit) };
-      else this.#client.health.logOnce("unit", `a unit of task ${quoted(this.task)} ${problem}; it is left out`);
-    }
-    return new Progress(this, label ?? "", remarks);
+    return new Progress(this, label ?? "", options === undefined || options === null ? null : this.#notes(options, ["unit"]));
   }
 
   /**
@@ -297,8 +304,10 @@ export class Execution {
     const { now } = this.#client.platform;
     if (options === undefined || options === null) return this.#delivery.report(label, increments, own, now);
     try {
-      const all = "done" in increments && options.carried !== undefined ? { ...increments, carried: options.carried } : increments;
-      return this.#delivery.report(label, all, this.#remarks(own, options), now);
+      const isDone = "done" in increments && !("carried" in increments) && !increments.isPosition;
+      const all = isDone && options.carried !== undefined ? { ...increments, carried: options.carried } : increments;
+      const given = this.#notes(options, ["message", "link"]);
+      return this.#delivery.report(label, all, given === null ? own : { ...own, ...given }, now);
     } catch (error) {
       // The options are an object that throws when it is read.
       return this.#refuse("option", `cannot be read: ${reasonOf(error)}`);
@@ -312,21 +321,15 @@ export class Execution {
   }
 
   /**
-   * The remarks of a report. No units are lost because of a bad remark.
-   * @param {Remarks | null} own @param {ReportOptions} options
+   * The notes of a report that can be recorded. The others are counted as dropped, and logged once.
+   * @param {unknown} options @param {string[]} names
    * @returns {Remarks | null}
    */
-  #remarks(own, { message, link }) {
-    /** @type {Remarks} */
-    const remarks = { ...own };
-    const text = message === undefined || message === null ? null : messageText(message);
-    if (text !== null) remarks.message = text;
-    if (link !== undefined && link !== null) {
-      const problem = linkProblem(link);
-      if (problem === null) remarks.link = link;
-      else this.#client.health.logOnce("link", `a link of task ${quoted(this.task)} ${problem}; it is left out`);
-    }
-    return Object.keys(remarks).length === 0 ? null : remarks;
+  #notes(options, names) {
+    return notes(Object.fromEntries(names.map((name) => [name, readOption(options, name)])), (name, problem) => {
+      this.#delivery.noteWasDropped();
+      this.#client.health.logOnce(name, `the ${name} of a report of task ${quoted(this.task)} ${problem}; it is left out`);
+    });
   }
 
   /**
@@ -387,8 +390,7 @@ export class Execution {
    */
   end(outcome, options) {
     if (this.#delivery.isEnded) return false;
-    const remarks = this.#remarks(null, { message: readOption(options, "message"), link: /** @type {string} */ (readOption(options, "link")) });
-    this.#delivery.end(outcome, this.#client.platform.now(), remarks);
+    this.#delivery.end(outcome, this.#client.platform.now(), this.#notes(options, ["message", "link"]));
     this.#sender?.wake();
     return true;
   }

@@ -8,6 +8,7 @@ import { jobPath, withQuery } from "./http.js";
 import { JobEnd } from "./jobEnd.js";
 import { executionLengthMax, taskLengthMax } from "./limits.js";
 import { Answer, Explanation, HistoryPoint, LedgerEvent, Snapshot, TaskRecord } from "./model.js";
+import { messageOfError } from "./notes.js";
 import { catchUp, pages, readSnapshot } from "./reading.js";
 import { attemptProblem, kind, linkProblem, messageText, quoted, reasonOf, textProblem } from "./values.js";
 import { Watch } from "./watch.js";
@@ -156,7 +157,7 @@ export class Job {
       return result;
     } catch (error) {
       const isCanceled = error instanceof Error && error.name === "AbortError";
-      await execution.finish(isCanceled ? "canceled" : "failed", { message: errorText(error, options.errorMessages === true) });
+      await execution.finish(isCanceled ? "canceled" : "failed", { message: messageOfError(error, options.errorMessages === true) });
       throw error;
     }
   }
@@ -355,18 +356,3 @@ export class Job {
     return content;
   }
 }
-
-/** @param {unknown} error @param {boolean} hasText */
-function errorText(error, hasText) {
-  if (!(error instanceof Error)) return hasText ? withoutCredentials(reasonOf(error)) : null;
-  return hasText ? `${error.name}: ${withoutCredentials(error.message)}` : error.name;
-}
-
-/**
- * The first line of a text, without the passwords of URLs, at most 200 characters.
- * @param {string} text
- */
-function withoutCredentials(text) {
-  return text.split("\n", 1)[0].replace(/\/\/[^/\s@]*@/g, "//").slice(0, 200);
-}
-

@@ -4,7 +4,7 @@ import { AbortedError, UnavailableError } from "./errors.js";
 import { backoff } from "./delivery.js";
 import { isUnauthorized, jobPath, retryAfter } from "./http.js";
 import { drainMax } from "./limits.js";
-import { reasonOf } from "./values.js";
+import { isSequence, reasonOf } from "./values.js";
 
 export class JobEnd {
   #client;
@@ -45,7 +45,7 @@ export class JobEnd {
     for (let tries = 1; !this.#life.signal.aborted; tries += 1) {
       const request = { method: /** @type {const} */ ("POST"), path: jobPath(this.job, "/events"), body: this.#body };
       let { response, disposition: { kind, content, error } } = await this.#connection.attempt(request, this.#life.signal);
-      if (kind === "accepted" && !(content?.last_sequence >= 1)) {
+      if (kind === "accepted" && !isSequence(content?.last_sequence)) {
         [kind, error] = ["retryable", new UnavailableError("the response to an append has no sequence")];
       }
       this.#error = error instanceof AbortedError ? this.#error : error ?? null;

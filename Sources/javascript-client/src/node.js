@@ -58,14 +58,14 @@ export function current() {
  * An indicator of the current execution, in any function that the work of a `job.run` calls. Outside of one, reports do
  * nothing.
  * @param {string | null} [label] @param {{unit?: string}} [options]
- * @returns {Pick<import("./execution.js").Progress, "add" | "done" | "setDone" | "setTotal" | "message">}
+ * @returns {Pick<import("./execution.js").Progress, "add" | "done" | "skip" | "setDone" | "setTotal" | "message">}
  */
 export function progress(label, options) {
   return current()?.progress(label, options) ?? silent;
 }
 
 const nothing = () => {};
-const silent = { add: nothing, done: nothing, setDone: nothing, setTotal: nothing, message: nothing };
+const silent = { add: nothing, done: nothing, skip: nothing, setDone: nothing, setTotal: nothing, message: nothing };
 
 /**
  * Ends open executions as canceled, sends everything, and closes the client, when a signal is about to end the

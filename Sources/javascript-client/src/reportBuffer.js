@@ -80,8 +80,19 @@ export class PendingIndicator {
   total = new Amount();
   done = new Amount();
   carried = new Amount();
-  /** @type {Remarks | null} */
+  /**
+   * The newest message and link that are not sent.
+   * @type {Remarks | null}
+   */
   remarks = null;
+  /**
+   * The first unit that was given. Others are ignored, as the ledger does.
+   * @type {string | null}
+   */
+  unit = null;
+  isUnitSent = false;
+  /** Whether an event has named it. */
+  isDeclared = false;
   /** Whether there is something to send, which may be just that the indicator exists. */
   isDirty = false;
   /** The sums of all reports, up to the largest increment; `setDone` and `setTotal` compare with them. */
@@ -144,9 +155,9 @@ export class ReportBuffer {
   /**
    * Adds increments, which were checked, to an indicator.
    * @param {PendingIndicator} pending @param {number} total @param {number} done @param {number} carried
-   * @param {Remarks | null} remarks
+   * @param {Remarks | null} remarks @param {boolean} isPosition Whether they are the difference to a position.
    */
-  add(pending, total, done, carried, remarks) {
+  add(pending, total, done, carried, remarks, isPosition) {
     if (total > 0) {
       pending.total.add(total);
       pending.reportedTotal = Math.min(incrementMax, pending.reportedTotal + total);
@@ -156,8 +167,14 @@ export class ReportBuffer {
       pending.reportedDone = Math.min(incrementMax, pending.reportedDone + done);
     }
     if (carried > 0) pending.carried.add(carried);
-    if (remarks !== null) pending.remarks = { ...pending.remarks, ...remarks };
-    if (!pending.isDirty) {
+    if (remarks !== null) {
+      const { unit, ...others } = remarks;
+      pending.unit ??= unit ?? null;
+      if (Object.keys(others).length > 0) pending.remarks = { ...pending.remarks, ...others };
+    }
+    // A position that does not change has nothing to send.
+    const isChanged = total > 0 || done > 0 || !isPosition || !pending.isDeclared || pending.remarks !== null;
+    if (isChanged && !pending.isDirty) {
       pending.isDirty = true;
       this.#dirty.push(pending);
     }
@@ -186,7 +203,10 @@ export class ReportBuffer {
       if (total > 0) event.total = total;
       if (done > 0) event.done = done;
       if (carried > 0) event.carried = carried;
+      if (pending.unit !== null && !pending.isUnitSent) event.unit = pending.unit;
       if (pending.remarks !== null) Object.assign(event, pending.remarks);
+      pending.isUnitSent = pending.unit !== null;
+      pending.isDeclared = true;
       pending.remarks = null;
       events.push(event);
       if (pending.isZero) {

@@ -4,7 +4,7 @@
 
 import { ConflictError, ProblemError, UnavailableError } from "./errors.js";
 import { jobPath, retryAfter, withQuery } from "./http.js";
-import { reasonOf } from "./values.js";
+import { isSequence, reasonOf } from "./values.js";
 
 /** @typedef {import("./delivery.js").Delivery} Delivery */
 /** @typedef {import("./delivery.js").Step} Step */
@@ -235,7 +235,7 @@ export class Sender {
         [last, content] = [fields.last, fields];
       }
     }
-    if ((kind === "accepted" || last !== null) && !(content.sequence >= 1)) {
+    if ((kind === "accepted" || last !== null) && !isSequence(content.sequence)) {
       [kind, error, last] = ["retryable", new UnavailableError("the response to a start has no sequence"), null];
     }
     if (kind === "retryable") {
@@ -244,6 +244,7 @@ export class Sender {
     }
     if (kind === "rejected" && last === null && this.#start.link !== undefined && refusesLink(error)) {
       this.#start = { ...this.#start, link: undefined };
+      this.#delivery.startLinkWasRefused(error);
       return;
     }
     if (kind === "accepted" || last !== null) {
@@ -276,7 +277,7 @@ export class Sender {
     if (batch === undefined) return;
     const path = withQuery(jobPath(this.#job, "/events"), { wait: isCheck ? "folded" : undefined });
     let { response, kind, content, error } = await this.#exchange({ method: "POST", path, body: batch.body });
-    if (kind === "accepted" && !(content.last_sequence >= 1)) {
+    if (kind === "accepted" && !isSequence(content.last_sequence)) {
       [kind, error] = ["retryable", new UnavailableError("the response to an append has no sequence")];
     }
     if (kind === "retryable") {

@@ -57,6 +57,14 @@ export function attemptProblem(value) {
 }
 
 /**
+ * Whether a value of a response is the sequence of an event.
+ * @param {unknown} value
+ */
+export function isSequence(value) {
+  return Number.isSafeInteger(value) && Number(value) >= 1;
+}
+
+/**
  * The problem of a unit; null if it can be recorded.
  * @param {unknown} unit
  * @returns {string | null}
@@ -66,31 +74,26 @@ export function unitProblem(unit) {
 }
 
 /**
- * The problem of a link; null if it can be recorded.
+ * The problem of a link; null if it can be recorded. It does not contain the link, which may contain a password.
  * @param {unknown} link
  * @returns {string | null}
  */
 export function linkProblem(link) {
   const problem = textProblem(link, 1, limits.linkLengthMax);
   if (problem !== null) return problem;
-  if (/[\s\u0000-\u0020\u007f-\u009f]/.test(String(link))) return "contains a space or a control character";
-  const url = parseURL(String(link));
-  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return "is not an http or https URL";
-  return url.username || url.password ? "contains a user or a password" : null;
+  // The characters of RFC 3986; the others must be percent-encoded.
+  return /^https?:\/\/[^/?#@:][^/?#@]*(?:[/?#].*)?$/i.test(String(link)) && !/[^!-~]|["<>\\^`{|}]/.test(String(link))
+    ? null : "is not an http or https URL, percent-encoded and without a user or a password";
 }
 
 /**
- * A message as it can be recorded: a string of at most 1,000 characters without control characters. Null if it is
- * empty.
- * @param {unknown} message
+ * A message as it can be recorded: at most 1,000 characters, control characters replaced. Null if it is empty.
+ * @param {unknown} message A string or an error.
  * @returns {string | null}
  */
 export function messageText(message) {
-  let text = reasonOf(message).slice(0, 4 * limits.messageLengthMax);
-  text = text.replace(/\r\n?/g, "\n").replace(controlsButLineFeeds, " ").replace(loneSurrogates, "\ufffd");
-  const letters = [...text];
-  if (letters.length > limits.messageLengthMax) text = `${letters.slice(0, limits.messageLengthMax - 1).join("")}…`;
-  return text.trim() === "" ? null : text;
+  const text = reasonOf(message).slice(0, 2 * limits.messageLengthMax).replace(controlsButLineFeeds, " ").replace(loneSurrogates, "\ufffd");
+  return [...text].slice(0, limits.messageLengthMax).join("") || null;
 }
 
 /**

@@ -20,6 +20,7 @@ export class Connection {
         token: () => string;
     });
     address: string;
+    url: string;
     platform: import("./platform.js").Platform;
     /**
      * Opens a response, and limits the time until its head arrives, and then between its pieces.

@@ -7,13 +7,14 @@ export function backoff(failures: number, random: number): number;
 export class Delivery {
     /**
      * @param {Identity} identity
-     * @param {{interval?: number, checkInterval?: number, attachedAt?: number}} options With `attachedAt`, the time of
-     *   now, the execution is one that runs elsewhere: it is neither started nor ended.
+     * @param {{interval?: number, checkInterval?: number, attachedAt?: number, random?: () => number}} options With
+     *   `attachedAt`, the time of now, the execution is one that runs elsewhere: it is neither started nor ended.
      */
-    constructor(identity: Identity, { interval, checkInterval, attachedAt }?: {
+    constructor(identity: Identity, { interval, checkInterval, attachedAt, random }?: {
         interval?: number;
         checkInterval?: number;
         attachedAt?: number;
+        random?: () => number;
     });
     /** False while an earlier execution of the same task is about to start: the ledger orders them by arrival. */
     isStartAllowed: boolean;
@@ -78,6 +79,8 @@ export class Delivery {
     get pending(): number;
     /** The number of lost events that the ledger has not recorded. */
     get lost(): number;
+    /** Counts a message, a link or a unit that was left out, while its units count. */
+    noteWasDropped(): void;
     /** Makes all reports due now; returns the generation to wait for. */
     flush(): number;
     /** Ends the client's own pause after a failure. */
@@ -153,12 +156,18 @@ export class Delivery {
     /**
      * Records that the ledger has refused the batch in flight for good; returns the number of lost events.
      *
-     * The events that it names are dropped, because they would block the others; one of which it names only remarks,
-     * such as a message that an older ledger does not know, is sent without them. If it names none, the batch is
-     * divided to find them. If the job does not exist, or was retired, everything is given up.
+     * A message, a link or another optional field that it names is left out; if the ledger has never accepted such a
+     * field, it does not know it, and later events are sent without it too. Other events that it names are dropped,
+     * because they would block the others. If it names none, the batch is divided to find them. If the job does not
+     * exist, or was retired, everything is given up.
      * @param {unknown} error
      */
     rejected(error: unknown): number;
+    /**
+     * Records that the ledger does not know the link of a start.
+     * @param {unknown} error
+     */
+    startLinkWasRefused(error: unknown): void;
     /**
      * Divides the batch in flight, which is too large, and limits later ones; returns the number of lost events.
      * @param {unknown} error

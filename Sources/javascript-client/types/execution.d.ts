@@ -6,12 +6,12 @@
  * @property {unknown} [message] What is being done, as text or as an error; cut to 1,000 characters.
  * @property {string} [link] An http or https URL of at most 2,000 characters: where to look for more.
  * @property {number | bigint} [carried] The part of these units that an earlier execution had done already, at most
- *   `n`; only for `done`. For a resume from a checkpoint: it is not wasted work, and not part of the rate.
+ *   `n`; only for `done`. See `skip`.
  */
 /**
  * The counts of an execution. 0 `dropped` and 0 `pending` mean that the ledger has everything.
  * @typedef {object} Statistics
- * @property {number} taken Accepted calls of `add`, `done`, `setDone`, `setTotal` and `message`.
+ * @property {number} taken Accepted calls of `add`, `done`, `skip`, `setDone`, `setTotal` and `message`.
  * @property {number} refused Refused calls, which changed nothing: an invalid value, or after the end.
  * @property {number} delivered Events that the ledger has recorded, the start and the end included, without discarded
  *   ones.
@@ -34,6 +34,7 @@
  * @property {string} task
  * @property {string} execution
  * @property {number} [attempt] Absent until the ledger has assigned it.
+ * @property {string} [url] The address of the ledger, for clients that take it from the handle.
  */
 /**
  * @typedef {object} ExecutionSettings
@@ -61,6 +62,12 @@ export class Progress {
      * @param {number | bigint} [n] @param {ReportOptions} [options]
      */
     done(n?: number | bigint | undefined, options?: ReportOptions | undefined): void;
+    /**
+     * Reports `n` more units as done that need no work: an earlier execution did them, or they are cached. They are
+     * done and `carried`: not wasted work, and not part of the rate.
+     * @param {number | bigint} [n] @param {ReportOptions} [options]
+     */
+    skip(n?: number | bigint | undefined, options?: ReportOptions | undefined): void;
     /**
      * Reports a position instead of an increment: sends the difference to what this execution has reported as done. A
      * lower position than before changes nothing.
@@ -123,7 +130,8 @@ export class Execution {
      */
     handle(): ExecutionHandle;
     /**
-     * The same as variables of the environment, which every client and the command line read.
+     * The same as variables of the environment, which every client and the command line read; none if nothing is
+     * reported.
      * @returns {Record<string, string>}
      */
     environment(): Record<string, string>;
@@ -200,7 +208,7 @@ export type ReportOptions = {
     link?: string | undefined;
     /**
      * The part of these units that an earlier execution had done already, at most
-     * `n`; only for `done`. For a resume from a checkpoint: it is not wasted work, and not part of the rate.
+     * `n`; only for `done`. See `skip`.
      */
     carried?: number | bigint | undefined;
 };
@@ -209,7 +217,7 @@ export type ReportOptions = {
  */
 export type Statistics = {
     /**
-     * Accepted calls of `add`, `done`, `setDone`, `setTotal` and `message`.
+     * Accepted calls of `add`, `done`, `skip`, `setDone`, `setTotal` and `message`.
      */
     taken: number;
     /**
@@ -274,6 +282,10 @@ export type ExecutionHandle = {
      * Absent until the ledger has assigned it.
      */
     attempt?: number | undefined;
+    /**
+     * The address of the ledger, for clients that take it from the handle.
+     */
+    url?: string | undefined;
 };
 export type ExecutionSettings = {
     onSuperseded?: ((execution: Execution) => unknown) | undefined;

@@ -4,11 +4,11 @@ export function current(): import("./execution.js").Execution | undefined;
  * An indicator of the current execution, in any function that the work of a `job.run` calls. Outside of one, reports do
  * nothing.
  * @param {string | null} [label] @param {{unit?: string}} [options]
- * @returns {Pick<import("./execution.js").Progress, "add" | "done" | "setDone" | "setTotal" | "message">}
+ * @returns {Pick<import("./execution.js").Progress, "add" | "done" | "skip" | "setDone" | "setTotal" | "message">}
  */
 export function progress(label?: string | null | undefined, options?: {
     unit?: string | undefined;
-} | undefined): Pick<import("./execution.js").Progress, "add" | "done" | "setDone" | "setTotal" | "message">;
+} | undefined): Pick<import("./execution.js").Progress, "add" | "done" | "skip" | "setDone" | "setTotal" | "message">;
 /**
  * Ends open executions as canceled, sends everything, and closes the client, when a signal is about to end the
  * process. Then the signal ends the process, unless the program has another handler of it. A second signal, a second

@@ -5,8 +5,19 @@ export class PendingIndicator {
     total: Amount;
     done: Amount;
     carried: Amount;
-    /** @type {Remarks | null} */
+    /**
+     * The newest message and link that are not sent.
+     * @type {Remarks | null}
+     */
     remarks: Remarks | null;
+    /**
+     * The first unit that was given. Others are ignored, as the ledger does.
+     * @type {string | null}
+     */
+    unit: string | null;
+    isUnitSent: boolean;
+    /** Whether an event has named it. */
+    isDeclared: boolean;
     /** Whether there is something to send, which may be just that the indicator exists. */
     isDirty: boolean;
     /** The sums of all reports, up to the largest increment; `setDone` and `setTotal` compare with them. */
@@ -35,9 +46,9 @@ export class ReportBuffer {
     /**
      * Adds increments, which were checked, to an indicator.
      * @param {PendingIndicator} pending @param {number} total @param {number} done @param {number} carried
-     * @param {Remarks | null} remarks
+     * @param {Remarks | null} remarks @param {boolean} isPosition Whether they are the difference to a position.
      */
-    add(pending: PendingIndicator, total: number, done: number, carried: number, remarks: Remarks | null): void;
+    add(pending: PendingIndicator, total: number, done: number, carried: number, remarks: Remarks | null, isPosition: boolean): void;
     /**
      * Removes at most this number of events from the buffer and numbers them. The caller must send them until they are
      * settled: their numbers belong to this content for good.

@@ -23,15 +23,14 @@ export function attemptProblem(value: unknown): string | null;
  */
 export function unitProblem(unit: unknown): string | null;
 /**
- * The problem of a link; null if it can be recorded.
+ * The problem of a link; null if it can be recorded. It does not contain the link, which may contain a password.
  * @param {unknown} link
  * @returns {string | null}
  */
 export function linkProblem(link: unknown): string | null;
 /**
- * A message as it can be recorded: a string of at most 1,000 characters without control characters. Null if it is
- * empty.
- * @param {unknown} message
+ * A message as it can be recorded: at most 1,000 characters, control characters replaced. Null if it is empty.
+ * @param {unknown} message A string or an error.
  * @returns {string | null}
  */
 export function messageText(message: unknown): string | null;
