@@ -272,6 +272,11 @@ export class Delivery {
     return { field, problem };
   }
 
+  /** The optional fields that the ledger does not know, for the log. */
+  get unknownFields() {
+    return [...this.#unknownFields].join(", ");
+  }
+
   /** Counts a call that was refused, and changed nothing. */
   refused() {
     this.counts.refused += 1;

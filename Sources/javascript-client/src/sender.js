@@ -297,7 +297,11 @@ export class Sender {
       this.#tellJobEnd();
       return;
     }
+    const known = this.#delivery.unknownFields;
     const lost = kind === "oversized" ? this.#delivery.tooLarge(error) : this.#delivery.rejected(error);
+    if (this.#delivery.unknownFields !== known) {
+      this.#health.logOnce("unknown fields", `the ledger is older than this client: it gets no ${this.#delivery.unknownFields}`);
+    }
     if (lost > 0) {
       this.#health.logOnce("refused", `the ledger refused ${lost} reports of ${this.#description}, which are dropped: ${reasonOf(error)}`);
     }

@@ -73,6 +73,8 @@ export class Delivery {
         field: string;
         problem: string;
     } | null;
+    /** The optional fields that the ledger does not know, for the log. */
+    get unknownFields(): string;
     /** Counts a call that was refused, and changed nothing. */
     refused(): void;
     /** The number of events that the ledger has not recorded yet. */

@@ -17,6 +17,11 @@ export function incrementProblem(value: unknown): string | null;
  */
 export function attemptProblem(value: unknown): string | null;
 /**
+ * Whether a value of a response is the sequence of an event.
+ * @param {unknown} value
+ */
+export function isSequence(value: unknown): boolean;
+/**
  * The problem of a unit; null if it can be recorded.
  * @param {unknown} unit
  * @returns {string | null}
