@@ -6,6 +6,7 @@ python benchmark.py URL
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import threading
 import time
@@ -19,6 +20,14 @@ from progress_ledger.tqdm import tqdm
 
 from ledger_process import LedgerProcess
 
+IMPORT = """
+import time
+began = time.process_time()
+from progress_ledger import Client, progress
+imported = time.process_time()
+Client("http://localhost:8080")
+print(imported - began, time.process_time() - imported)
+"""
 CALLS = 200_000
 ROUNDS = 5
 
@@ -62,7 +71,16 @@ def bars(cls: Any, disable: bool) -> tuple[Callable[[int], None], Callable[[int]
     return loop, by_hand
 
 
+def measure_import() -> None:
+    """Prints the processor time of the import and of the first client, the best of several processes."""
+    command = [sys.executable, "-c", IMPORT]
+    figures = [subprocess.run(command, capture_output=True, check=True, text=True).stdout.split() for _ in range(10)]
+    for name, column in (("import of the package", 0), ("first client with a URL", 1)):
+        print(f"{name:<44} {min(float(figure[column]) for figure in figures) * 1e3:6.1f} ms of processor time, best")
+
+
 def main() -> None:
+    measure_import()
     server = LedgerProcess()
     try:
         measure_all(server.url)

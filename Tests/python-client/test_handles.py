@@ -23,7 +23,7 @@ import progress_ledger
 from progress_ledger import Client, Handle, Job, Settings
 from progress_ledger.threads import ThreadPoolExecutor
 
-from conftest import QUICK, figures
+from conftest import QUICK, Messages, figures
 from fault_proxy import CutAfter, CutBefore, FaultProxy
 from ledger_process import LedgerProcess
 
@@ -333,3 +333,29 @@ def test_the_threads_of_an_executor_report_to_the_execution_of_their_submitter(j
                 assert set(pool.map(work, range(1, 11))) == {task}
                 assert pool.submit(work, 1).result() == task
     assert figures(job) == {"threads": (112, 0)}
+
+
+def test_threads_that_enter_one_execution_do_not_end_it_for_others(job: Job, messages: Messages) -> None:
+    inside, others = threading.Barrier(4), threading.Barrier(4)
+
+    def work() -> None:
+        before = progress_ledger.current()
+        with context:
+            inside.wait(20)
+            assert progress_ledger.current() is context
+            progress_ledger.progress("a").done(1)
+        others.wait(20)
+        assert progress_ledger.current() is before
+
+    with job.execution("tile", attempt=1) as context:
+        with ThreadPoolExecutor(4) as pool:
+            for future in [pool.submit(work) for _ in range(4)]:
+                future.result()
+        assert context.flush()
+        assert not list(job.events(type="execution_finished"))
+        with context:
+            pass
+        assert progress_ledger.current() is context
+    assert figures(job) == {"a": (4, 0)}
+    assert len(list(job.events(type="execution_finished"))) == 1
+    assert not messages.count("entered again")

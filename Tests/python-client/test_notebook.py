@@ -226,7 +226,7 @@ GALLERY = {
 
 
 def test_a_view_shows_when_the_job_began_and_links_to_its_page() -> None:
-    began, page = NOW - timedelta(minutes=12), "https://ledger.example/base/jobs/1?<\"&"
+    began, page = NOW - timedelta(minutes=12), 'https://ledger.example/base/jobs/1?<"&'
     running = GALLERY["running"]
     assert running.snapshot is not None
     frame = replace(running, snapshot=replace(running.snapshot, started_at=began), page=page)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -92,3 +93,23 @@ def test_the_readme_links_work_outside_of_the_repository() -> None:
         if link.startswith(REPOSITORY):
             path = re.sub(r"^(blob|tree)/main/", "", link[len(REPOSITORY) :])
             assert (PROJECT / path).exists(), f"{link} leads nowhere"
+
+
+def test_the_import_of_the_package_imports_neither_asyncio_nor_http(tmp_path: Path) -> None:
+    """Their import takes longer than that of everything else."""
+    source = """
+        import sys
+        from progress_ledger import Client, progress, current
+        heavy = {"asyncio", "concurrent.futures", "email", "http.client", "ssl", "uuid"}
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+        with Client().job().execution("tile"):
+            progress("a").done(1)
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+        import progress_ledger
+        for name in progress_ledger.__all__:
+            assert getattr(progress_ledger, name).__name__ == name
+        assert set(progress_ledger.__all__) <= set(dir(progress_ledger))
+        """
+    command = [sys.executable, "-c", textwrap.dedent(source)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")

@@ -9,7 +9,16 @@ from datetime import datetime, timezone
 
 import pytest
 
-from progress_ledger import Client, Estimate, InvalidValueError, Job, NotFoundError, UnexpectedAnswerError, calls
+from progress_ledger import (
+    Answer,
+    Client,
+    Estimate,
+    InvalidValueError,
+    Job,
+    NotFoundError,
+    UnexpectedAnswerError,
+    calls,
+)
 from progress_ledger.disposition import Action, disposition_of
 from progress_ledger.transport import Response
 
@@ -215,8 +224,44 @@ def test_a_newer_server_is_understood_as_far_as_possible() -> None:
     assert (disposition.action, disposition.last_sequence) == (Action.RECORDED, 3)
 
 
-def test_a_job_has_an_estimate_or_the_reason_for_none(job: Job) -> None:
+def test_a_job_has_a_straight_answer(ledger: Client) -> None:
+    job = ledger.jobs.create("answered")
+    with job.execution("tile", attempt=1) as context:
+        context.progress("a").add(4)
+        context.progress("a").done(1)
+    with pytest.raises(KeyError), job.execution("bad", attempt=1):
+        raise KeyError
     job.refresh()
+    answer = job.answer()
+    assert (answer.state, answer.percent, answer.failed_tasks) == ("running", 25, 1)
+    assert str(answer) == answer.text
+    assert "running" in answer.text
+    assert answer.ask_again_seconds > 0
+    job.finish("failed")
+    job.refresh()
+    assert job.answer().state == "failed"
+    with pytest.raises(NotFoundError):
+        Client().job().answer()
+
+
+def test_an_answer_is_read_whole() -> None:
+    content = {
+        "text": "t", "state": "running", "percent": None, "remaining_seconds": {"p10": 1, "p50": 2.5, "p90": 4},
+        "finish_at": {name: "2026-01-02T03:04:05.000006Z" for name in ("p10", "p50", "p90")},
+        "stalled_since": "2026-01-02T03:04:05Z", "failed_tasks": 2, "waiting_for": {"label": "a", "tasks": ["b", "c"]},
+        "ask_again_seconds": 30, "more": 1,
+    }  # fmt: skip
+    answer = Answer.read(content)
+    assert answer.remaining_seconds == (1, 2.5, 4)
+    assert answer.finish_at is not None
+    assert answer.finish_at[2].microsecond == 6
+    assert answer.stalled_since == datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+    assert (answer.waiting_for_label, answer.waiting_for_tasks) == ("a", ("b", "c"))
+
+
+def test_a_job_has_an_estimate_or_the_reason_for_none(ledger: Client) -> None:
+    # Earlier jobs of the same name would be its history.
+    job = ledger.jobs.create(str(uuid.uuid4()))
     assert job.estimate is not None
     assert not job.estimate
     assert str(job.estimate) == "no estimate: no_progress"

@@ -14,22 +14,8 @@ nothing and retries no task, and the ledger decides which reports count.
 
 from typing import TYPE_CHECKING
 
-from .answers import (
-    Cause,
-    Conservation,
-    Contribution,
-    HistoryPoint,
-    Indicator,
-    JobTask,
-    Run,
-    Snapshot,
-    TaskCounts,
-    Units,
-)
-from .asynchronous import AsyncClient, AsyncJob
 from .client import Client
 from .contexts import current, progress
-from .display import Display
 from .errors import (
     ConflictError,
     InvalidValueError,
@@ -40,22 +26,60 @@ from .errors import (
     UnavailableError,
     UnexpectedAnswerError,
 )
-from .estimate import Estimate
 from .execution import Execution
-from .handle import Handle
-from .job import Explanation, Job
 from .reporting import Progress, Repeatable
-from .rows import AsyncRows, Rows
 from .settings import Settings
 from .stats import Stats
-from .watching import Watch
 
 if TYPE_CHECKING:
+    from .answer import Answer
+    from .answers import (
+        Cause,
+        Conservation,
+        Contribution,
+        HistoryPoint,
+        Indicator,
+        JobTask,
+        Run,
+        Snapshot,
+        TaskCounts,
+        Units,
+    )
+    from .asynchronous import AsyncClient, AsyncJob
+    from .display import Display
+    from .estimate import Estimate
+    from .handle import Handle
+    from .job import Explanation, Job
+    from .rows import AsyncRows, Rows
+    from .watching import Watch
+
     __version__: str
 else:
+    # What a task does not need is imported when it is first used, because the import takes long.
+    _MODULES = {
+        "answer": ("Answer",),
+        "answers": (
+            "Cause", "Conservation", "Contribution", "HistoryPoint", "Indicator", "JobTask", "Run", "Snapshot",
+            "TaskCounts", "Units",
+        ),
+        "asynchronous": ("AsyncClient", "AsyncJob"),
+        "display": ("Display",),
+        "estimate": ("Estimate",),
+        "handle": ("Handle",),
+        "job": ("Explanation", "Job"),
+        "rows": ("AsyncRows", "Rows"),
+        "watching": ("Watch",),
+    }  # fmt: skip
+    _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
-    def __getattr__(name: str) -> str:
-        """The version of the installed package, looked up on demand: the import of importlib.metadata takes long."""
+    def __getattr__(name: str) -> object:
+        """Imports a part of the package, or looks up the version of the installed package."""
+        if name in _MODULE_OF:
+            from importlib import import_module
+
+            found = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+            globals()[name] = found
+            return found
         if name != "__version__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib.metadata import PackageNotFoundError, version
@@ -65,8 +89,12 @@ else:
         except PackageNotFoundError:
             return "development"
 
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
+    "Answer",
     "AsyncClient",
     "AsyncJob",
     "AsyncRows",

@@ -42,6 +42,12 @@ class Indicator:
     """The recent units per second; None before anything is done, and after the job has ended."""
     remaining_seconds: float | None = None
     """The time that the units left take at this rate; None without a rate or a total."""
+    unit: str | None = None
+    """The unit, such as `bytes` or `tiles`; None if no report gave one."""
+    message: str | None = None
+    """The newest message of its reports."""
+    carried_done: int = 0
+    """The part of `done` that earlier executions did, as their successors have reported."""
 
     @classmethod
     def read(cls, content: Content) -> Indicator:
@@ -49,7 +55,8 @@ class Indicator:
             content.get("label"), content["done"], content["total"], content.get("percent"),
             content.get("attempted_done", content["done"]), content.get("attempted_total", content["total"]),
             moment(content.get("updated_at")), moment(content.get("stalled_since")), content.get("rate"),
-            content.get("remaining_seconds"),
+            content.get("remaining_seconds"), content.get("unit"), content.get("message"),
+            content.get("carried_done", 0),
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -112,6 +119,8 @@ class Snapshot:
     """The time of the last event if all tasks have ended and the job has not."""
     stalled_since: datetime | None = None
     """The time of the job's last advance, if that is longer ago than plausible; else None."""
+    message: str | None = None
+    """The newest message of the job's reports."""
 
     @classmethod
     def read(cls, content: Content, now: datetime | None = None) -> Snapshot:
@@ -126,7 +135,7 @@ class Snapshot:
             moment(content.get("finished_at")), TaskCounts.read(content.get("tasks") or {}),
             tuple(Indicator.read(entry) for entry in content.get("progress") or ()), moment(content.get("now")) or now,
             Estimate.read(content.get("estimate")), moment(content.get("idle_since")),
-            moment(content.get("stalled_since")),
+            moment(content.get("stalled_since")), content.get("message"),
         )  # fmt: skip
 
     @property
@@ -185,6 +194,10 @@ class Run:
     """The token or subject that started it; None without authentication."""
     silent_since: datetime | None = None
     """The time of its last event, if that is longer ago than plausible; else None."""
+    message: str | None = None
+    """Why it ended, or its newest message."""
+    link: str | None = None
+    """Where to look for more: its log, or the engine's own page."""
 
     @classmethod
     def read(cls, content: Content) -> Run:
@@ -193,7 +206,7 @@ class Run:
             content["last_sequence"], _moment(content["started_at"]), _moment(content["last_at"]), content["counted"],
             content["provisional"],
             tuple((entry.get("label"), entry["total"], entry["done"]) for entry in content.get("progress") or ()),
-            content.get("reporter"), moment(content.get("silent_since")),
+            content.get("reporter"), moment(content.get("silent_since")), content.get("message"), content.get("link"),
         )  # fmt: skip
 
 

@@ -12,17 +12,21 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from typing import Any, Callable, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar
 
+from .answer import Answer
 from .answers import HistoryPoint, Indicator, JobTask, Snapshot
 from .client import Client
-from .display import Display, Shown
 from .execution import Execution
 from .job import Explanation, Job
 from .rows import AsyncRows
 from .settings import Settings
+from .shown import Shown
 from .stats import Stats
 from .watching import follow
+
+if TYPE_CHECKING:
+    from .display import Display
 
 T = TypeVar("T")
 
@@ -192,6 +196,10 @@ class AsyncJob(Shown):
     async def refresh(self) -> Snapshot:
         """Reads the current snapshot; see `Job.refresh`."""
         return await _in_thread(self._job.refresh)
+
+    async def answer(self) -> Answer:
+        """Asks the ledger how far the job is; see `Job.answer`."""
+        return await _in_thread(self._job.answer)
 
     async def snapshot_at(
         self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"

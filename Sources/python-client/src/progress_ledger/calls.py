@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from . import values
+from .answer import Answer
 from .answers import Conservation, Contribution, HistoryPoint, JobTask, Snapshot, Started, moment
 from .clock import response_date
 from .disposition import is_problem, read_object, retry_after
@@ -127,6 +128,10 @@ def read_job(job: str, min_sequence: int = 0) -> Call[Snapshot]:
     if min_sequence:
         return Call(_get(f"/v1/jobs/{job}/progress", {"min_sequence": min_sequence}), Snapshot.read)
     return Call(_get(f"/v1/jobs/{job}"), Snapshot.read)
+
+
+def answer(job: str) -> Call[Answer]:
+    return Call(_get(f"/v1/jobs/{job}/answer"), Answer.read)
 
 
 def read_past(job: str, sequence: int | None, at: str | None, policy: str) -> Call[Snapshot]:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import calls, lifecycle, values
-from .answers import Snapshot
-from .connection import Server
+from . import lifecycle, values
 from .credentials import TokenFile, check_token, present_certificate, trust_file
 from .errors import InvalidValueError, NotFoundError
 from .job import Job, read
 from .jobs import NO_JOB, Ledger, empty_snapshot, shared
+from .lazy import LazyModule
 from .losses import LossLog, logger
-from .requester import Requester, UnusableRequester
 from .rows import Rows
-from .sender import Sender
 from .settings import DEFAULTS, PAGE_SIZE_MAX, RESTORED_CLIENTS_MAX, Settings
 from .stats import Stats
-from .transport import Transport
+
+if TYPE_CHECKING:
+    import ssl
+
+    from . import calls, connection, requester, sender, transport
+    from .answers import Snapshot
+else:
+    calls, connection, requester = LazyModule("calls"), LazyModule("connection"), LazyModule("requester")
+    sender, transport = LazyModule("sender"), LazyModule("transport")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Configuration:
         """
         settings = settings or DEFAULTS
         if url is not None:
-            Server.parse(url, tls)
+            connection.Server.parse(url, tls)
         if token:
             check_token(token)
         variable = "PROGRESS_LEDGER_URL"
@@ -57,7 +61,7 @@ class Configuration:
             url = url or os.environ.get(variable) or None
             if url is None:
                 return cls(None, token, settings, tls, None, token)
-            uses_tls = Server.parse(url, tls).tls is not None
+            uses_tls = connection.Server.parse(url, tls).tls is not None
             variable = "PROGRESS_LEDGER_CA_FILE"
             reads_files = tls is None and uses_tls
             if reads_files and (path := os.environ.get(variable)):
@@ -65,6 +69,8 @@ class Configuration:
             certificate = os.environ.get(variable := "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE")
             key = os.environ.get("PROGRESS_LEDGER_CLIENT_KEY_FILE")
             if reads_files and (certificate or key):
+                import ssl
+
                 tls = tls or ssl.create_default_context()
                 present_certificate(tls, certificate, key)
             found: str | TokenFile | None = token or None
@@ -90,10 +96,12 @@ class Configuration:
         if self.url is None:
             logger.debug("no URL of a ledger is configured: nothing is reported")
             return Ledger(None, None, configuration=self)
-        transport = Transport(Server.parse(self.url, self.tls), self.token, self.settings.idle_connection_seconds)
+        server = connection.Server.parse(self.url, self.tls)
         lifecycle.watch_signal()
-        requester = Requester(transport, self.settings)
-        return Ledger(requester, Sender(requester), configuration=self)
+        asking = requester.Requester(
+            transport.Transport(server, self.token, self.settings.idle_connection_seconds), self.settings
+        )
+        return Ledger(asking, sender.Sender(asking), configuration=self)
 
 
 def restored_configuration(url: str | None, token: str | None, settings: Settings, reads_url: bool) -> Configuration:
@@ -142,7 +150,9 @@ def unusable(problem: InvalidValueError, configuration: Configuration | None = N
     """
     losses = LossLog()
     losses.log("configuration", "nothing can be reported: %s", problem)
-    return Ledger(UnusableRequester(problem), None, losses=losses, problem=problem, configuration=configuration)
+    return Ledger(
+        requester.UnusableRequester(problem), None, losses=losses, problem=problem, configuration=configuration
+    )
 
 
 class Client:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 
 
 class ServerClock:
@@ -32,6 +31,9 @@ class ServerClock:
 
 def response_date(headers: Mapping[str, str]) -> datetime | None:
     """Returns the `Date` of a response, or None if it is missing or invalid."""
+    # `http.client` has imported it.
+    from email.utils import parsedate_to_datetime
+
     try:
         date = parsedate_to_datetime(headers.get("date", ""))
     except (TypeError, ValueError):

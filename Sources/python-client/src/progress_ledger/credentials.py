@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-import ssl
 import stat
+from typing import TYPE_CHECKING
 
 from .errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import ssl
 
 _TOKEN_BYTES_MAX = 65_536
 
@@ -69,6 +72,8 @@ def trust_file(path: str) -> ssl.SSLContext:
 
     Raises `InvalidValueError` if the file has none.
     """
+    import ssl
+
     try:
         _status_of_file(path)
         return ssl.create_default_context(cafile=path)

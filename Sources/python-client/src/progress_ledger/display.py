@@ -8,17 +8,13 @@ browser.
 from __future__ import annotations
 
 import contextvars
-import sys
 import threading
 import uuid
-from datetime import datetime, timezone
 from typing import Any, Callable
 
-from . import view as views
 from .answers import Snapshot
 from .clock import ServerClock
-from .errors import LedgerError
-from .transport import ExchangeError
+from .shown import bundle, time_of
 from .view import View
 from .watching import Heartbeat, Interruption, Watch
 
@@ -26,66 +22,6 @@ from .watching import Heartbeat, Interruption, Watch
 FRAME_SECONDS = 0.25
 # How often an unchanged view is redrawn to show its age.
 IDLE_FRAME_SECONDS = 15.0
-
-
-def _time_of(clock: ServerClock) -> datetime:
-    """The time of day to show: the ledger's if known, else the local time.
-
-    Ages do not depend on it.
-    """
-    return clock.now() or datetime.now(timezone.utc)
-
-
-def bundle(shown: View) -> dict[str, str]:
-    """Returns a view as HTML and text, from which the notebook, exporter or terminal chooses."""
-    return {"text/html": views.html(shown), "text/plain": views.text(shown)}
-
-
-class Shown:
-    """The display of a job by IPython's protocol, in notebooks and terminals."""
-
-    _id: str
-    _known: Snapshot | None
-    _clock: ServerClock
-
-    @property
-    def page(self) -> str | None:
-        """The URL of the job's page; None without a ledger."""
-        raise NotImplementedError
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return bundle(self._view())
-
-    def _ipython_display_(self) -> None:
-        if not is_notebook():
-            print(views.text(self._view()))
-            return
-        self.display()
-
-    def display(self) -> Any:
-        """Shows the job in a live view."""
-        raise NotImplementedError
-
-    def _read_for_view(self) -> Snapshot:
-        raise NotImplementedError
-
-    def _view(self) -> View:
-        try:
-            snapshot = self._read_for_view()
-        except (LedgerError, ExchangeError) as error:
-            # Showing a job never fails; the view shows its age.
-            now = self._clock.now()
-            since = _time_of(self._clock)
-            return View(self._id, self._known, now, trouble=str(error), trouble_since=since, page=self.page)
-        now = self._clock.now()
-        return View(self._id, snapshot, now, as_of=now, is_final=snapshot.is_finished, page=self.page)
-
-
-def is_notebook() -> bool:
-    """Returns whether this process is a kernel with a front end that can replace its output."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None
 
 
 class Display:
@@ -146,12 +82,12 @@ class Display:
                 elif isinstance(update, Heartbeat):
                     self._change(as_of=self._clock.now(), trouble=None, trouble_since=None)
                 elif isinstance(update, Interruption):
-                    self._change(trouble=update.reason, trouble_since=self._view.trouble_since or _time_of(self._clock))
+                    self._change(trouble=update.reason, trouble_since=self._view.trouble_since or time_of(self._clock))
             self._change(is_final=True)
         except Exception as error:
             # After any error, the view shows that it is no longer updated.
             self._change(
-                trouble=str(error), trouble_since=self._view.trouble_since or _time_of(self._clock), is_final=True
+                trouble=str(error), trouble_since=self._view.trouble_since or time_of(self._clock), is_final=True
             )
 
     def _change(self, **fields: Any) -> None:

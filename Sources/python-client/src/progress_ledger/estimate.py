@@ -33,6 +33,8 @@ class Estimate:
     """The tasks that will probably end last."""
     reason: str | None = None
     """The reason for no prediction: `finished`, `total_unknown`, `no_progress` or `past_unknown`."""
+    track_record: tuple[int, int] | None = None
+    """The number of earlier jobs of the name whose estimates were scored, and how many ended between p10 and p90."""
 
     @classmethod
     def read(cls, content: Mapping[str, Any] | None) -> Estimate | None:
@@ -41,10 +43,12 @@ class Estimate:
             return None
         seconds = content.get("remaining_seconds") or {}
         waiting = content.get("waiting_for") or {}
+        record = content.get("track_record")
         return cls(
             datetime.fromisoformat(content["at"].replace("Z", "+00:00")),
             seconds.get("p10"), seconds.get("p50"), seconds.get("p90"), content.get("basis"), waiting.get("label"),
             tuple(waiting.get("tasks") or ()), content.get("reason"),
+            (record["jobs"], record["ended_inside"]) if record else None,
         )  # fmt: skip
 
     def __bool__(self) -> bool:
@@ -76,6 +80,16 @@ class Estimate:
             return f"{round(value, 1):g}" if size >= 3_600 and value < 10 else str(round(value))
 
         return f"≈ {words(self.p50)} {name} ({words(self.p10)}–{words(self.p90)})"
+
+    @property
+    def finish_between(self) -> tuple[datetime, datetime] | None:
+        """The times between which eight of ten jobs end; None without a prediction, or beyond the year 9999."""
+        if self.p10 is None or self.p90 is None:
+            return None
+        try:
+            return self.at + timedelta(seconds=self.p10), self.at + timedelta(seconds=self.p90)
+        except OverflowError:
+            return None
 
     def __str__(self) -> str:
         return self.text() or f"no estimate: {self.reason}"

@@ -7,29 +7,34 @@ import os
 import socket
 import sys
 import threading
-import uuid
 from collections.abc import AsyncIterable, Iterable
-from contextvars import ContextVar, Token
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar
 
-from . import calls, engines, notes, values
+from . import engines, notes, values
 from .errors import InvalidValueError
 from .losses import LossLog, logger
 from .reporter import Counter, ReportCounts, Reporter
 from .reporting import DroppedProgress, Progress, SilentProgress
-from .sender import Sender
 from .settings import LABELS_PER_EXECUTION_MAX
 from .stats import Stats
 from .tracking import Tracking
 
 if TYPE_CHECKING:
     from .handle import Handle
+    from .sender import Sender
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 current_execution: ContextVar[Execution | None] = ContextVar("progress_ledger_execution", default=None)
+
+# What a context has entered and not left: the execution, the one that was current before, and the rest of the entries.
+_entered: ContextVar[tuple[Execution, Execution | None, Any] | None] = ContextVar(
+    "progress_ledger_entered", default=None
+)
 
 
 class Execution:
@@ -79,9 +84,8 @@ class Execution:
         self._progress: dict[str | None, Progress] = {}
         self._process: int | None = None
         self._is_finished = False
-        # The number of nested entries, and the contexts before them.
+        # The number of nested entries, also of other threads.
         self._entries = 0
-        self._tokens: list[Token[Execution | None]] = []
         self._prefect_run: tuple[str, int] | None = None
         self._on_superseded = on_superseded
         self._on_job_ended = on_job_ended
@@ -263,6 +267,9 @@ class Execution:
 
     def start(self) -> Execution:
         """Starts the execution, as `with` does. Returns at once."""
+        if self._process is not None and (self._process != os.getpid() or not self._is_finished):
+            # It is running: this thread or this forked child reports to it too.
+            return self
         if self._process is not None:
             self._losses.log(
                 "entered again",
@@ -270,8 +277,6 @@ class Execution:
                 "attempt must replace them",
                 self._name, self._task, level=logging.WARNING,
             )  # fmt: skip
-            if self._process != os.getpid() or not self._is_finished:
-                return self
         self._process = os.getpid()
         self._is_finished = False
         self._prefect_run = engines.prefect_run()
@@ -336,6 +341,8 @@ class Execution:
         """
         if self._sender is None or self._reporter is None:
             return True
+        from . import calls
+
         requester = self._sender.requester
         try:
             job = self._reporter.job.identify(requester.transport, requester.settings.patience_seconds)
@@ -358,9 +365,11 @@ class Execution:
         return not self.superseded and not (self._reporter is not None and self._reporter.is_refused)
 
     def __enter__(self) -> Execution:
-        self.start()
-        self._entries += 1
-        self._tokens.append(current_execution.set(self))
+        with self._lock:
+            self.start()
+            self._entries += 1
+        _entered.set((self, current_execution.get(), _entered.get()))
+        current_execution.set(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -381,16 +390,21 @@ class Execution:
             await self._sender.wait_at_end_async(lambda: reporter.is_settled)
 
     def _leave(self, error: BaseException | None) -> None:
-        if self._tokens:
-            try:
-                current_execution.reset(self._tokens.pop())
-            except ValueError:
-                # The context was left in another one than it was entered in, which is possible in generators. The
-                # entered one is gone, and this one is unchanged.
-                pass
-        self._entries -= 1
-        if self._entries <= 0:
-            self._finish_after(error)
+        entry = _entered.get()
+        # Otherwise it is left in another context than it was entered in, which is possible in generators.
+        if entry is not None and entry[0] is self:
+            _, before, rest = entry
+            _entered.set(rest)
+            current_execution.set(before)
+        with self._lock:
+            self._entries -= 1
+            if self._entries <= 0:
+                self._finish_after(error)
+
+    @property
+    def _lock(self) -> AbstractContextManager[Any]:
+        """A lock for the entries of several threads, which forks respect."""
+        return nullcontext() if self._sender is None else self._sender.lock
 
     def _finish_after(self, error: BaseException | None) -> None:
         outcome, message = _outcome(error), None
@@ -471,4 +485,4 @@ def new_name() -> str:
         host = socket.gethostname()[:64].encode("ascii", "replace").decode()
     except OSError:
         host = "host"
-    return f"{host}-{uuid.uuid4().hex}"
+    return f"{host}-{os.urandom(16).hex()}"

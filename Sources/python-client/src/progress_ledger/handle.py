@@ -9,19 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
-from . import calls, values
+from . import values
 from .contexts import lost, silent
 from .errors import InvalidValueError
 from .execution import Execution, current_execution
 from .losses import LossLog, describe, logger
 from .reporter import Reporter
 from .reporting import Progress
-from .sender import Sender
 from .settings import TASK_LENGTH_MAX
 
 if TYPE_CHECKING:
     from .client import Client
     from .jobs import Ledger
+    from .sender import Sender
 
 _losses = LossLog()
 
@@ -119,6 +119,8 @@ def attached(ledger: Ledger, handle: Handle) -> Execution:
 
     Raises `InvalidValueError` if the handle is invalid.
     """
+    from . import calls
+
     checked = Handle(
         calls.job_id(handle.job), values.task(handle.task), values.execution(handle.execution),
         values.attempt(handle.attempt), handle.url,

@@ -6,18 +6,25 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import calls
-from .answers import Conservation, Contribution, HistoryPoint, Indicator, JobTask, Snapshot
-from .display import Display, Shown
 from .errors import InvalidValueError, NotFoundError, OutcomeUnknownError, UnavailableError
-from .estimate import Estimate
 from .jobs import JobBase, empty_snapshot, event_filters, time_text
+from .lazy import LazyModule
 from .outbox import JobOutbox
-from .requester import Requester
 from .rows import Rows
-from .watching import Watch, wait
+from .shown import Shown
+
+if TYPE_CHECKING:
+    from . import calls
+    from .answer import Answer
+    from .answers import Conservation, Contribution, HistoryPoint, Indicator, JobTask, Snapshot
+    from .display import Display
+    from .estimate import Estimate
+    from .requester import Requester
+    from .watching import Watch
+else:
+    calls = LazyModule("calls")
 
 # The time for which a notebook cell waits for the ledger before it shows the last state that it has.
 VIEW_PATIENCE_SECONDS = 1.0
@@ -97,6 +104,16 @@ class Job(JobBase, Shown):
         """The estimate of the job's remaining time, as of `snapshot`; None from an older ledger."""
         return self.snapshot.estimate
 
+    def answer(self) -> Answer:
+        """Asks the ledger how far the job is, when it ends and what holds it up.
+
+        It does not contain unsent reports of this process. Ask again after `Answer.ask_again_seconds`. Raises
+        `NotFoundError` if the job does not exist, or without a ledger.
+        """
+        if self._ledger.requester is None:
+            raise NotFoundError("there is no ledger: no URL is configured")
+        return self._ledger.requester.ask(calls.answer(self._id))
+
     def snapshot_at(
         self, sequence: int | None = None, at: datetime | str | None = None, policy: str = "last"
     ) -> Snapshot:
@@ -122,8 +139,10 @@ class Job(JobBase, Shown):
 
     def watch_until(self, deadline: float | None) -> Watch:
         """Like `watch`, but raises `TimeoutError` at a time of `time.monotonic()`."""
+        from .watching import EmptyWatch, Watch
+
         if self._ledger.requester is None:
-            return _EmptyWatch(self.snapshot)
+            return EmptyWatch(self.snapshot)
         return Watch(self._ledger.requester, self._id, deadline, self._remember)
 
     def wait(self, timeout: float | None = None) -> Snapshot:
@@ -133,6 +152,8 @@ class Job(JobBase, Shown):
         """
         if self._ledger.requester is None:
             return self.snapshot
+        from .watching import wait
+
         return wait(self.watch_until(None if timeout is None else time.monotonic() + timeout))
 
     def history(self, label: str | None = None, points: int = 500) -> Rows[HistoryPoint]:
@@ -232,6 +253,8 @@ class Job(JobBase, Shown):
 
         Returns the view; its `wait()` waits for the job's end.
         """
+        from .display import Display
+
         return Display.show(self.watch(), self._id, self._known, self._clock, self.page)
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -265,13 +288,3 @@ def read(requester: Requester | None, job: str, outbox: JobOutbox | None) -> Sna
                 # Later reads must not wait for the lost events.
                 outbox.last_sequence = snapshot.ledger_sequence
     return snapshot
-
-
-class _EmptyWatch(Watch):
-    """The watch of a job without a ledger: one snapshot."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._updates = iter((snapshot,))
-
-    def close(self) -> None:
-        pass

@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable, SupportsIndex
 
 from . import engines, notes, values
-from .answers import Snapshot, TaskCounts
 from .clock import ServerClock
 from .contexts import lost
 from .errors import InvalidValueError
@@ -19,12 +18,13 @@ from .execution import Execution, new_name
 from .losses import LossLog, describe
 from .outbox import JobOutbox
 from .reporter import Reporter
-from .requester import Requester
-from .sender import Sender
 from .settings import PARTS_MAX
 
 if TYPE_CHECKING:
+    from .answers import Snapshot
     from .client import Configuration
+    from .requester import Requester
+    from .sender import Sender
 
 ExecutionKey = tuple[str, str, str]
 
@@ -290,6 +290,8 @@ class JobBase:
 
 def empty_snapshot(name: str, key: str | None = None, tags: Mapping[str, str] | None = None) -> Snapshot:
     """The snapshot of a job without a ledger: running and empty."""
+    from .answers import Snapshot, TaskCounts
+
     return Snapshot(NO_JOB, key, name, values.tags(tags), "running", 0, 0, None, None, None, None, TaskCounts(), ())
 
 

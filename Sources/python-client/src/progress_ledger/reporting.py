@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from . import notes, values
 from .errors import InvalidValueError
 from .reporter import Counter, Reporter
-from .sender import Sender
 from .settings import INCREMENT_MAX
 
 if TYPE_CHECKING:
     from .execution import Execution
+    from .sender import Sender
 
 
 class Progress:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from html import escape
 from itertools import islice
 from typing import Any, Callable, Generic, Protocol, TypeVar, cast
 
-from . import view as views
 from .errors import LedgerError
 
 T = TypeVar("T")
@@ -46,6 +44,10 @@ class Rows(Generic[T]):
 
 def _bundle(rows: Iterable[Any]) -> dict[str, str]:
     """Returns the first rows as a table, for notebooks; shows an error instead of raising it."""
+    from html import escape
+
+    from . import view as views
+
     try:
         found = list(islice(_flat(rows), views.TABLE_ROWS_MAX + 1))
     except LedgerError as error:

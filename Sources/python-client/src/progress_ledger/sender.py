@@ -6,7 +6,6 @@ ledger; a report holds a lock for some hundred nanoseconds.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
 import time
@@ -251,6 +250,9 @@ class Sender:
 
     async def wait_async(self, is_done: Callable[[], bool], seconds: float) -> bool:
         """Coroutine variant of `wait`, without a thread."""
+        # Not at the top, because the import takes long; the caller's loop has imported it.
+        import asyncio
+
         deadline = time.monotonic() + seconds
         loop = asyncio.get_running_loop()
         event = asyncio.Event()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .reporter import Reporter
-from .sender import Sender
+if TYPE_CHECKING:
+    from .reporter import Reporter
+    from .sender import Sender
 
 
 @dataclass(frozen=True)

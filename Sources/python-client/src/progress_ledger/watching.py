@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import threading
@@ -242,6 +241,9 @@ async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
     A thread of its own waits for the ledger, so that watches do not wait for each other. It holds one snapshot; if the
     reader is slow, a later one replaces it.
     """
+    # Whoever calls it has imported it.
+    import asyncio
+
     loop = asyncio.get_running_loop()
     arrived = asyncio.Event()
     latest: list[Snapshot] = []
@@ -283,3 +285,13 @@ async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
                 arrived.set()
     finally:
         watch.close()
+
+
+class EmptyWatch(Watch):
+    """The watch of a job without a ledger: one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._updates = iter((snapshot,))
+
+    def close(self) -> None:
+        pass
