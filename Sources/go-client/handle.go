@@ -75,7 +75,8 @@ func HandleFromEnvironment() (handle Handle, isThere bool) {
 // The ledger numbers the reports of this process separately, as those of a part of the execution with a name of its
 // own, so that nothing is lost or counted twice. Attach starts nothing. Finish and Close send the reports of this
 // process, wait for them as at the end of an execution, and end nothing: only the process that started the execution
-// ends it. An empty handle reports nothing. Attach once per process, not once per report: every call is another part.
+// ends it. An empty handle reports nothing. The client must be one of the same ledger, such as NewClient(handle.URL).
+// Attach once per process, not once per report: every call is another part.
 //
 // The only error is *InvalidError, for a handle that cannot be of an execution. The context and the execution can be
 // used even then, and drop all reports.

@@ -175,9 +175,11 @@ class Recorder:
     """An execution with one indicator that adds up its reports."""
 
     def __init__(self) -> None:
-        self.total = self.units = 0
+        self.total = self.units = self.skipped = 0
+        self.unit: str | None = None
 
-    def progress(self, label: str | None) -> Recorder:
+    def progress(self, label: str | None, unit: str | None) -> Recorder:
+        self.unit = unit
         return self
 
     def add(self, n: int) -> None:
@@ -185,6 +187,26 @@ class Recorder:
 
     def done(self, n: int) -> None:
         self.units += n
+
+    def skip(self, n: int) -> None:
+        self.units += n
+        self.skipped += n
+
+
+@pytest.mark.parametrize("disable", [False, True])
+@pytest.mark.parametrize(
+    ("unit", "shown"), [("it", None), ("B", "bytes"), (" files", "files"), ("", None), ("x" * 33, None), (7, None)]
+)
+def test_a_resumed_bar_skips_its_initial_units_and_has_a_unit(disable: bool, unit: Any, shown: str | None) -> None:
+    recorder: Any = Recorder()
+    options: dict[str, Any] = {"unit": unit} if isinstance(unit, str) or disable else {}
+    with tqdm(
+        range(40, 100), total=100, initial=40, disable=disable, execution=recorder, file=io.StringIO(), **options
+    ) as bar:
+        assert (recorder.units, recorder.skipped, recorder.total) == (40, 40, 100)
+        assert len(list(bar)) == 60
+    assert (recorder.units, recorder.skipped, recorder.total) == (100, 40, 100)
+    assert recorder.unit == shown
 
 
 # tqdm warns about bars beyond their total.

@@ -70,22 +70,31 @@ class Numbering:
     Takes no lock, because another thread may fork at any time.
     """
 
-    __slots__ = ("__weakref__", "_numbers", "_origin", "_path")
+    __slots__ = ("__weakref__", "_is_random", "_numbers", "_origin", "_path")
 
     def __init__(self, origin: tuple[int, ...]) -> None:
         self._origin = self._path = origin
+        self._is_random = False
         self._numbers = itertools.count(1)
 
     def become_random(self, path: tuple[int, ...]) -> None:
-        """Continues in a random range, for a part whose ledger does not number parts separately."""
+        """Continues in a random range, for a part whose ledger does not number parts separately.
+
+        So do its forked children.
+        """
+        self._is_random = True
+        self._begin(path)
+
+    def _begin(self, path: tuple[int, ...]) -> None:
+        draw = random.SystemRandom().randint
         self._path = path
-        self._numbers = itertools.count(random.SystemRandom().randint(RANGE * RANGES, REPORT_MAX - RANGE))
+        first = draw(RANGE * RANGES, REPORT_MAX - RANGE) if self._is_random else first_report(self._origin, path, draw)
+        self._numbers = itertools.count(first)
 
     def take(self, path: tuple[int, ...]) -> int:
         """Returns the next number for the process with this lineage."""
         if self._path != path:
-            self._path = path
-            self._numbers = itertools.count(first_report(self._origin, path, random.SystemRandom().randint))
+            self._begin(path)
         return next(self._numbers)
 
 

@@ -22,11 +22,13 @@ from .execution import Execution
 from .losses import LossLog
 from .outbox import JobOutbox
 from .reporting import Progress
-from .settings import LABEL_LENGTH_MAX
+from .settings import LABEL_LENGTH_MAX, UNIT_LENGTH_MAX
 
 # The relative error up to which a sum counts as a whole number or as the total.
 SLACK = 1e-12
 
+# The units of `tqdm` that the ledger names otherwise; its default says nothing.
+_UNITS: dict[str, str | None] = {"it": None, "B": "bytes"}
 _losses = LossLog()
 # Called on the class, because `super()` takes half as long as `update` itself.
 _move_bar = Bar.update
@@ -41,6 +43,8 @@ class tqdm(Bar):  # type: ignore[misc]
     It behaves like `tqdm`, raises only errors of `tqdm`, and costs little more: the sender's thread reads the bar twice
     a second and once more when it is closed. Progress that cannot be reported is dropped, counted in `Execution.stats`
     and logged once.
+
+    The units before `initial=` are reported by `Progress.skip`, and `unit=` is that of the indicator (`B`: `bytes`).
 
     The ledger counts whole units and cannot take any back. Fractions are reported once they are whole. A full bar is
     reported as full. A bar that moves backwards reports again once it passes its highest reported position.
@@ -61,7 +65,7 @@ class tqdm(Bar):  # type: ignore[misc]
                 # A disabled bar does not keep its description.
                 description = options.get("desc") or (arguments[1] if len(arguments) > 1 else None)
                 label = description[:LABEL_LENGTH_MAX] if isinstance(description, str) else None
-            self._source = BarSource(self, (execution or current()).progress(label))
+            self._source = BarSource(self, (execution or current()).progress(label, _unit(options.get("unit"))))
         except Exception as error:
             _losses.log("bar", "cannot report a bar: %s: %s", type(error).__name__, error)
 
@@ -124,6 +128,12 @@ class tqdm(Bar):  # type: ignore[misc]
                 self._source.close(self)
 
 
+def _unit(given: Any) -> str | None:
+    """The ledger's unit for that of a bar; None without one that it takes."""
+    unit = given.strip() if isinstance(given, str) else ""
+    return _UNITS.get(unit, unit) if 0 < len(unit) <= UNIT_LENGTH_MAX and unit.isprintable() else None
+
+
 class _Counted:
     """The iterable of a bar, which counts its items without running Python code for each."""
 
@@ -158,6 +168,7 @@ class BarSource:
         self._is_paused = False
         self.is_closed = False
         self._restart()
+        self._skip_initial(bar)
         self.sample()
         if self._sender is not None:
             self._sender.watch(self)
@@ -171,6 +182,17 @@ class BarSource:
         self._base: Any = 0
         self._taken: itertools.count[int] | None = None
         self._is_lost = False
+
+    def _skip_initial(self, bar: tqdm) -> None:
+        """Reports the units before the start of the bar, which an earlier execution did."""
+        try:
+            done, _ = self._figures(bar)
+        except Exception:
+            # The first sample counts the loss.
+            return
+        if done > 0:
+            self._progress.skip(done)
+            self._reported = done
 
     # The bar
 
