@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // tokenBytesMax is the maximum size of a token in a file.
@@ -24,6 +25,10 @@ const certificatesBytesMax = 16 << 20
 type tokenFile struct {
 	path string
 
+	// reading is locked while the file is read, which takes long if it is on a file system that does not respond.
+	reading sync.Mutex
+
+	// mu protects the fields below, and is never locked for long.
 	mu    sync.Mutex
 	token string
 	// version is that of the file when the token was read.
@@ -32,36 +37,55 @@ type tokenFile struct {
 
 // read returns the token in the file.
 func (f *tokenFile) read() (string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	return f.readLocked()
+}
+
+// readLocked returns the token in the file, which no other goroutine may be reading.
+func (f *tokenFile) readLocked() (string, error) {
 	version, err := statusOfFile(f.path)
 	if err != nil {
 		return "", err
 	}
-	if last := f.version; last != nil && os.SameFile(last, version) && last.Size() == version.Size() &&
+	token, last := f.known()
+	if last != nil && os.SameFile(last, version) && last.Size() == version.Size() &&
 		last.ModTime().Equal(version.ModTime()) {
-		return f.token, nil
+		return token, nil
 	}
 	content, err := readFile(f.path, tokenBytesMax+1)
 	if err != nil {
 		return "", err
 	}
-	token := strings.TrimSpace(string(content))
+	token = strings.TrimSpace(string(content))
 	if problem := tokenProblem(token); token == "" || problem != "" || len(content) > tokenBytesMax {
 		return "", fmt.Errorf("%s does not contain a token", f.path)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.token, f.version = token, version
 	return token, nil
 }
 
-// current returns the token in the file, or the last one if the file cannot be read now.
-func (f *tokenFile) current() string {
-	if token, err := f.read(); err == nil {
-		return token
-	}
+// known returns the last token, and the version of the file that had it.
+func (f *tokenFile) known() (string, os.FileInfo) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.token
+	return f.token, f.version
+}
+
+// current returns the token in the file, or the last one if the file cannot be read now.
+//
+// It does not wait for another goroutine that reads the file.
+func (f *tokenFile) current() string {
+	if f.reading.TryLock() {
+		defer f.reading.Unlock()
+		if token, err := f.readLocked(); err == nil {
+			return token
+		}
+	}
+	token, _ := f.known()
+	return token
 }
 
 // statusOfFile refuses what is not a regular file: reading from a pipe or a device could block for ever.
@@ -97,23 +121,37 @@ func tokenProblem(token string) string {
 }
 
 // presentCertificate makes the client present a certificate to servers.
+//
+// The files are read again for each connection, because certificates are replaced before they expire. While they
+// cannot be read, for example because only one of them is replaced yet, the last certificate is presented.
 func presentCertificate(transport *http.Transport, certificateFile, keyFile string) error {
 	if certificateFile == "" || keyFile == "" {
 		return errors.New("needs the other one of the two files")
 	}
-	for _, path := range []string{certificateFile, keyFile} {
-		if _, err := statusOfFile(path); err != nil {
-			return err
+	load := func() (*tls.Certificate, error) {
+		for _, path := range []string{certificateFile, keyFile} {
+			if _, err := statusOfFile(path); err != nil {
+				return nil, err
+			}
 		}
+		pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
+		return &pair, err
 	}
-	pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
+	first, err := load()
 	if err != nil {
 		return err
 	}
 	if transport.TLSClientConfig == nil {
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	transport.TLSClientConfig.Certificates = []tls.Certificate{pair}
+	var last atomic.Pointer[tls.Certificate]
+	last.Store(first)
+	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if pair, err := load(); err == nil {
+			last.Store(pair)
+		}
+		return last.Load(), nil
+	}
 	return nil
 }
 

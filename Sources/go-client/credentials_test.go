@@ -1,17 +1,23 @@
 package ledger
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // authorizations records the tokens that a server receives.
@@ -77,6 +83,24 @@ func TestATokenFileIsReadAgainWhenItChanges(t *testing.T) {
 	expect(newTestClient(t, listening.URL), "variable")
 }
 
+func TestATokenFileThatIsBeingReadDelaysNoRequest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	must(t, os.WriteFile(path, []byte("first"), 0o600))
+	file := &tokenFile{path: path}
+	if _, err := file.read(); err != nil {
+		t.Fatal(err)
+	}
+	must(t, os.WriteFile(path, []byte("the second"), 0o600))
+	file.reading.Lock()
+	if token := file.current(); token != "first" {
+		t.Errorf("the token is %q", token)
+	}
+	file.reading.Unlock()
+	if token := file.current(); token != "the second" {
+		t.Errorf("the token is %q", token)
+	}
+}
+
 func TestACertificateFileIsTrustedInsteadOfTheSystems(t *testing.T) {
 	listening := httptest.NewTLSServer(&authorizations{})
 	defer listening.Close()
@@ -90,8 +114,33 @@ func TestACertificateFileIsTrustedInsteadOfTheSystems(t *testing.T) {
 	readSnapshot(t, newTestClient(t, listening.URL))
 }
 
-func TestTheCertificateOfTheEnvironmentIsPresented(t *testing.T) {
-	listening := httptest.NewUnstartedServer(&authorizations{})
+// presentations records the client certificates that a server receives.
+type presentations struct {
+	authorizations
+	last atomic.Value
+}
+
+func (p *presentations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.last.Store(string(r.TLS.PeerCertificates[0].Raw))
+	p.authorizations.ServeHTTP(w, r)
+}
+
+// newCertificate makes a certificate with its key, in DER.
+func newCertificate(t *testing.T) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	certificate, err = x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	must(t, err)
+	key, err = x509.MarshalPKCS8PrivateKey(private)
+	must(t, err)
+	return certificate, key
+}
+
+func TestTheCertificateOfTheEnvironmentIsPresentedAndReadAgain(t *testing.T) {
+	server := &presentations{}
+	listening := httptest.NewUnstartedServer(server)
 	listening.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	listening.StartTLS()
 	defer listening.Close()
@@ -101,16 +150,30 @@ func TestTheCertificateOfTheEnvironmentIsPresented(t *testing.T) {
 		must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
 		return path
 	}
-	certificate := write("ca.pem", "CERTIFICATE", listening.Certificate().Raw)
-	key, err := x509.MarshalPKCS8PrivateKey(listening.TLS.Certificates[0].PrivateKey)
-	must(t, err)
-	t.Setenv("PROGRESS_LEDGER_CA_FILE", certificate)
+	t.Setenv("PROGRESS_LEDGER_CA_FILE", write("ca.pem", "CERTIFICATE", listening.Certificate().Raw))
 	if _, err := newTestClient(t, listening.URL).Job("01890000-0000-7000-8000-000000000000").Snapshot(testContext(t)); err == nil {
 		t.Error("no certificate was needed")
 	}
-	t.Setenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", certificate)
-	t.Setenv("PROGRESS_LEDGER_CLIENT_KEY_FILE", write("key.pem", "PRIVATE KEY", key))
-	readSnapshot(t, newTestClient(t, listening.URL))
+	first, firstKey := newCertificate(t)
+	second, secondKey := newCertificate(t)
+	t.Setenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", write("client.pem", "CERTIFICATE", first))
+	t.Setenv("PROGRESS_LEDGER_CLIENT_KEY_FILE", write("key.pem", "PRIVATE KEY", firstKey))
+	client := newTestClient(t, listening.URL)
+	expect := func(certificate []byte, when string) {
+		t.Helper()
+		listening.CloseClientConnections()
+		readSnapshot(t, client)
+		if server.last.Load() != string(certificate) {
+			t.Errorf("%s, another certificate was presented", when)
+		}
+	}
+	expect(first, "at first")
+	write("client.pem", "CERTIFICATE", second)
+	expect(first, "while only one of the files is replaced")
+	write("key.pem", "PRIVATE KEY", secondKey)
+	expect(second, "after both are replaced")
+	must(t, os.Remove(filepath.Join(folder, "key.pem")))
+	expect(second, "while one is missing")
 }
 
 func TestMissingCredentialFilesAreNamed(t *testing.T) {
