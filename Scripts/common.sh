@@ -165,6 +165,15 @@ prometheus_tool() {
     printf '%s\n' "$folder/usr/bin/promtool"
 }
 
+# Prints the words of the command of Docker Compose, one per line; nothing if there is none.
+compose_command() {
+    if docker compose version >/dev/null 2>&1; then
+        printf '%s\n' docker compose
+    elif command -v docker-compose >/dev/null; then
+        echo docker-compose
+    fi
+}
+
 # Prints a Python that has a YAML module. Debian's Python comes first, because apt-get installs the module for it.
 python_with_yaml() {
     local python

@@ -5,6 +5,8 @@ import Testing
 @testable import LedgerCommands
 
 /// Compares the file with the program, because no container engine runs the tests.
+///
+/// `Scripts/test-compose` checks it with Docker Compose.
 @Suite("docker-compose.yml and its image")
 struct ComposeTests {
     private struct Compose: Decodable {

@@ -5,8 +5,8 @@ import Testing
 @Suite("The scripts")
 struct ScriptsTests {
     private static let names = [
-        "check", "dependencies", "release", "run", "setup", "test", "test-bare-machine", "test-kubernetes",
-        "test-release",
+        "check", "dependencies", "release", "run", "setup", "test", "test-bare-machine", "test-compose",
+        "test-kubernetes", "test-release",
     ]
 
     @Test("each script prints its help and refuses unknown options", arguments: names)
