@@ -10,7 +10,7 @@ const targets = new Set();
 
 /** Sends everything when the page is left. A hidden page may be ended by the browser without a further event. */
 function leave() {
-  for (const target of targets) void target.flushAtExit();
+  for (const target of targets) target.sendNow();
 }
 
 globalThis.addEventListener?.("pagehide", leave);
@@ -34,6 +34,7 @@ setPlatform({
     throw new Error("a browser cannot read a token file");
   },
   atExit: (target) => void targets.add(target),
+  forget: (target) => void targets.delete(target),
   runIn: (_, work) => work(),
 });
 

@@ -87,11 +87,13 @@ export class Client {
       this.problem = asInvalid(error);
       url = "";
     }
-    this.health = new Health(typeof given.log === "function" ? given.log : this.platform.log, this.platform.now, withoutPassword(url));
+    const log = typeof given.log === "function" ? given.log : this.platform.log;
+    this.health = new Health(log, this.platform.now, withoutPassword(url));
     this.closeWait = this.#milliseconds("closeWait", given.closeWait, limits.closeWaitDefault, 0, Infinity);
     this.intervals = {
       interval: this.#milliseconds("interval", given.interval, limits.intervalDefault, 1, limits.intervalDefault),
-      checkInterval: this.#milliseconds("checkInterval", given.checkInterval, limits.checkIntervalDefault, limits.checkIntervalMin, Infinity),
+      checkInterval: this.#milliseconds(
+        "checkInterval", given.checkInterval, limits.checkIntervalDefault, limits.checkIntervalMin, Infinity),
     };
     try {
       if (url !== "") this.connection = this.#connect(url, given);
@@ -230,7 +232,8 @@ export class Client {
     const senders = [...this.#senders].map(async (sender) => {
       const target = sender.flush();
       const { delivery } = sender;
-      const isDelivered = await sender.until(() => delivery.isDelivered(target) && (!delivery.isEnded || delivery.isFinishSettled), timeout);
+      const isDelivered = await sender.until(
+        () => delivery.isDelivered(target) && (!delivery.isEnded || delivery.isFinishSettled), timeout);
       return isDelivered && delivery.lost === 0;
     });
     const ends = [...this.#ends].map((end) => Promise.race([
@@ -264,15 +267,24 @@ export class Client {
       lost += 1;
     }
     if (lost > 0) this.health.logLoss(lost, cause);
+    this.platform.forget(this);
     return isDelivered;
+  }
+
+  /** Sends everything at once, unless the ledger asked for a pause. */
+  sendNow() {
+    for (const sender of this.#senders) {
+      sender.flush();
+      sender.skipPause();
+    }
+    for (const end of this.#ends) end.skipPause();
   }
 
   /** Tries once more at once, and waits for the rest of the wait of all ends. */
   async #flushLast() {
     const began = this.platform.now();
     const wait = this.lastWait();
-    for (const sender of this.#senders) sender.skipPause();
-    for (const end of this.#ends) end.skipPause();
+    this.sendNow();
     const isDelivered = await this.flush({ timeout: wait });
     if (!isDelivered && this.platform.now() - began >= wait) this.health.recordTimeout(began, wait);
     return isDelivered;
@@ -330,7 +342,8 @@ export class Client {
    * @param {string} job
    */
   endedExecutions(job) {
-    return [...this.#senders].filter((sender) => sender.job === job && sender.delivery.isEnded).map((sender) => sender.stopped);
+    const ended = [...this.#senders].filter((sender) => sender.job === job && sender.delivery.isEnded);
+    return ended.map(({ stopped }) => stopped);
   }
 
   /** @param {import("./jobEnd.js").JobEnd} end */
@@ -366,11 +379,11 @@ export class Client {
     return count;
   }
 
-  /** Sends the last reports at the end of the process; once, so that the process ends. */
+  /** Sends the last reports at the end of the process; not again after a failure, so that the process ends. */
   async flushAtExit() {
     if (this.#hasTriedAtExit) return;
     this.#hasTriedAtExit = true;
-    await this.#flushLast();
+    this.#hasTriedAtExit = !(await this.#flushLast());
   }
 
   logLossAtExit() {

@@ -182,7 +182,8 @@ export class Connection {
     const began = this.platform.now();
     for (let tries = 1; ; tries += 1) {
       const left = requestWait - (this.platform.now() - began);
-      const { response, disposition } = await this.attempt({ ...request, wait: Math.max(1, Math.min(request.wait ?? requestWait, left)) }, signal);
+      const wait = Math.max(1, Math.min(request.wait ?? requestWait, left));
+      const { response, disposition } = await this.attempt({ ...request, wait }, signal);
       if (disposition.kind === "accepted" && response !== null) return { content: disposition.content, response };
       const { error } = disposition;
       if (disposition.kind !== "retryable" || error instanceof AbortedError) throw error;

@@ -145,7 +145,9 @@ export class Delivery {
    * @param {{interval?: number, checkInterval?: number, attachedAt?: number, random?: () => number}} options With
    *   `attachedAt`, the time of now, the execution is one that runs elsewhere: it is neither started nor ended.
    */
-  constructor(identity, { interval = limits.intervalDefault, checkInterval = limits.checkIntervalDefault, attachedAt, random = Math.random } = {}) {
+  constructor(identity, {
+    interval = limits.intervalDefault, checkInterval = limits.checkIntervalDefault, attachedAt, random = Math.random,
+  } = {}) {
     this.#random = random;
     this.buffer = new ReportBuffer(identity);
     this.attempt = identity.attempt ?? null;
@@ -531,17 +533,21 @@ export class Delivery {
     }
     const [batch] = this.#batches;
     const refused = [...(problem?.refusedFields(batch.events.length) ?? [])];
-    const unknown = optionalFields.filter((field) => !this.#knownFields.has(field) && refused.some(([, fields]) => fields.has(field)));
+    const isRefused = (/** @type {string} */ field) => refused.some(([, fields]) => fields.has(field));
+    const unknown = optionalFields.filter((field) => !this.#knownFields.has(field) && isRefused(field));
     if (unknown.length > 0) {
       for (const field of unknown) this.#unknownFields.add(field);
       this.#replace(batch.events.map((event) => this.#without(event, new Set(unknown))));
       this.#requestWasFinal(error);
       return 0;
     }
-    const isNote = (/** @type {Set<string>} */ fields) => [...fields].every((field) => optionalFields.includes(field) && field !== "part");
+    const isNote = (/** @type {Set<string>} */ fields) =>
+      [...fields].every((field) => optionalFields.includes(field) && field !== "part");
     const noted = new Map(refused.filter(([, fields]) => isNote(fields)));
     for (const _ of noted) this.noteWasDropped();
-    if (noted.size > 0) this.#replace(batch.events.map((event, position) => this.#without(event, noted.get(position) ?? new Set())));
+    if (noted.size > 0) {
+      this.#replace(batch.events.map((event, position) => this.#without(event, noted.get(position) ?? new Set())));
+    }
     const positions = refused.map(([position]) => position).filter((position) => !noted.has(position));
     return refused.length === 0 ? this.#divide(error) : this.#drop(error, positions);
   }

@@ -69,7 +69,8 @@ class Row {
   #percent = make("span", "percent");
   #count = make("span", "count");
   #note = make("span", "note");
-  element = make("li", "indicator", make("span", "label", this.#label), this.#bar.element, this.#percent, this.#count, this.#note);
+  element = make(
+    "li", "indicator", make("span", "label", this.#label), this.#bar.element, this.#percent, this.#count, this.#note);
 
   /** @param {Indicator} indicator @param {Snapshot} snapshot */
   show(indicator, snapshot) {
@@ -83,7 +84,8 @@ class Row {
     const named = unit === null || unit === "bytes" ? "" : ` ${visible(unit)}`;
     this.#count.textContent = `${amount(done, unit)}${total === 0n ? "" : `\u2009/\u2009${amount(total, unit)}`}${named}`;
     this.#note.dataset.kind = status;
-    setText(this.#note, [noteOf(indicator, snapshot, status), visible(indicator.message ?? "")].filter((part) => part !== "").join(" · "));
+    const notes = [noteOf(indicator, snapshot, status), visible(indicator.message ?? "")];
+    setText(this.#note, notes.filter((note) => note !== "").join(" · "));
   }
 }
 
@@ -165,7 +167,8 @@ export class ProgressLedgerJobElement extends Base {
     this.#live.setAttribute("role", "status");
     this.#live.setAttribute("aria-live", "polite");
     this.#card.dataset.state = "";
-    for (const part of [this.#top, this.#finish, this.#failures, this.#warning, this.#message, this.#more, this.#error]) part.hidden = true;
+    const empty = [this.#top, this.#finish, this.#failures, this.#warning, this.#message, this.#more, this.#error];
+    for (const part of empty) part.hidden = true;
   }
 
   /**
@@ -235,7 +238,8 @@ export class ProgressLedgerJobElement extends Base {
     setText(this.#state, state);
     this.#overall.show(percent, name, percent === null ? "percentage unknown" : `${percent} percent`);
     setText(this.#percent, percentage(percent));
-    setText(this.#failures, tasks.failed === 0 ? "" : `${number(tasks.failed)} ${tasks.failed === 1 ? "task has" : "tasks have"} failed`);
+    const failures = `${number(tasks.failed)} ${tasks.failed === 1 ? "task has" : "tasks have"} failed`;
+    setText(this.#failures, tasks.failed === 0 ? "" : failures);
     setText(this.#message, visible(snapshot.message ?? "").replaceAll("\\u{A}", "\n"));
     this.#showIndicators(snapshot);
     this.#tick();

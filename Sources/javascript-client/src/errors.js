@@ -92,8 +92,8 @@ export class JobEndedError extends LedgerError {
 export class Problem {
   /** @param {number} status @param {unknown} [content] The parsed body, which may be anything. */
   constructor(status, content) {
-    const fields = /** @type {Record<string, unknown>} */ (typeof content === "object" && content !== null ? content : {});
-    const text = (/** @type {string} */ name) => (typeof fields[name] === "string" ? /** @type {string} */ (fields[name]) : "");
+    const fields = /** @type {Record<string, any>} */ (typeof content === "object" && content !== null ? content : {});
+    const text = (/** @type {string} */ name) => (typeof fields[name] === "string" ? fields[name] : "");
     /** The HTTP status. */
     this.status = status;
     /** The kind of problem. */
@@ -105,7 +105,7 @@ export class Problem {
     /** The state of a job that refused the start of an execution; else empty. */
     this.jobState = text("job_state");
     /** @type {FieldProblem[]} */
-    this.errors = Array.isArray(fields.errors) ? fields.errors.filter((error) => typeof error === "object" && error !== null) : [];
+    this.errors = (Array.isArray(fields.errors) ? fields.errors : []).filter((error) => typeof error === "object" && error !== null);
   }
 
   /**

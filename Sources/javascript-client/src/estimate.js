@@ -17,7 +17,8 @@ export class Estimate {
     this.finishAt = quantiles(fields.finish_at, time);
     /** `job`, or `history` if earlier jobs of the name were used. */
     this.basis = text(fields.basis);
-    const waiting = /** @type {Record<string, unknown> | null} */ (typeof fields.waiting_for === "object" ? fields.waiting_for : null);
+    const waiting = /** @type {Record<string, unknown> | null} */ (
+      typeof fields.waiting_for === "object" ? fields.waiting_for : null);
     /** The work that determines the end: an indicator, and the tasks that will probably end last. */
     this.waitingFor = waiting === null ? null : {
       label: text(waiting.label), tasks: list(waiting.tasks).filter((task) => typeof task === "string"),

@@ -222,7 +222,10 @@ export class Execution {
    */
   get stats() {
     const { counts, pending, attempt, lastError, isSuperseded, jobEnded, start } = this.#delivery;
-    return { ...counts, pending: this.#sender === null ? 0 : pending, isStarted: start === "recorded", isSuperseded, jobEnded, attempt, lastError };
+    return {
+      ...counts, pending: this.#sender === null ? 0 : pending, isStarted: start === "recorded", isSuperseded, jobEnded, attempt,
+      lastError,
+    };
   }
 
   /**
@@ -288,7 +291,8 @@ export class Execution {
     if (refusal !== null) {
       const isLate = this.#delivery.isEnded;
       this.#client.health.logOnce(isLate ? "late report" : "invalid report",
-        `a report of task ${quoted(this.task)} was dropped: ${refusal.field} ${refusal.problem}; further ones are only counted`);
+        `a report of task ${quoted(this.task)} was dropped: ${refusal.field} ${refusal.problem}; further ones are only `
+        + "counted");
     } else if (wasEmpty && buffer.count > 0) {
       this.#sender?.wake();
     }

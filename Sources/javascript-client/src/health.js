@@ -47,7 +47,8 @@ export class Health {
   /** Records a response, and logs the end of an outage that was logged. */
   recordSuccess() {
     const now = this.#now();
-    if (this.#isLogged) this.#write(`${this.#address}: is back after ${Math.round((now - (this.#failingSince ?? now)) / 1000)} s`);
+    const seconds = Math.round((now - (this.#failingSince ?? now)) / 1000);
+    if (this.#isLogged) this.#write(`${this.#address}: is back after ${seconds} s`);
     this.#isLogged = false;
     this.#respondedAt = now;
     this.#failingSince = null;
@@ -79,7 +80,8 @@ export class Health {
    */
   logLoss(count, cause) {
     if (this.#isLogged && this.#now() - this.#loggedAt < logPauseMin) return;
-    this.logOnce("given up", `${this.#address}: ${count} reports were given up undelivered: ${reasonOf(cause ?? "no response yet")}`);
+    const reason = reasonOf(cause ?? "no response yet");
+    this.logOnce("given up", `${this.#address}: ${count} reports were given up undelivered: ${reason}`);
   }
 
   /**

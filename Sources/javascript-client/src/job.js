@@ -131,8 +131,10 @@ export class Job {
     if (linked !== null) client.health.logOnce("link", `a link of task ${quoted(name)} ${linked}; it is left out`);
     if (problem !== null) client.health.logOnce("invalid start", `cannot report an execution: ${problem}`);
     if (client.isClosed) client.health.logOnce("closed", `cannot report task ${quoted(name)}: the client is closed`);
-    const identity = { task: typeof name === "string" ? name : "", execution, ...(attempt === undefined || attempt === null ? {} : { attempt }) };
-    const made = new Execution(client, this.id, identity, { ...options, link: linked === null ? options.link : undefined, attemptSource: source });
+    const given = attempt === undefined || attempt === null ? {} : { attempt };
+    const identity = { task: typeof name === "string" ? name : "", execution, ...given };
+    const link = linked === null ? options.link : undefined;
+    const made = new Execution(client, this.id, identity, { ...options, link, attemptSource: source });
     made.begin(client.isSilent || this.id === "", problem !== null || client.isClosed);
     return made;
   }
@@ -157,7 +159,8 @@ export class Job {
       return result;
     } catch (error) {
       const isCanceled = error instanceof Error && error.name === "AbortError";
-      await execution.finish(isCanceled ? "canceled" : "failed", { message: messageOfError(error, options.errorMessages === true) });
+      const message = messageOfError(error, options.errorMessages === true);
+      await execution.finish(isCanceled ? "canceled" : "failed", { message });
       throw error;
     }
   }

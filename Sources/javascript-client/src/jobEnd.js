@@ -64,7 +64,8 @@ export class JobEnd {
     }
     cancel();
     if (this.#hasCallerLeft && !this.#isRecorded) {
-      this.#client.health.logOnce("job end", `the end of job ${this.job} is not recorded: ${reasonOf(this.#error ?? "no response yet")}`);
+      const reason = reasonOf(this.#error ?? "no response yet");
+      this.#client.health.logOnce("job end", `the end of job ${this.job} is not recorded: ${reason}`);
     }
     this.#client.unregisterEnd(this);
   }

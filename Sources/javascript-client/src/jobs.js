@@ -54,7 +54,7 @@ export class Jobs {
     if (client.isSilent && client.problem === null) return new Job(client, "", null);
     const { content, response } = await client.reading.call({
       method: "POST", path: "/v1/jobs",
-      body: JSON.stringify({ name, ...(key === undefined || key === null ? {} : { key }), ...(entries.length === 0 ? {} : { tags }) }),
+      body: JSON.stringify({ name, key: key ?? undefined, tags: entries.length === 0 ? undefined : tags }),
       headers: key === undefined || key === null ? { "idempotency-key": client.platform.randomName() } : {},
     }, signal);
     const snapshot = new Snapshot(content, response.receivedAt);
@@ -80,7 +80,8 @@ export class Jobs {
     const key = which?.key;
     check("key", key, 1, jobKeyLengthMax);
     for await (const job of this.list({ key, signal })) return job;
-    throw new NotFoundError(new Problem(404, { title: "Not found", detail: `no job has the key ${JSON.stringify(key)}` }), "not_found");
+    const problem = new Problem(404, { title: "Not found", detail: `no job has the key ${JSON.stringify(key)}` });
+    throw new NotFoundError(problem, "not_found");
   }
 
   /**
@@ -93,7 +94,8 @@ export class Jobs {
     const query = { state, name, key, search };
     for (const [tag, value] of Object.entries(tags ?? {})) query[`tag.${tag}`] = value;
     await catchUpAll(this.#client, signal);
-    for await (const { items, receivedAt } of pages(this.#client, withQuery("/v1/jobs", query), "jobs", "next_cursor", "cursor", signal)) {
+    const path = withQuery("/v1/jobs", query);
+    for await (const { items, receivedAt } of pages(this.#client, path, "jobs", "next_cursor", "cursor", signal)) {
       for (const item of items) {
         const snapshot = new Snapshot(item, receivedAt);
         yield new Job(this.#client, snapshot.job, snapshot);

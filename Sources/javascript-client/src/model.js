@@ -84,7 +84,9 @@ export class Snapshot {
     this.#receivedAt = receivedAt;
     const job = text(fields.job);
     const state = text(fields.state);
-    if (job === null || state === null || !Number.isSafeInteger(fields.sequence)) throw unusable("the job, its state or its sequence");
+    if (job === null || state === null || !Number.isSafeInteger(fields.sequence)) {
+      throw unusable("the job, its state or its sequence");
+    }
     /** The id of the job. */
     this.job = job;
     this.name = text(fields.name) ?? "";
@@ -315,7 +317,8 @@ export class HistoryPoint {
     const cause = fields.cause === undefined || fields.cause === null ? null : record(fields.cause);
     /** The newer execution that caused a decrease, the one that it superseded, and the lost units; null otherwise. */
     this.cause = cause === null ? null : {
-      task: text(cause.task) ?? "", ...new ExecutionReference(cause), superseded: reference(cause.superseded), lost: new Units(cause.lost),
+      task: text(cause.task) ?? "", ...new ExecutionReference(cause), superseded: reference(cause.superseded),
+      lost: new Units(cause.lost),
     };
   }
 }

@@ -44,6 +44,7 @@ setPlatform({
   transport: nodeTransport,
   tokenFile,
   atExit: (target) => void targets.add(target),
+  forget: (target) => void targets.delete(target),
   runIn: (execution, work) => executions.run(execution, work),
 });
 

@@ -19,7 +19,8 @@ const certificatesBytesMax = 16 * 1024 * 1024;
 export function nodeTransport(url, files) {
   const isSecure = url.protocol === "https:";
   const options = { keepAlive: true, maxFreeSockets: requestsMax, timeout: idleMax };
-  const agent = isSecure ? new https.Agent({ ...options, minVersion: "TLSv1.2", ...certificates(files) }) : new http.Agent(options);
+  const secure = { ...options, minVersion: "TLSv1.2", ...certificates(files) };
+  const agent = isSecure ? new https.Agent(secure) : new http.Agent(options);
   const module = isSecure ? https : http;
   return (address, { method, headers, body }, signal) => new Promise((resolve, reject) => {
     const request = module.request(address, {
@@ -56,7 +57,8 @@ function certificates({ ca, certificate, key }) {
   }
   return {
     ...(ca === undefined ? {} : { ca: readCertificates(ca) }),
-    ...(certificate === undefined || key === undefined ? {} : { cert: readCertificates(certificate), key: readFile(key, certificatesBytesMax) }),
+    ...(certificate === undefined ? {} : { cert: readCertificates(certificate) }),
+    ...(key === undefined ? {} : { key: readFile(key, certificatesBytesMax) }),
   };
 }
 

@@ -37,8 +37,8 @@
  * @property {(url: URL, files: Files) => Transport} transport Throws if a file cannot be used.
  * @property {(path: string) => () => string} tokenFile Returns a function that reads the present token in a file; both
  *   throw if there is none.
- * @property {(end: ExitTarget) => void} atExit Registers a client with unsent reports for the end of the process or
- *   page.
+ * @property {(client: ExitTarget) => void} atExit Registers a client with reports for the end of the process or page.
+ * @property {(client: ExitTarget) => void} forget Removes it.
  * @property {<T>(execution: import("./execution.js").Execution, work: () => T) => T} runIn Makes an execution the
  *   current one of all functions that the work calls, if the platform can.
  */
@@ -47,7 +47,8 @@
  * A client at the end of the process.
  * @typedef {object} ExitTarget
  * @property {() => number} pending The number of unsent events.
- * @property {() => Promise<unknown>} flushAtExit Sends them, for a bounded time.
+ * @property {() => void} sendNow Sends them at once, as far as the ledger permits.
+ * @property {() => Promise<unknown>} flushAtExit Sends them, and waits for a bounded time.
  * @property {() => void} logLossAtExit
  */
 

@@ -183,7 +183,8 @@ export class Sender {
         cancel();
         resolve(undefined);
       };
-      if (until !== null) cancel = this.#connection.platform.schedule(this.#wake, Math.max(0, Math.ceil(until - this.#now())));
+      if (until === null) return;
+      cancel = this.#connection.platform.schedule(this.#wake, Math.max(0, Math.ceil(until - this.#now())));
     });
   }
 
@@ -211,7 +212,8 @@ export class Sender {
   async #exchange(request) {
     const { response, disposition } = await this.#connection.attempt(request, this.#life.signal);
     if (disposition.kind === "accepted" && (typeof disposition.content !== "object" || disposition.content === null)) {
-      return { response, kind: /** @type {const} */ ("retryable"), content: null, error: new UnavailableError("the response is no object") };
+      const error = new UnavailableError("the response is no object");
+      return { response, kind: /** @type {const} */ ("retryable"), content: null, error };
     }
     return { response, ...disposition };
   }
@@ -226,7 +228,8 @@ export class Sender {
   async #sendStart() {
     const { type: _, ...identity } = this.#delivery.buffer.event("execution_started");
     const body = JSON.stringify({ ...identity, ...this.#start });
-    let { response, kind, content, error } = await this.#exchange({ method: "POST", path: jobPath(this.#job, "/executions"), body });
+    const path = jobPath(this.#job, "/executions");
+    let { response, kind, content, error } = await this.#exchange({ method: "POST", path, body });
     let last = null;
     if (kind === "rejected" && response?.status === 409) {
       // A start that is already superseded is recorded, and refused with the execution that superseded it.
@@ -249,7 +252,8 @@ export class Sender {
     }
     if (kind === "accepted" || last !== null) {
       this.#client.ownWrites.wrote(this.#job, content.sequence);
-      this.#delivery.startWasRecorded(Number.isInteger(content.attempt) ? content.attempt : null, content.sequence, this.#now());
+      const attempt = Number.isInteger(content.attempt) ? content.attempt : null;
+      this.#delivery.startWasRecorded(attempt, content.sequence, this.#now());
       this.#delivery.jobHasState(content.job_state);
     } else {
       this.#delivery.startWasRejected(error);
@@ -257,8 +261,8 @@ export class Sender {
     this.#startIsDone();
     this.#health.recordSuccess();
     if (last !== null) {
-      this.#health.logOnce("superseded start", `${this.#description} is superseded from its start by attempt ${Number(last.attempt)}: `
-        + "its reports do not count. If it is no zombie, give it a higher attempt");
+      this.#health.logOnce("superseded start", `${this.#description} is superseded from its start by attempt `
+        + `${Number(last.attempt)}: its reports do not count. If it is no zombie, give it a higher attempt`);
       this.#markSuperseded(true);
     } else if (isJobCanceled(error)) {
       this.#health.logOnce("canceled", `the job is canceled, so ${this.#description} does not start`);
@@ -303,7 +307,8 @@ export class Sender {
       this.#health.logOnce("unknown fields", `the ledger is older than this client: it gets no ${this.#delivery.unknownFields}`);
     }
     if (lost > 0) {
-      this.#health.logOnce("refused", `the ledger refused ${lost} reports of ${this.#description}, which are dropped: ${reasonOf(error)}`);
+      this.#health.logOnce("refused", `the ledger refused ${lost} reports of ${this.#description}, which are dropped: `
+        + reasonOf(error));
     }
   }
 
@@ -340,7 +345,8 @@ export class Sender {
     if (this.#delivery.isSuperseded) return;
     this.#delivery.isSuperseded = true;
     if (!isLogged && !this.#delivery.isEnded) {
-      this.#health.logOnce("superseded", `${this.#description} is superseded: a newer execution counts, and this one should stop`);
+      this.#health.logOnce("superseded", `${this.#description} is superseded: a newer execution counts, and this one should `
+        + "stop");
     }
     this.#tell(() => this.#listener.superseded());
   }

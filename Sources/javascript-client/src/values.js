@@ -92,7 +92,8 @@ export function linkProblem(link) {
  * @returns {string | null}
  */
 export function messageText(message) {
-  const text = reasonOf(message).slice(0, 2 * limits.messageLengthMax).replace(controlsButLineFeeds, " ").replace(loneSurrogates, "\ufffd");
+  const begin = reasonOf(message).slice(0, 2 * limits.messageLengthMax);
+  const text = begin.replace(controlsButLineFeeds, " ").replace(loneSurrogates, "\ufffd");
   return [...text].slice(0, limits.messageLengthMax).join("") || null;
 }
 

@@ -108,7 +108,8 @@ export class Watch {
     let hasReceived = false;
     let stream = null;
     try {
-      stream = await this.#connection.open({ method: "GET", path: jobPath(this.#job, "/watch"), headers }, this.#idleMax, this.#close.signal);
+      const request = { method: /** @type {const} */ ("GET"), path: jobPath(this.#job, "/watch"), headers };
+      stream = await this.#connection.open(request, this.#idleMax, this.#close.signal);
       if (stream.status !== 200 || !isType(stream, "text/event-stream")) {
         await this.#refused(stream);
         return;
@@ -160,7 +161,8 @@ export class Watch {
    */
   async *#finish() {
     if (this.#last === null || !this.#last.isFinished) {
-      const { content, response } = await this.#connection.call({ method: "GET", path: jobPath(this.#job, "/progress") }, this.#close.signal);
+      const request = { method: /** @type {const} */ ("GET"), path: jobPath(this.#job, "/progress") };
+      const { content, response } = await this.#connection.call(request, this.#close.signal);
       const snapshot = new Snapshot(content, response.receivedAt);
       this.#last = snapshot;
       yield { kind: "snapshot", snapshot };
@@ -179,7 +181,8 @@ export class Watch {
     const headers = {};
     if (this.#etag !== "") headers["if-none-match"] = this.#etag;
     if (this.#etag !== "" && this.#pollPause === undefined) headers.prefer = `wait=${Math.floor(pollWait / 1000)}`;
-    const request = { method: /** @type {const} */ ("GET"), path: jobPath(this.#job, "/progress"), headers, wait: requestWait + pollWait };
+    const path = jobPath(this.#job, "/progress");
+    const request = { method: /** @type {const} */ ("GET"), path, headers, wait: requestWait + pollWait };
     const response = await this.#connection.exchange(request, this.#close.signal);
     if (response.status === 304) {
       yield { kind: "heartbeat" };

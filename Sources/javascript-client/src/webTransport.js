@@ -21,7 +21,8 @@ export async function webTransport(url, { method, headers, body }, signal) {
       header: (name) => response.headers.get(name),
       close: () => void reader?.cancel().catch(() => {}),
       chunks: (async function* () {
-        for (let piece = await reader?.read(); piece !== undefined && !piece.done; piece = await reader?.read()) yield piece.value;
+        if (reader === undefined) return;
+        for (let piece = await reader.read(); !piece.done; piece = await reader.read()) yield piece.value;
       })(),
     };
   } finally {

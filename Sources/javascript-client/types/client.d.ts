@@ -93,6 +93,8 @@ export class Client {
      * @returns {Promise<boolean>}
      */
     close(): Promise<boolean>;
+    /** Sends everything at once, unless the ledger asked for a pause. */
+    sendNow(): void;
     /** The wait of the end of a job or of the process. It suffices for one try even if an outage has used up the rest. */
     lastWait(): number;
     /** Ends all open executions as canceled, without a wait. */
@@ -124,7 +126,7 @@ export class Client {
     get isClosed(): boolean;
     /** The number of events that the ledger has not recorded. */
     pending(): number;
-    /** Sends the last reports at the end of the process; once, so that the process ends. */
+    /** Sends the last reports at the end of the process; not again after a failure, so that the process ends. */
     flushAtExit(): Promise<void>;
     logLossAtExit(): void;
     #private;

@@ -10,7 +10,7 @@ export class Delivery {
      * @param {{interval?: number, checkInterval?: number, attachedAt?: number, random?: () => number}} options With
      *   `attachedAt`, the time of now, the execution is one that runs elsewhere: it is neither started nor ended.
      */
-    constructor(identity: Identity, { interval, checkInterval, attachedAt, random }?: {
+    constructor(identity: Identity, { interval, checkInterval, attachedAt, random, }?: {
         interval?: number;
         checkInterval?: number;
         attachedAt?: number;

@@ -71,13 +71,13 @@ export class Problem {
     /** The HTTP status. */
     status: number;
     /** The kind of problem. */
-    title: string;
+    title: any;
     /** A description for people. */
-    detail: string;
+    detail: any;
     /** The id of the request, by which the server's log names it. */
-    requestId: string;
+    requestId: any;
     /** The state of a job that refused the start of an execution; else empty. */
-    jobState: string;
+    jobState: any;
     /** @type {FieldProblem[]} */
     errors: FieldProblem[];
     /**

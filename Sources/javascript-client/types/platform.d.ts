@@ -83,10 +83,13 @@ export type Platform = {
      */
     tokenFile: (path: string) => () => string;
     /**
-     * Registers a client with unsent reports for the end of the process or
-     * page.
+     * Registers a client with reports for the end of the process or page.
      */
-    atExit: (end: ExitTarget) => void;
+    atExit: (client: ExitTarget) => void;
+    /**
+     * Removes it.
+     */
+    forget: (client: ExitTarget) => void;
     /**
      * Makes an execution the
      * current one of all functions that the work calls, if the platform can.
@@ -102,7 +105,11 @@ export type ExitTarget = {
      */
     pending: () => number;
     /**
-     * Sends them, for a bounded time.
+     * Sends them at once, as far as the ledger permits.
+     */
+    sendNow: () => void;
+    /**
+     * Sends them, and waits for a bounded time.
      */
     flushAtExit: () => Promise<unknown>;
     logLossAtExit: () => void;
