@@ -88,7 +88,7 @@ test("a process ends at once if nothing is unsent, and after 5 s at most without
 
 test("a signal cancels open executions, sends everything and ends the process by it", async () => {
   const job = await client.jobs.create("signal");
-  const running = start(program(job.id, "ledger.flushOnSignal(client); await execution.started(); console.log('started'); setInterval(() => {}, 1000);"), { PROGRESS_LEDGER_URL: server.url });
+  const running = start(program(job.id, "library.flushOnSignal(client); await execution.started(); console.log('started'); setInterval(() => {}, 1000);"), { PROGRESS_LEDGER_URL: server.url });
   await eventually(async () => (await client.jobs.find(job.id)).snapshot.tasks.running === 1);
   running.child.kill("SIGTERM");
   const end = await running.end();
@@ -100,7 +100,7 @@ test("a signal cancels open executions, sends everything and ends the process by
 test("a second signal ends the process at once, although the ledger does not respond", async (t) => {
   const silent = await serve(() => {});
   t.after(silent.close);
-  const running = start(program("j", "ledger.flushOnSignal(client); console.log('started'); setInterval(() => {}, 1000);"), { PROGRESS_LEDGER_URL: silent.url });
+  const running = start(program("j", "library.flushOnSignal(client); console.log('started'); setInterval(() => {}, 1000);"), { PROGRESS_LEDGER_URL: silent.url });
   await new Promise((resolve) => running.child.stdout.once("data", resolve));
   running.child.kill("SIGINT");
   await new Promise((resolve) => setTimeout(resolve, 1_200));

@@ -196,9 +196,9 @@ export async function eventually(condition, seconds = 20) {
   }
 }
 
-/** Runs a program in Node; it may use `Client` and `ledger`, everything that the package exports. */
+/** Runs a program in Node; it may use `Client`, and `library`, everything that the package exports. */
 export function start(program, environment = {}) {
-  const text = `import * as ledger from ${JSON.stringify(fileURLToPath(source))};\nconst { Client } = ledger;\n${program}`;
+  const text = `import * as library from ${JSON.stringify(fileURLToPath(source))};\nconst { Client } = library;\n${program}`;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", text], { env: cleanEnvironment(environment), stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(child, "exit");
   const output = readAll(child.stdout);
@@ -212,6 +212,11 @@ export function start(program, environment = {}) {
       return { code, signal, seconds: (performance.now() - began) / 1000, output: await output, errors: await errors };
     },
   };
+}
+
+/** The output of a program without the line about a ledger that knows no notes and parts. */
+export function withoutAge(errors) {
+  return errors.replace(/^progress ledger: the ledger is older than this client: .*\n/gm, "");
 }
 
 /** Writes a file for one test, and returns its path. */
