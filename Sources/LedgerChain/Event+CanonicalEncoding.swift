@@ -32,7 +32,12 @@ extension Event {
     /// | 10 | `name` | the text in UTF-8 |
     /// | 11 | `key` | the text in UTF-8 |
     /// | 12 | `tags` | the tags as below; absent if there are none |
+    /// | 13 | `message` | the text in UTF-8 |
+    /// | 14 | `link` | the text in UTF-8 |
+    /// | 15 | `unit` | the text in UTF-8 |
     /// | 16 | `reporter` | the text in UTF-8; absent without authentication |
+    /// | 17 | `part` | the text in UTF-8 |
+    /// | 18 | `carried` | 8 bytes |
     ///
     /// The tags are in ascending order of the bytes of their names. Each is encoded as 4 bytes length of the name, the
     /// name, 4 bytes length of the value, and the value.
@@ -106,7 +111,16 @@ struct CanonicalWriter: Sendable {
         case .jobFinished(let outcome):
             field(9, Name(outcome.rawValue))
         }
+        if let message = event.message { field(13, message) }
+        if let link = event.link { field(14, link) }
+        guard case .progress(let progress) = event.body else {
+            if let reporter = event.reporter { field(16, reporter) }
+            return
+        }
+        if let unit = progress.unit { field(15, unit) }
         if let reporter = event.reporter { field(16, reporter) }
+        if let part = progress.part { field(17, part) }
+        if let carried = progress.carried { field(18, carried) }
     }
 
     private mutating func write(_ reference: ExecutionReference) {

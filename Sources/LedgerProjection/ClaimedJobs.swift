@@ -292,7 +292,10 @@ struct ClaimedJobs {
         for row in results[1] {
             var columns = row.columns
             let index = try jobIndex(&columns)
-            let key = ReportPage.Key(execution: try columns.next(), page: try columns.next())
+            let execution = try columns.next(Int64.self)
+            let part = try columns.next(Name.self)
+            let key = ReportPage.Key(
+                execution: execution, part: part.text.isEmpty ? nil : part, page: try columns.next())
             jobs[index].fold.restore(ReportPage(bytes: try columns.next()), at: key)
         }
     }

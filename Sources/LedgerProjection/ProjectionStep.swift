@@ -156,9 +156,15 @@ struct ProjectionStep {
 
     /// The condition that this build may fold a snapshot's events.
     ///
-    /// It is false for a projection of another version of the fold, and in a database with a newer schema, whose events
-    /// may have fields that this build does not know.
-    static let isFoldedHere = "snapshot.fold_version = \(Fold.version) and not \(KnownSchema.isNewer)"
+    /// It is false for a projection of a version of the fold that this one does not continue, and in a database with a
+    /// newer schema, whose events may have fields that this build does not know.
+    static let isFoldedHere = "\(isContinued(of: "snapshot")) and not \(KnownSchema.isNewer)"
+
+    /// The condition that the fold continues the states of a row with a `fold_version`.
+    static func isContinued(of table: String) -> String {
+        let versions = Fold.continuedVersions
+        return "\(table).fold_version between \(versions.lowerBound) and \(versions.upperBound)"
+    }
 
     /// Returns the query that claims jobs that are behind and reads their next events.
     ///
@@ -251,7 +257,7 @@ struct ProjectionStep {
                         select from ledger.event
                         where event.job_id = head.job_id and event.sequence = snapshot.sequence + 1
                     ),
-                    snapshot.fold_version <> \(Fold.version) or \(KnownSchema.isNewer)
+                    not (\(Self.isFoldedHere))
                 from ledger.job_head as head
                 \(LiveSnapshot.join(of: "head.job_id"))
                 where head.job_id = any ($1) and head.sequence > coalesce(snapshot.sequence, 0)

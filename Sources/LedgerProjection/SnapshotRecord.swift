@@ -15,7 +15,7 @@ struct SnapshotRecord {
     static func record(of name: String) -> String {
         let columns = [
             "projection", "sequence", "state", "created_at", "started_at", "updated_at", "finished_at", "tasks_running",
-            "tasks_succeeded", "tasks_failed", "tasks_canceled", "executions", "estimate",
+            "tasks_succeeded", "tasks_failed", "tasks_canceled", "executions", "estimate", "message",
         ]
         return "row(\(columns.map { "\(name).\($0)" }.joined(separator: ", ")))"
     }
@@ -40,9 +40,10 @@ struct SnapshotRecord {
         tasks.canceled = try Self.required(try record.int8())
         tasks.executions = try Self.required(try record.int8())
         estimate = try record.bytes()
+        let message = try record.text().map { Name($0) }
         progress = JobProgress(
             sequence: sequence, state: state, createdAt: createdAt, startedAt: startedAt, updatedAt: updatedAt,
-            finishedAt: finishedAt, tasks: tasks)
+            finishedAt: finishedAt, tasks: tasks, message: message)
     }
 
     private static func required<Value>(_ value: Value?) throws(PQError) -> Value {

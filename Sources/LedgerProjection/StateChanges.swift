@@ -55,14 +55,14 @@ enum StateChanges {
                     updated_at = new.updated_at, finished_at = new.finished_at, tasks_running = new.tasks_running,
                     tasks_succeeded = new.tasks_succeeded, tasks_failed = new.tasks_failed,
                     tasks_canceled = new.tasks_canceled, executions = new.executions, estimate = new.estimate,
-                    is_estimated = new.estimate is not null and new.state <> 'completed'
+                    message = new.message, fold_version = \(Fold.version), is_estimated = new.estimate is not null and new.state <> 'completed'
                 from unnest(
                     $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::timestamptz[],
                     $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::bigint[], $11::bigint[], $12::bigint[],
-                    $13::bigint[], $14::bigint[], $16::bytea[]
+                    $13::bigint[], $14::bigint[], $16::bytea[], $17::text[]
                 ) as new (
                     job_id, projection, previous, sequence, state, created_at, started_at, updated_at, finished_at,
-                    tasks_running, tasks_succeeded, tasks_failed, tasks_canceled, executions, estimate
+                    tasks_running, tasks_succeeded, tasks_failed, tasks_canceled, executions, estimate, message
                 )
                 where snapshot.job_id = new.job_id and snapshot.projection = new.projection
                     and snapshot.sequence = new.previous
@@ -81,7 +81,7 @@ enum StateChanges {
                 .int8s(progress.map(\.tasks.running)), .int8s(progress.map(\.tasks.succeeded)),
                 .int8s(progress.map(\.tasks.failed)), .int8s(progress.map(\.tasks.canceled)),
                 .int8s(progress.map(\.tasks.executions)), .int8(Int64(changes.count)),
-                .byteas(changes.map { $0.estimate?.encoded }),
+                .byteas(changes.map { $0.estimate?.encoded }), .texts(progress.map(\.message?.text)),
             ])
     }
 
@@ -140,12 +140,12 @@ enum StateChanges {
             insert into ledger.indicator as stored (
                 job_id, projection, sequence, label, received_total, received_done, counted_total, counted_done,
                 superseded_total, superseded_done, discarded_total, discarded_done, counted_events,
-                superseded_events, updated_at, pattern
+                superseded_events, updated_at, pattern, carried_done, unit, message
             )
             select * from unnest(
                 $1::uuid[], $2::smallint[], $3::bigint[], $4::text[], $5::numeric[], $6::numeric[], $7::numeric[],
                 $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[], $12::numeric[], $13::bigint[],
-                $14::bigint[], $15::timestamptz[], $16::bytea[]
+                $14::bigint[], $15::timestamptz[], $16::bytea[], $17::numeric[], $18::text[], $19::text[]
             )
             on conflict (job_id, projection, sequence) do update set
                 received_total = excluded.received_total, received_done = excluded.received_done,
@@ -153,7 +153,8 @@ enum StateChanges {
                 superseded_total = excluded.superseded_total, superseded_done = excluded.superseded_done,
                 discarded_total = excluded.discarded_total, discarded_done = excluded.discarded_done,
                 counted_events = excluded.counted_events, superseded_events = excluded.superseded_events,
-                updated_at = excluded.updated_at, pattern = excluded.pattern
+                updated_at = excluded.updated_at, pattern = excluded.pattern, carried_done = excluded.carried_done,
+                unit = excluded.unit, message = excluded.message
             """,
             [
                 jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map { $0.label?.text ?? "" }),
@@ -164,6 +165,7 @@ enum StateChanges {
                 .int8s(parts.map(\.countedEvents)), .int8s(parts.map(\.supersededEvents)),
                 .timestamps(parts.map(\.updatedAt)),
                 .byteas(flatten(changes, \.indicators) { $0.encodedPattern(of: $1.sequence) }),
+                .numerics(parts.map(\.carried)), .texts(parts.map(\.unit?.text)), .texts(parts.map(\.message?.text)),
             ])
     }
 
@@ -190,15 +192,17 @@ enum StateChanges {
             """
             insert into ledger.execution (
                 job_id, projection, sequence, task, name, attempt, started_at, outcome, last_sequence, last_at,
-                superseded_by, state, work
+                superseded_by, state, work, message_sequence, link_sequence
             )
             select * from unnest(
                 $1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::integer[], $7::timestamptz[],
-                $8::text[], $9::bigint[], $10::timestamptz[], $11::bigint[], $12::bytea[], $13::bytea[]
+                $8::text[], $9::bigint[], $10::timestamptz[], $11::bigint[], $12::bytea[], $13::bytea[],
+                $14::bigint[], $15::bigint[]
             )
             on conflict (job_id, projection, sequence) do update set
                 outcome = excluded.outcome, last_sequence = excluded.last_sequence, last_at = excluded.last_at,
-                superseded_by = excluded.superseded_by, state = excluded.state, work = excluded.work
+                superseded_by = excluded.superseded_by, state = excluded.state, work = excluded.work,
+                message_sequence = excluded.message_sequence, link_sequence = excluded.link_sequence
             """,
             [
                 jobs, projections, .int8s(parts.map(\.sequence)), .int8s(parts.map(\.task)),
@@ -208,6 +212,7 @@ enum StateChanges {
                 .timestamps(parts.map(\.lastAt)),
                 .int8s(parts.map(\.supersededBy)), .byteas(parts.map(\.encodedState)),
                 .byteas(flatten(changes, \.executions) { $0.encodedWork(of: $1.sequence) }),
+                .int8s(parts.map(\.messageSequence)), .int8s(parts.map(\.linkSequence)),
             ])
     }
 
@@ -218,14 +223,14 @@ enum StateChanges {
         guard let (jobs, projections, parts) = flatten(changes, \.pages) else { return nil }
         return Query(
             """
-            insert into ledger.report_page as stored (job_id, projection, execution, page, entries)
-            select * from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[])
-            on conflict (job_id, projection, execution, page) do update set
+            insert into ledger.report_page as stored (job_id, projection, execution, page, entries, part)
+            select * from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[])
+            on conflict (job_id, projection, execution, part, page) do update set
                 entries = stored.entries || excluded.entries
             """,
             [
                 jobs, projections, .int8s(parts.map(\.key.execution)), .int8s(parts.map(\.key.page)),
-                .byteas(parts.map(\.appended.bytes)),
+                .byteas(parts.map(\.appended.bytes)), .texts(parts.map { $0.key.part?.text ?? "" }),
             ])
     }
 

@@ -42,7 +42,7 @@ enum StateQueries {
         for job in claims.jobs {
             let needs = job.fold.dependentKeys(of: job.events)
             for sequence in needs.indicators { indicators.add(job, "", number: sequence) }
-            for key in needs.pages { pages.add(job, "", number: key.execution, page: key.page) }
+            for key in needs.pages { pages.add(job, "", number: key.execution, page: key.page, part: key.part) }
         }
         guard !indicators.isEmpty || !pages.isEmpty else { return [] }
         return [indicatorQuery(indicators), pageQuery(pages)]
@@ -57,12 +57,13 @@ enum StateQueries {
         var attempts: [Int32?] = []
         var numbers: [Int64?] = []
         var pages: [Int64?] = []
+        var parts: [String?] = []
 
         var isEmpty: Bool { jobs.isEmpty }
 
         mutating func add(
             _ job: ClaimedJobs.Job, _ text: String, name: String? = nil, attempt: Int32? = nil, number: Int64? = nil,
-            page: Int64? = nil
+            page: Int64? = nil, part: Name? = nil
         ) {
             jobs.append(job.id.uuid)
             projections.append(job.projection)
@@ -71,6 +72,7 @@ enum StateQueries {
             attempts.append(attempt)
             numbers.append(number)
             pages.append(page)
+            parts.append(part?.text ?? "")
         }
     }
 
@@ -171,15 +173,20 @@ enum StateQueries {
     private static func pageQuery(_ keys: Keys) -> Query {
         Query(
             """
-            select page.job_id, page.execution, page.page, page.entries
-            from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[])
-                as requested (job_id, projection, execution, page)
+            select page.job_id, page.execution, page.part, page.page, page.entries
+            from unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[])
+                as requested (job_id, projection, execution, page, part)
             cross join lateral (
                 select * from ledger.report_page as found
                 where found.job_id = requested.job_id and found.projection = requested.projection
-                    and found.execution = requested.execution and found.page = requested.page
+                    and found.execution = requested.execution and found.part = requested.part
+                    and found.page = requested.page
                 limit 1
             ) as page
-            """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers), .int8s(keys.pages)])
+            """,
+            [
+                .uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers), .int8s(keys.pages),
+                .texts(keys.parts),
+            ])
     }
 }

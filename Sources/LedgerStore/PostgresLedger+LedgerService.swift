@@ -284,10 +284,10 @@ extension PostgresLedger: LedgerService {
             try await stalls.silence(question)
         }
         var page = folded.taskPage(state, silence, onlySilent, limit, cursor)
-        let query = ReporterLookup.query(job, page.firstEvents)
-        page.setReporters(
-            try await attempting("reading the reporters of tasks") { () throws(PQError) in
-                try ReporterLookup.reporters(try await pool.lookUp([query])[0])
+        let query = EventNotesLookup.query(job, page.notedEvents)
+        page.setNotes(
+            try await attempting("reading the messages of tasks") { () throws(PQError) in
+                try EventNotesLookup.notes(try await pool.lookUp([query])[0])
             })
         return page
     }

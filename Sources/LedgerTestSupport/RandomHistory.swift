@@ -32,14 +32,38 @@ public enum RandomHistory {
         // Some histories use many report numbers, which fill several pages of report numbers.
         let reportsMax = Int64([6, 40, 400].randomElement(using: &generator) ?? 6)
         let tasksMax = Int.random(in: 1...5, using: &generator)
+        var notes = SeededGenerator(seed: ~seed)
         while events.count < count {
             let sequence = Int64(events.count + 1)
-            events.append(
-                Event(
-                    sequence: sequence, recordedAt: Timestamp(microseconds: sequence),
-                    body: body(tasksMax, reportsMax, &generator)))
+            let draft = noted(body(tasksMax, reportsMax, &generator), &notes)
+            events.append(draft.recorded(sequence: sequence, at: Timestamp(microseconds: sequence)))
         }
         return events
+    }
+
+    /// The draft of an event, often with optional fields.
+    private static func noted(_ body: EventBody, _ generator: inout SeededGenerator) -> EventDraft {
+        func some(_ texts: [Name?]) -> Name? {
+            Int.random(in: 0..<3, using: &generator) == 0 ? texts.randomElement(using: &generator) ?? nil : nil
+        }
+        var body = body
+        let message = some(["reading", "line 1\nline 2", "\u{e9}"])
+        let link = some(["https://example.com/log?n=1", "http://[::1]:8080/"])
+        switch body {
+        case .jobCreated: return EventDraft(body)
+        case .jobFinished: return EventDraft(body, message: message)
+        case .executionStarted: return EventDraft(body, link: link)
+        case .executionFinished: break
+        case .progress(let report):
+            let done = report.done ?? 0
+            body = .progress(
+                ProgressReport(
+                    reference: report.reference, report: report.report, label: report.label, total: report.total,
+                    done: report.done,
+                    carried: Bool.random(using: &generator) ? nil : Int64.random(in: 0...done, using: &generator),
+                    unit: some(["bytes", "tiles"]), part: some(["0", "1", "\u{e9}"])))
+        }
+        return EventDraft(body, message: message, link: link)
     }
 
     private static func body(

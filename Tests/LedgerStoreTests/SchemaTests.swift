@@ -103,7 +103,7 @@ struct SchemaTests {
             "0009_idempotency_keys.sql": Self.frozenIdempotencyKeys, "0010_retirement.sql": Self.frozenRetirement,
             "0011_estimates.sql": Self.frozenEstimates,
             "0012_estimates_by_part.sql": "72bda49125fe604e31f6aa35ad779bd4e9c9d5a6e42a633a3000412a7b8a1e32",
-            "0013_notifications.sql": Self.frozenNotifications,
+            "0013_notifications.sql": Self.frozenNotifications, "0014_messages.sql": Self.frozenMessages,
         ]
         for migration in Migration.all {
             #expect(
@@ -111,6 +111,7 @@ struct SchemaTests {
         }
     }
 
+    private static let frozenMessages = "5b1629cf53fe4f3f356c6bee7c2e9e8869532412d8cd5041cd94a4f416523416"
     private static let frozenNotifications = "248e0f1ef74ae4086db36d98b6469546d9de8be79284d7260ba718494ab22cb9"
     private static let frozenEstimates = "4e9262674ff98c33d9e7c90336dad1202fa51f71fc45aafcb6eeecbb3ec412a8"
     private static let frozenRetirement = "a07a3804e1945fdca59c00e599da985b71ca8e37ccb7a82929ae40823cca6d00"

@@ -23,7 +23,13 @@ struct FoldLawTests {
                     try #require(shown(fold.snapshot(policy)) == oracle.indicators(policy), "\(policy) at \(event)")
                 }
                 try #require(fold.progress.state == oracle.jobState)
+                try #require(fold.snapshot().message == oracle.message)
             }
+        }
+        for execution in fold.executionStates {
+            let sequence = execution.sequence
+            #expect(execution.messageSequence == oracle.lastEvent(of: sequence) { $0.message != nil })
+            #expect(execution.linkSequence == oracle.lastEvent(of: sequence) { $0.link != nil })
         }
         for task in fold.taskStates {
             #expect(task.state == oracle.taskState(task.name))
@@ -120,7 +126,8 @@ struct FoldLawTests {
     private func shown(_ snapshot: Snapshot) -> [Snapshot.Indicator] {
         snapshot.indicators.map {
             Snapshot.Indicator(
-                label: $0.label, counted: $0.counted, attempted: $0.attempted, updatedAt: Timestamp(microseconds: 0))
+                label: $0.label, counted: $0.counted, attempted: $0.attempted, carried: $0.carried,
+                updatedAt: Timestamp(microseconds: 0), unit: $0.unit, message: $0.message)
         }
     }
 }

@@ -38,7 +38,13 @@ struct HashChainTests {
             let tags = description.sortedTags.flatMap { text($0.name) + text($0.value) }
             if !tags.isEmpty { bytes += [12] + integer(Int64(tags.count), 4) + tags }
         }
+        field(13, event.message)
+        field(14, event.link)
+        let report: ProgressReport? = if case .progress(let report) = event.body { report } else { nil }
+        field(15, report?.unit)
         field(16, event.reporter)
+        field(17, report?.part)
+        field(18, report?.carried)
         return bytes
     }
 
@@ -49,7 +55,8 @@ struct HashChainTests {
             [Event(sequence: 1, recordedAt: .earliest, at: .latest, body: .jobCreated(description))]
             + RandomHistory.events(count: 500, seed: seed)
         let reported = events.map {
-            Event(sequence: $0.sequence, recordedAt: $0.recordedAt, at: $0.at, reporter: "token:é", body: $0.body)
+            EventDraft($0.body, at: $0.at, reporter: "token:é", message: $0.message, link: $0.link)
+                .recorded(sequence: $0.sequence, at: $0.recordedAt)
         }
         for event in events + reported { #expect(event.canonicalEncoding == encoded(event), "seed \(seed): \(event)") }
     }
@@ -115,5 +122,46 @@ struct HashChainTests {
                 sequence: 2, recordedAt: Timestamp(microseconds: 1_700_000_000_000_001), reporter: "token:nightly é",
                 body: .jobFinished(.completed)))
         #expect(hash.description == "d121b0f6608d8a7b883a913d1ebe040f67ed4525e1cae6a6882164ffab7fd468")
+    }
+
+    /// A progress event with one of the optional fields, or with all of them.
+    private static let noted: [(field: String, draft: EventDraft, hash: String)] = {
+        let reference = ExecutionReference(task: "t", attempt: 1)
+        func draft(
+            message: Name? = nil, link: Name? = nil, unit: Name? = nil, part: Name? = nil, carried: Int64? = nil,
+            reporter: Name? = nil
+        ) -> EventDraft {
+            let report = ProgressReport(
+                reference: reference, report: 1, done: 5, carried: carried, unit: unit, part: part)
+            return EventDraft(.progress(report), reporter: reporter, message: message, link: link)
+        }
+        return [
+            (
+                "message", draft(message: "reading é\nline 2"),
+                "cdf8260ac1ce37da274d7c9682a32851fdc757a8c3e6aa752ffb80bec8631c5d"
+            ),
+            (
+                "link", draft(link: "https://example.com/log?n=1#L7"),
+                "a4b4afda6e59b9c01d9e21b4851d1b8c432849956a4d34c4c351e8386f80fa28"
+            ), ("unit", draft(unit: "bytes"), "9dcb3a030ae90afe60a6621d1f25b9e3f9f34cfad221e69c26b52f064793fe9f"),
+            ("part", draft(part: "worker 0"), "d3ed291a822ded5ce3c5ccb83bc368ab0f008bea4c00152e10eb507b1187ce62"),
+            ("carried", draft(carried: 3), "427026bad2949d37fb7a8d58033089155e89b0e4bcd17dbf251a80addf10b232"),
+            (
+                "all",
+                draft(
+                    message: "m", link: "https://example.com/", unit: "tiles", part: "p", carried: 0,
+                    reporter: "token:a"), "600f19db1938d8a562b69f2fbc3997fa4aeee80d0c1fe06a4ee49ef02fa8a888"
+            ),
+        ]
+    }()
+
+    /// The expected values were computed with Python's hashlib from the specification.
+    @Test("a known event with each optional field keeps its known hash", arguments: noted)
+    func knownHashWithNotes(_ field: String, _ draft: EventDraft, _ hash: String) throws {
+        let job = try #require(JobID("019a0000-0000-7000-8000-000000000001"))
+        var chain = HashChain(job: job)
+        let start = Timestamp(microseconds: 1_700_000_000_000_000)
+        _ = chain.append(Event(sequence: 1, recordedAt: start, body: .jobCreated(JobDescription(name: "bench"))))
+        #expect(chain.append(draft.recorded(sequence: 2, at: start)).description == hash, "\(field)")
     }
 }

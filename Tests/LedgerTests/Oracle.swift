@@ -65,7 +65,9 @@ struct Oracle {
             return (earlier.sequence, progress)
         }
         if let report = progress.report,
-            let (sequence, earlier) = earlierReports.first(where: { $0.1.report == report })
+            let (sequence, earlier) = earlierReports.first(where: {
+                $0.1.report == report && $0.1.part == progress.part
+            })
         {
             duplicateOf[event.sequence] = sequence
             let isSame =
@@ -109,12 +111,14 @@ struct Oracle {
         var order: [Name?] = []
         var counted: [Name?: Units] = [:]
         var attempted: [Name?: Units] = [:]
+        var carried: [Name?: Int128] = [:]
         for event in events {
             guard case .progress(let progress) = event.body else { continue }
             if !order.contains(progress.label) { order.append(progress.label) }
             guard discarded[event.sequence] == nil, let execution = executionOfEvent[event.sequence] else { continue }
             let units = Units(total: Int128(progress.total ?? 0), done: Int128(progress.done ?? 0))
             attempted[progress.label, default: .zero] += units
+            carried[progress.label, default: 0] += Int128(progress.carried ?? 0)
             let counts =
                 switch policy {
                 case .last: last(execution.task, at: head) == execution
@@ -126,10 +130,38 @@ struct Oracle {
         return order.compactMap { label in
             counted[label].map {
                 Snapshot.Indicator(
-                    label: label, counted: $0, attempted: attempted[label] ?? .zero,
-                    updatedAt: Timestamp(microseconds: 0))
+                    label: label, counted: $0, attempted: attempted[label] ?? .zero, carried: carried[label] ?? 0,
+                    updatedAt: Timestamp(microseconds: 0), unit: unit(of: label), message: message(of: label))
             }
         }
+    }
+
+    /// The unit of the first event of a label that gives one, with any verdict.
+    private func unit(of label: Name?) -> Name? {
+        events.lazy.compactMap { event -> Name? in
+            guard case .progress(let progress) = event.body, progress.label == label else { return nil }
+            return progress.unit
+        }.first
+    }
+
+    /// The message of the highest event of a label that counted on arrival and has one.
+    private func message(of label: Name?) -> Name? {
+        events.last { event in
+            guard case .progress(let progress) = event.body, progress.label == label else { return false }
+            return event.message != nil && verdict(of: event, at: event.sequence) == .counted
+        }?.message
+    }
+
+    /// The message of the highest event of the job that counted on arrival and has one.
+    var message: Name? {
+        events.last { $0.message != nil && verdict(of: $0, at: $0.sequence) == .counted }?.message
+    }
+
+    /// The last event of an execution that was not discarded and meets the condition.
+    func lastEvent(of execution: Int64, where isWanted: (Event) -> Bool) -> Int64? {
+        events.last {
+            executionOfEvent[$0.sequence]?.first == execution && discarded[$0.sequence] == nil && isWanted($0)
+        }?.sequence
     }
 
     private func lastSuccessful(_ task: Name) -> Execution? {

@@ -58,8 +58,10 @@ class Fold:
         self.sequence = 0
         self.state = "running"
         self.tasks = {}
-        # The sums received and discarded by label, in the order of the labels' first events.
+        # The sums received and discarded by label, in the order of the labels' first events, with carried units, unit
+        # and newest message.
         self.labels = {}
+        self.message = None
         # Each event on arrival, by its sequence: (verdict, execution, task, sequence of the original).
         self.arrivals = {}
 
@@ -71,6 +73,7 @@ class Fold:
             self.arrivals[self.sequence] = ("counted", None, None, None)
         elif kind == "job_finished":
             self.state = event["outcome"]
+            self.message = event.get("message", self.message)
             self.arrivals[self.sequence] = ("counted", None, None, None)
         else:
             self.arrivals[self.sequence] = self._add_to_execution(event, kind)
@@ -86,7 +89,9 @@ class Fold:
         amounts = (event.get("total", 0), event.get("done", 0))
         label = event.get("label", "")
         if kind == "progress":
-            received = self.labels.setdefault(label, {"received": [0, 0], "discarded": [0, 0]})
+            empty = {"received": [0, 0], "discarded": [0, 0], "carried": 0, "unit": None, "message": None}
+            received = self.labels.setdefault(label, empty)
+            received["unit"] = received["unit"] or event.get("unit")
             _increase(received["received"], amounts)
             if verdict in DISCARDED:
                 _increase(received["discarded"], amounts)
@@ -98,18 +103,25 @@ class Fold:
             if task.last is execution:
                 self.state = "running"
         if event.get("report") is not None:
-            execution.reports[event["report"]] = (_content(event), self.sequence)
+            execution.reports[_number(event)] = (_content(event), self.sequence)
         if kind == "progress":
             _increase(execution.sums.setdefault(label, [0, 0]), amounts)
+            received["carried"] += event.get("carried", 0)
         elif kind == "execution_finished":
             execution.outcome = event["outcome"]
-        return ("counted" if task.last is execution else "superseded", execution, event["task"], None)
+        if task.last is not execution:
+            return ("superseded", execution, event["task"], None)
+        if event.get("message") is not None:
+            self.message = event["message"]
+            if kind == "progress":
+                received["message"] = event["message"]
+        return ("counted", execution, event["task"], None)
 
     def _decide(self, event, kind, execution):
         """Applies rules 1 to 3; returns a discarded event's verdict and its original's sequence."""
         if event.get("attempt") is not None and event["attempt"] != execution.attempt:
             return "conflict", None
-        earlier = execution.reports.get(event.get("report"))
+        earlier = execution.reports.get(_number(event))
         if earlier is not None:
             content, sequence = earlier
             return "duplicate" if content == _content(event) else "conflict", sequence
@@ -132,7 +144,8 @@ class Fold:
             last = task.last
             for execution in task.executions:
                 _increase(counted if execution is last else superseded, execution.sums.get(label, (0, 0)))
-        return {**self.labels[label], "counted": counted, "superseded": superseded}
+        received = {sum: self.labels[label][sum] for sum in ("received", "discarded")}
+        return {**received, "counted": counted, "superseded": superseded}
 
     def snapshot(self):
         """Returns the snapshot that the ledger must show now, without times and names."""
@@ -142,20 +155,30 @@ class Fold:
             if not any(label in last.sums for last in lasts):
                 continue
             sums = self.sums(label)
-            (total, done), (wasted_total, wasted_done) = sums["counted"], sums["superseded"]
+            (total, done), (wasted_total, lost_done) = sums["counted"], sums["superseded"]
+            carried = self.labels[label]["carried"]
             progress.append(
                 {
                     "label": label,
                     "done": done,
                     "total": total,
                     "percent": 100 * done // total if total else None,
-                    "attempted_done": done + wasted_done,
+                    "attempted_done": done + lost_done,
                     "attempted_total": total + wasted_total,
-                    "wasted_done": wasted_done,
+                    "wasted_done": max(0, lost_done - carried),
                     "wasted_total": wasted_total,
+                    "carried_done": carried,
+                    "unit": self.labels[label]["unit"],
+                    "message": self.labels[label]["message"],
                 }
             )
-        return {"sequence": self.sequence, "state": self.state, "tasks": self._tasks(lasts), "progress": progress}
+        return {
+            "sequence": self.sequence,
+            "state": self.state,
+            "message": self.message,
+            "tasks": self._tasks(lasts),
+            "progress": progress,
+        }
 
     def _tasks(self, lasts):
         executions = sum(len(task.executions) for task in self.tasks.values())
@@ -170,9 +193,11 @@ class Fold:
 def shown_snapshot(job):
     """Converts a snapshot that a server shows to the form of the fold's."""
     fields = ("done", "total", "percent", "attempted_done", "attempted_total", "wasted_done", "wasted_total")
+    fields += ("carried_done", "unit", "message")
     return {
         "sequence": job["sequence"],
         "state": job["state"],
+        "message": job["message"],
         # How many executions are silent depends on the moment, and not on the events alone.
         "tasks": {name: count for name, count in job["tasks"].items() if name != "silent"},
         "progress": [
@@ -191,6 +216,11 @@ def given_event(shown):
 def _content(event):
     """Returns the content of a report; the same number and content make a duplicate."""
     return (event["type"], event.get("label", ""), event.get("total", 0), event.get("done", 0))
+
+
+def _number(event):
+    """Returns the number of a report within its execution: each part numbers its own reports."""
+    return (event.get("part"), event["report"]) if event.get("report") is not None else None
 
 
 def _increase(sums, amounts):

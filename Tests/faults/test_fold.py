@@ -61,6 +61,24 @@ class FoldTests(unittest.TestCase):
             result.sums(""), {"received": [0, 10], "discarded": [0, 7], "counted": [0, 3], "superseded": [0, 0]}
         )
 
+    def test_each_part_numbers_its_own_reports(self):
+        result = fold(progress(report=1, done=3), progress(report=1, part="a", done=3), progress(report=1, part="a"))
+        self.assertEqual(verdicts(result), ["counted", "counted", "conflict"])
+
+    def test_carried_units_are_not_wasted(self):
+        result = fold(progress(execution="x", done=5), progress(execution="y", done=7, carried=4))
+        shown = result.snapshot()["progress"][0]
+        self.assertEqual((shown["attempted_done"], shown["carried_done"], shown["wasted_done"]), (12, 4, 1))
+
+    def test_the_first_unit_stays_and_the_newest_message_that_counted_is_shown(self):
+        result = fold(
+            progress(execution="x", unit="bytes", message="old"),
+            started("y"),
+            progress(execution="x", unit="tiles", message="late"),
+        )
+        self.assertEqual((result.labels[""]["unit"], result.labels[""]["message"]), ("bytes", "old"))
+        self.assertEqual(result.snapshot()["message"], "old")
+
     def test_another_attempt_of_a_known_execution_is_a_conflict(self):
         result = fold(progress(execution="x", attempt=1, done=3), progress(execution="x", attempt=2, done=3))
         self.assertEqual(verdicts(result), ["counted", "conflict"])

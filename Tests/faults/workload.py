@@ -67,6 +67,7 @@ class Workload:
                 outcome = random.choice(["succeeded", "failed", "canceled"])
                 return {**event, "type": "execution_finished", "outcome": outcome}
             event |= {"report": execution.next_report, **self._amounts(random)}
+            event |= self._notes(random, event.get("done", 0))
             execution.next_report += random.choice([1, 1, 1, 2])
             execution.sent = [*execution.sent[-20:], event]
         return event
@@ -95,6 +96,16 @@ class Workload:
         if random.random() < 0.2:
             return {**event, "done": random.randrange(100)}
         return event
+
+    def _notes(self, random, done):
+        notes = {}
+        if random.random() < 0.2:
+            notes |= {"message": random.choice(["reading", "Größe ✓\nzwei"]), "link": "https://example.com/log"}
+        if random.random() < 0.2:
+            notes |= {"unit": random.choice(["bytes", "tiles"]), "carried": random.randrange(done + 1)}
+        if random.random() < 0.2:
+            notes["part"] = random.choice(["0", "1"])
+        return notes
 
     def _amounts(self, random):
         amounts = {}

@@ -122,7 +122,7 @@ public struct EstimateState: Hashable, Sendable {
         switch event.body {
         case .jobCreated, .jobFinished, .executionStarted: break
         case .progress(let report):
-            if report.done ?? 0 > 0 {
+            if report.workedDone > 0 {
                 gaps.add(event.recordedAt, after: lastAdvance ?? startedAt)
                 lastAdvance = event.recordedAt
             }
@@ -242,14 +242,15 @@ public struct EstimateState: Hashable, Sendable {
     private mutating func add(
         _ report: ProgressReport, on indicator: Int64, of sequence: Int64, at moment: Timestamp, since start: Timestamp
     ) {
-        let (total, done) = (report.total ?? 0, report.done ?? 0)
-        guard total > 0 || done > 0, addPattern(of: indicator, label: report.label) else { return }
+        // Carried units took no time here.
+        let (total, done, carried) = (report.total ?? 0, report.workedDone, report.carried ?? 0)
+        guard total > 0 || done > 0 || carried > 0, addPattern(of: indicator, label: report.label) else { return }
         if total > 0 { patterns[indicator]?.declare(total, at: moment) }
         if done > 0 { patterns[indicator]?.advance(done, at: moment, since: start) }
         // Progress after the end of its execution counts, but takes no time.
         guard var execution = running[sequence] else { return }
         let wasOnlyDeclaring = execution.isOnlyDeclaring
-        execution.add(total: total, done: done, on: indicator, at: moment)
+        execution.add(total: total, done: done, carried: carried, on: indicator, at: moment)
         if done > 0, execution.parts.contains(where: { $0.total > 0 && $0.done > 0 }) { workersDeclare = true }
         if execution.isOnlyDeclaring != wasOnlyDeclaring { onlyDeclaring += execution.isOnlyDeclaring ? 1 : -1 }
         running[sequence] = execution

@@ -51,9 +51,13 @@ public struct RunningExecution: Hashable, Sendable {
     var isOnlyDeclaring: Bool { advances == 0 && parts.contains { $0.total > 0 } }
 
     /// Adds a report with units.
-    mutating func add(total: Int64, done: Int64, on indicator: Int64, at moment: Timestamp) {
+    ///
+    /// - Parameters:
+    ///   - done: The units that this execution did itself.
+    ///   - carried: The units that an earlier one did. They are not left to do.
+    mutating func add(total: Int64, done: Int64, carried: Int64 = 0, on indicator: Int64, at moment: Timestamp) {
         let part = part(of: indicator)
-        parts[part].total = parts[part].total.adding(total)
+        parts[part].total = max(0, parts[part].total.adding(total).adding(-carried))
         guard done > 0 else { return }
         attributeTime(until: moment, to: part)
         parts[part].done = parts[part].done.adding(done)

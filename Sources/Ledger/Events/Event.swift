@@ -12,14 +12,28 @@ public struct Event: Hashable, Sendable {
     ///
     /// The server sets it. It is hashed, and does not belong to the content by which reports are compared.
     public let reporter: Name?
+    /// The current work, or the cause of an end; nil if the caller gave none.
+    ///
+    /// Only progress and ends have one. Neither the message nor the link belongs to the content by which reports are
+    /// compared.
+    public let message: Name?
+    /// The URL of more information, such as a log; nil if the caller gave none.
+    ///
+    /// Only events of executions have one.
+    public let link: Name?
     /// The content of the event.
     public let body: EventBody
 
-    public init(sequence: Int64, recordedAt: Timestamp, at: Timestamp? = nil, reporter: Name? = nil, body: EventBody) {
+    public init(
+        sequence: Int64, recordedAt: Timestamp, at: Timestamp? = nil, reporter: Name? = nil, message: Name? = nil,
+        link: Name? = nil, body: EventBody
+    ) {
         self.sequence = sequence
         self.recordedAt = recordedAt
         self.at = at
         self.reporter = reporter
+        self.message = message
+        self.link = link
         self.body = body
     }
 }

@@ -8,6 +8,7 @@ extension EventDraft {
             errors.append(FieldError(pointer: "/at", detail: "must be in the years 1 to 9999"))
         }
         errors += reporter?.fieldErrors(pointer: "/reporter", lengths: Limits.reporterLengths) ?? []
+        errors += noteErrors()
         switch body {
         case .jobCreated(let description):
             errors += description.fieldErrors()
@@ -24,6 +25,30 @@ extension EventDraft {
             errors += reference.fieldErrors()
         case .jobFinished:
             break
+        }
+        return errors
+    }
+
+    /// Returns the errors of the message and the link.
+    private func noteErrors() -> [FieldError] {
+        var errors: [FieldError] = []
+        if let message {
+            switch body {
+            case .progress, .executionFinished, .jobFinished:
+                errors += message.fieldErrors(pointer: "/message", lengths: Limits.messageLengths)
+                errors += message.controlErrors(pointer: "/message", permitsLineFeed: true)
+            case .jobCreated, .executionStarted:
+                errors.append(
+                    FieldError(pointer: "/message", detail: "an event of type \(body.type.name) has no such field"))
+            }
+        }
+        if let link {
+            switch body {
+            case .progress, .executionStarted, .executionFinished: errors += link.linkErrors(pointer: "/link")
+            case .jobCreated, .jobFinished:
+                errors.append(
+                    FieldError(pointer: "/link", detail: "an event of type \(body.type.name) has no such field"))
+            }
         }
         return errors
     }
@@ -71,6 +96,16 @@ extension ProgressReport {
         if let done, !Limits.increments.contains(done) {
             errors.append(.outside(Limits.increments, pointer: "/done"))
         }
+        if let carried {
+            if !Limits.increments.contains(carried) {
+                errors.append(.outside(Limits.increments, pointer: "/carried"))
+            } else if carried > done ?? 0 {
+                errors.append(FieldError(pointer: "/carried", detail: "must not exceed done, of which it is a part"))
+            }
+        }
+        errors += unit?.fieldErrors(pointer: "/unit", lengths: Limits.unitLengths) ?? []
+        errors += unit?.controlErrors(pointer: "/unit") ?? []
+        errors += part?.fieldErrors(pointer: "/part", lengths: Limits.partLengths) ?? []
         return errors
     }
 }

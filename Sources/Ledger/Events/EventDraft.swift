@@ -4,17 +4,32 @@ public struct EventDraft: Hashable, Sendable {
     public let at: Timestamp?
     /// The caller that appends it; nil without authentication. Only the server sets it.
     public var reporter: Name?
+    /// The current work, or the cause of an end.
+    public let message: Name?
+    /// The URL of more information.
+    public let link: Name?
     /// The content of the event.
     public let body: EventBody
 
-    public init(_ body: EventBody, at: Timestamp? = nil, reporter: Name? = nil) {
+    public init(
+        _ body: EventBody, at: Timestamp? = nil, reporter: Name? = nil, message: Name? = nil, link: Name? = nil
+    ) {
         self.at = at
         self.reporter = reporter
+        self.message = message
+        self.link = link
         self.body = body
+    }
+
+    /// Creates the draft of which this event was recorded.
+    public init(_ event: Event) {
+        self.init(event.body, at: event.at, reporter: event.reporter, message: event.message, link: event.link)
     }
 
     /// Returns the event that the draft becomes at this sequence and time.
     public func recorded(sequence: Int64, at moment: Timestamp) -> Event {
-        Event(sequence: sequence, recordedAt: moment, at: at, reporter: reporter, body: body)
+        Event(
+            sequence: sequence, recordedAt: moment, at: at, reporter: reporter, message: message, link: link, body: body
+        )
     }
 }

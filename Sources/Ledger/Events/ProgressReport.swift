@@ -12,15 +12,33 @@ public struct ProgressReport: Hashable, Sendable {
     public var total: Int64?
     /// Additional units done; absent means 0.
     public var done: Int64?
+    /// The units of `done` that an earlier execution did; absent means 0.
+    ///
+    /// An execution that resumes from a checkpoint reports them.
+    public var carried: Int64?
+    /// The unit of the indicator, such as `bytes`.
+    ///
+    /// The first event that gives one for the label fixes it.
+    public let unit: Name?
+    /// The process within the execution that numbered the report.
+    ///
+    /// Nil for the execution itself.
+    public let part: Name?
 
     public init(
         reference: ExecutionReference, report: Int64? = nil, label: Name? = nil, total: Int64? = nil,
-        done: Int64? = nil
+        done: Int64? = nil, carried: Int64? = nil, unit: Name? = nil, part: Name? = nil
     ) {
         self.reference = reference
         self.report = report
         self.label = label.flatMap { $0.text.utf8.isEmpty ? nil : $0 }
         self.total = total
         self.done = done
+        self.carried = carried
+        self.unit = unit
+        self.part = part
     }
+
+    /// The units of `done` that this execution did itself.
+    var workedDone: Int64 { (done ?? 0) - (carried ?? 0) }
 }

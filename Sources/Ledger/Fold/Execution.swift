@@ -25,6 +25,12 @@ public struct Execution: Hashable, Sendable {
     /// If it was superseded already when it began: the execution that was last then. Nil while it is the last execution
     /// of its task.
     public var supersededBy: Int64?
+    /// Its latest event with a message that was not discarded.
+    ///
+    /// The text stays in that event: a task may have a hundred thousand executions.
+    public var messageSequence: Int64?
+    /// Its latest event with a link that was not discarded.
+    public var linkSequence: Int64?
     /// The units that it reported on each indicator, without discarded events.
     public var contributions: ContributionTable
     /// The numbers of its reports.
@@ -33,6 +39,7 @@ public struct Execution: Hashable, Sendable {
     public init(
         sequence: Int64, task: Int64, name: Name?, attempt: Int32, startedAt: Timestamp,
         outcome: ExecutionOutcome? = nil, lastSequence: Int64, lastAt: Timestamp, supersededBy: Int64? = nil,
+        messageSequence: Int64? = nil, linkSequence: Int64? = nil,
         contributions: ContributionTable = ContributionTable(), reports: ReportNumbers = ReportNumbers()
     ) {
         self.sequence = sequence
@@ -44,6 +51,8 @@ public struct Execution: Hashable, Sendable {
         self.lastSequence = lastSequence
         self.lastAt = lastAt
         self.supersededBy = supersededBy
+        self.messageSequence = messageSequence
+        self.linkSequence = linkSequence
         self.contributions = contributions
         self.reports = reports
     }

@@ -7,7 +7,7 @@ extension Fold {
         Snapshot(
             sequence: progress.sequence, state: progress.state, createdAt: progress.createdAt,
             startedAt: progress.startedAt, updatedAt: progress.updatedAt, finishedAt: progress.finishedAt,
-            tasks: progress.tasks.shown(in: progress.state), indicators: indicators(policy))
+            tasks: progress.tasks.shown(in: progress.state), message: progress.message, indicators: indicators(policy))
     }
 
     private func indicators(_ policy: CountingPolicy) -> [Snapshot.Indicator] {
@@ -66,10 +66,4 @@ extension Fold {
 
     /// The states of the tasks, in the order in which they began.
     public var taskStates: [JobTask] { tasks.sorted { $0.sequence < $1.sequence } }
-}
-
-extension IndicatorState {
-    fileprivate func shown(counting units: Units) -> Snapshot.Indicator {
-        Snapshot.Indicator(label: label, counted: units, attempted: attempted, updatedAt: updatedAt)
-    }
 }

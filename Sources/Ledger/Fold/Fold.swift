@@ -11,9 +11,16 @@ public struct Fold: Sendable {
     /// The version of the rules that the fold implements.
     ///
     /// It is stored with each projection. It must be increased if any event can get another verdict, or any number
-    /// another value, than before. Workers leave projections of other versions alone; an applied replay rebuilds those
-    /// of older ones.
-    public static let version: Int16 = 1
+    /// another value, than before. Workers leave projections of other versions alone, except those that
+    /// ``continuedVersions`` contains; an applied replay rebuilds those of older ones.
+    ///
+    /// Version 2 folds messages, units, parts and carried units.
+    public static let version: Int16 = 2
+    /// The versions of stored states that this fold continues as its own.
+    ///
+    /// The states of version 1 are the same, because the events that it has folded had none of the fields that it does
+    /// not know.
+    public static let continuedVersions: ClosedRange<Int16> = 1...version
 
     /// The state of the job as a whole.
     public private(set) var progress: JobProgress
@@ -103,6 +110,7 @@ public struct Fold: Sendable {
         case .jobFinished(let outcome):
             progress.state = JobState(outcome)
             progress.finishedAt = event.recordedAt
+            if let message = event.message { progress.message = message }
             return Decision(verdict: .counted)
         case .executionStarted(let reference):
             return try apply(event, of: reference, .start)
@@ -112,6 +120,7 @@ public struct Fold: Sendable {
             let indicator = indicatorIndex(of: report.label, namedBy: event)
             let contribution = Delta(report, indicator: indicators[indicator].sequence, at: event.sequence)
             indicators[indicator].received += contribution.units
+            if let unit = report.unit, indicators[indicator].unit == nil { indicators[indicator].unit = unit }
             touchIndicator(indicator)
             return try apply(event, of: report.reference, .progress(contribution, indicatorIndex: indicator))
         }
@@ -128,6 +137,9 @@ public struct Fold: Sendable {
     private struct Delta {
         let entry: ReportNumbers.Entry
         let isNumbered: Bool
+        /// The part that numbered the report.
+        let part: Name?
+        let carried: Int64
         var units: Units { Units(total: Int128(entry.total), done: Int128(entry.done)) }
 
         init(_ progress: ProgressReport, indicator: Int64, at sequence: Int64) {
@@ -135,6 +147,8 @@ public struct Fold: Sendable {
                 report: progress.report ?? 0, sequence: sequence, indicator: indicator, total: progress.total ?? 0,
                 done: progress.done ?? 0)
             isNumbered = progress.report != nil
+            part = progress.part
+            carried = progress.carried ?? 0
         }
     }
 
@@ -155,11 +169,22 @@ public struct Fold: Sendable {
         case .finish(let outcome): finish(index, of: reference.task, as: outcome)
         case .progress(let contribution, let indicator): add(contribution, indicator, to: index, at: event.recordedAt)
         }
+        if event.message != nil || event.link != nil { addNotes(of: event, effect, to: index) }
         let indicator: Int64? =
             if case .progress(let contribution, _) = effect { contribution.entry.indicator } else { nil }
         return Decision(
             verdict: executions[index].isLast ? .counted : .superseded, execution: executions[index].sequence,
             indicator: indicator, superseded: executions[index].isLast ? last : nil)
+    }
+
+    /// Keeps the newest message and link.
+    private mutating func addNotes(of event: Event, _ effect: Effect, to index: Int) {
+        if event.link != nil { executions[index].linkSequence = event.sequence }
+        guard let message = event.message else { return }
+        executions[index].messageSequence = event.sequence
+        guard executions[index].isLast else { return }
+        progress.message = message
+        if case .progress(_, let indicator) = effect { indicators[indicator].message = message }
     }
 
     // MARK: Discarding
@@ -174,7 +199,9 @@ public struct Fold: Sendable {
             return (.conflict, nil)
         }
         guard case .progress(let contribution, _) = effect else { return nil }
-        if contribution.isNumbered, let earlier = try report(contribution.entry.report, by: index) {
+        if contribution.isNumbered,
+            let earlier = try report(contribution.entry.report, of: contribution.part, by: index)
+        {
             return (contribution.entry.hasSameContent(as: earlier) ? .duplicate : .conflict, earlier.sequence)
         }
         if executions[index].contributions.entries.count >= Limits.labelsPerExecutionMax,
@@ -186,11 +213,14 @@ public struct Fold: Sendable {
     }
 
     private func report(
-        _ number: Int64, by index: Int
+        _ number: Int64, of part: Name?, by index: Int
     ) throws(FoldStateError) -> ReportNumbers.Entry? {
-        if let entry = executions[index].reports.recentEntry(of: number) { return entry }
-        guard number <= executions[index].reports.archivedMax else { return nil }
-        return try pages[ReportPage.Key(execution: executions[index].sequence, report: number)]?.entry(of: number)
+        if part == nil {
+            if let entry = executions[index].reports.recentEntry(of: number) { return entry }
+            guard number <= executions[index].reports.archivedMax else { return nil }
+        }
+        let key = ReportPage.Key(execution: executions[index].sequence, part: part, report: number)
+        return try pages[key]?.entry(of: number)
     }
 
     private mutating func discardEvent(
@@ -325,13 +355,13 @@ public struct Fold: Sendable {
             contributionCount += 1
         }
         if contribution.isNumbered {
-            for archived in executions[index].reports.insert(contribution.entry) {
-                let key = ReportPage.Key(execution: executions[index].sequence, report: archived.report)
-                archivedCount += 1
-                pages[key, default: ReportPage()].append(archived)
-                if tracksChanges { dirty.pages[key, default: ReportPage()].append(archived) }
+            if contribution.part != nil {
+                archive(contribution.entry, of: contribution.part, by: index)
+            } else {
+                for entry in executions[index].reports.insert(contribution.entry) { archive(entry, by: index) }
             }
         }
+        if contribution.carried > 0 { indicators[indicator].carried += Int128(contribution.carried) }
         if executions[index].isLast {
             indicators[indicator].counted += contribution.units
             indicators[indicator].countedEvents += 1
@@ -340,6 +370,14 @@ public struct Fold: Sendable {
             indicators[indicator].superseded += contribution.units
             indicators[indicator].supersededEvents += 1
         }
+    }
+
+    /// Adds a report to its page.
+    private mutating func archive(_ entry: ReportNumbers.Entry, of part: Name? = nil, by index: Int) {
+        let key = ReportPage.Key(execution: executions[index].sequence, part: part, report: entry.report)
+        archivedCount += 1
+        pages[key, default: ReportPage()].append(entry)
+        if tracksChanges { dirty.pages[key, default: ReportPage()].append(entry) }
     }
 
     /// Returns the indicator of this label, which this event creates if there is none.

@@ -72,8 +72,9 @@ extension Fold {
             // An execution that ends is a sample of the time that its labels take.
             if event.body.type == .executionFinished { addIndicators(of: execution, to: &keys) }
             guard case .progress(let progress) = event.body, let report = progress.report else { continue }
-            if executions[execution].reports.mayBeArchived(report) {
-                let key = ReportPage.Key(execution: executions[execution].sequence, report: report)
+            if progress.part != nil || executions[execution].reports.mayBeArchived(report) {
+                let key = ReportPage.Key(
+                    execution: executions[execution].sequence, part: progress.part, report: report)
                 if pages[key] == nil { keys.pages.insert(key) }
             }
         }

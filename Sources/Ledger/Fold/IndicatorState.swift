@@ -22,10 +22,20 @@ public struct IndicatorState: Hashable, Sendable {
     ///
     /// A counted event named it, or an execution that counted on it was superseded.
     public var updatedAt: Timestamp
+    /// The units done that earlier executions had done already.
+    ///
+    /// The sum over all events that were not discarded: they are part of ``attempted``, so those of superseded
+    /// executions stay.
+    public var carried: Int128
+    /// The unit, by the first event that gave one, with any verdict.
+    public var unit: Name?
+    /// The message of its highest event that counted on arrival and has one.
+    public var message: Name?
 
     public init(
         sequence: Int64, label: Name?, received: Units = .zero, counted: Units = .zero, superseded: Units = .zero,
-        discarded: Units = .zero, countedEvents: Int64 = 0, supersededEvents: Int64 = 0, updatedAt: Timestamp
+        discarded: Units = .zero, countedEvents: Int64 = 0, supersededEvents: Int64 = 0, updatedAt: Timestamp,
+        carried: Int128 = 0, unit: Name? = nil, message: Name? = nil
     ) {
         self.sequence = sequence
         self.label = label
@@ -36,6 +46,9 @@ public struct IndicatorState: Hashable, Sendable {
         self.countedEvents = countedEvents
         self.supersededEvents = supersededEvents
         self.updatedAt = updatedAt
+        self.carried = carried
+        self.unit = unit
+        self.message = message
     }
 
     /// The attempted units: counted and superseded, but not discarded.
@@ -46,7 +59,13 @@ public struct IndicatorState: Hashable, Sendable {
 
     /// The indicator in a snapshot; nil while no counted event names it.
     public var shown: Snapshot.Indicator? {
-        guard countedEvents > 0 else { return nil }
-        return Snapshot.Indicator(label: label, counted: counted, attempted: attempted, updatedAt: updatedAt)
+        countedEvents > 0 ? shown(counting: counted) : nil
+    }
+
+    /// The indicator in a snapshot with these units counted.
+    func shown(counting units: Units) -> Snapshot.Indicator {
+        Snapshot.Indicator(
+            label: label, counted: units, attempted: attempted, carried: carried, updatedAt: updatedAt, unit: unit,
+            message: message)
     }
 }

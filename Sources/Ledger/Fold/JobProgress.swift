@@ -14,10 +14,13 @@ public struct JobProgress: Hashable, Sendable {
     public var finishedAt: Timestamp?
     /// The number of its tasks by state, and of its executions.
     public var tasks: TaskCounts
+    /// The message of its highest event that counted on arrival and has one.
+    public var message: Name?
 
     public init(
         sequence: Int64 = 0, state: JobState = .running, createdAt: Timestamp? = nil, startedAt: Timestamp? = nil,
-        updatedAt: Timestamp? = nil, finishedAt: Timestamp? = nil, tasks: TaskCounts = TaskCounts()
+        updatedAt: Timestamp? = nil, finishedAt: Timestamp? = nil, tasks: TaskCounts = TaskCounts(),
+        message: Name? = nil
     ) {
         self.sequence = sequence
         self.state = state
@@ -26,5 +29,6 @@ public struct JobProgress: Hashable, Sendable {
         self.updatedAt = updatedAt
         self.finishedAt = finishedAt
         self.tasks = tasks
+        self.message = message
     }
 }

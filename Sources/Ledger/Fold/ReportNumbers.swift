@@ -5,6 +5,9 @@
 /// The newest entries are stored with the execution. When there are ``recentMax``, the lowest ``archivedAtOnce`` of
 /// them move to ``ReportPage``s, which are loaded only if a report's number may be in one. A report therefore costs a
 /// few bytes, and neither the number of reports nor their order makes the next one more expensive.
+///
+/// The reports of a part are not among them: they go to pages of the part at once, because an execution may have any
+/// number of parts.
 public struct ReportNumbers: Hashable, Sendable {
     /// The number of reports at which the lowest ones move to pages.
     public static let recentMax = 128

@@ -1,26 +1,30 @@
 /// Reports of one execution with numbers equal except for the last six bits.
 ///
-/// There are at most 64.
+/// There are at most 64. The reports of a part of an execution have pages of their own.
 public struct ReportPage: Hashable, Sendable {
-    /// The execution and the number of a page.
+    /// The execution, its part, and the number of a page.
     public struct Key: Hashable, Comparable, Sendable {
         /// The sequence that identifies the execution.
         public let execution: Int64
+        /// The part of the execution; nil for the execution itself.
+        public let part: Name?
         /// The report's number without its last six bits.
         public let page: Int64
 
-        public init(execution: Int64, page: Int64) {
+        public init(execution: Int64, part: Name? = nil, page: Int64) {
             self.execution = execution
+            self.part = part
             self.page = page
         }
 
         /// Creates the key of the page that contains a report's number.
-        public init(execution: Int64, report: Int64) {
-            self.init(execution: execution, page: report >> 6)
+        public init(execution: Int64, part: Name? = nil, report: Int64) {
+            self.init(execution: execution, part: part, page: report >> 6)
         }
 
         public static func < (left: Key, right: Key) -> Bool {
-            (left.execution, left.page) < (right.execution, right.page)
+            guard left.execution == right.execution else { return left.execution < right.execution }
+            return left.part == right.part ? left.page < right.page : left.part ?? "" < right.part ?? ""
         }
     }
 

@@ -17,6 +17,16 @@ public struct ExecutionSummary: Hashable, Sendable {
     public var isProvisional: Bool
     /// The reporter of its first event; nil without authentication.
     public var reporter: Name?
+    /// Its newest message: the cause of its end, or its last work.
+    ///
+    /// That of its latest event that has one and was not discarded.
+    public var message: Name?
+    /// Its newest link to more information, such as its log.
+    public var link: Name?
+    /// The event that contains ``message``; only of summaries from a fold.
+    var messageSequence: Int64?
+    /// The event that contains ``link``.
+    var linkSequence: Int64?
     /// The time of its last event if it is silent since then.
     public var silentSince: Timestamp?
     /// The units that it reported on each indicator.
@@ -39,7 +49,7 @@ public struct ExecutionSummary: Hashable, Sendable {
     public init(
         name: Name?, attempt: Int32, outcome: ExecutionOutcome?, firstSequence: Int64, lastSequence: Int64,
         startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, reporter: Name? = nil,
-        silentSince: Timestamp? = nil, progress: [CountedUnits]
+        message: Name? = nil, link: Name? = nil, silentSince: Timestamp? = nil, progress: [CountedUnits]
     ) {
         self.name = name
         self.attempt = attempt
@@ -51,13 +61,15 @@ public struct ExecutionSummary: Hashable, Sendable {
         self.isCounted = isCounted
         self.isProvisional = isProvisional
         self.reporter = reporter
+        self.message = message
+        self.link = link
         self.silentSince = silentSince
         self.progress = progress
     }
 
-    /// Creates the summary of an execution, without its reporter.
+    /// Creates the summary of an execution, without its reporter, message and link.
     ///
-    /// The fold does not keep reporters: ``TaskPage/setReporters(_:)``.
+    /// The fold does not keep these texts: ``TaskPage/setNotes(_:)``.
     ///
     /// - Parameter labels: The labels of the indicators that it reported on, by the indicators' sequences.
     public init(_ execution: Execution, labels: [Int64: Name?]) {
@@ -68,5 +80,7 @@ public struct ExecutionSummary: Hashable, Sendable {
             progress: execution.contributions.entries.map { entry in
                 CountedUnits(label: labels[entry.indicator] ?? nil, units: entry.units)
             })
+        messageSequence = execution.messageSequence
+        linkSequence = execution.linkSequence
     }
 }

@@ -14,12 +14,16 @@ public struct Snapshot: Hashable, Sendable {
     public var finishedAt: Timestamp?
     /// The numbers of tasks and executions.
     public var tasks: TaskCounts
+    /// The newest message of an event that counted on arrival; nil if there is none.
+    ///
+    /// A later supersession does not remove it.
+    public var message: Name?
     /// The indicators with counted events, in the order in which they were first named.
     public var indicators: [Indicator]
 
     public init(
         sequence: Int64, state: JobState, createdAt: Timestamp?, startedAt: Timestamp?, updatedAt: Timestamp?,
-        finishedAt: Timestamp?, tasks: TaskCounts, indicators: [Indicator]
+        finishedAt: Timestamp?, tasks: TaskCounts, message: Name? = nil, indicators: [Indicator]
     ) {
         self.sequence = sequence
         self.state = state
@@ -28,6 +32,7 @@ public struct Snapshot: Hashable, Sendable {
         self.updatedAt = updatedAt
         self.finishedAt = finishedAt
         self.tasks = tasks
+        self.message = message
         self.indicators = indicators
     }
 
@@ -39,18 +44,38 @@ public struct Snapshot: Hashable, Sendable {
         public var counted: Units
         /// The units of all executions: the attempted work.
         public var attempted: Units
+        /// The units done, of all executions, that earlier ones had done already.
+        ///
+        /// An execution that resumes from a checkpoint reports them. They are part of `attempted`.
+        public var carried: Int128
         /// The time when an event last changed or confirmed the numbers.
         public var updatedAt: Timestamp
+        /// The unit, such as `bytes`; nil if no event gave one.
+        public var unit: Name?
+        /// The newest message of an event that counted on arrival; nil if there is none.
+        public var message: Name?
 
-        public init(label: Name?, counted: Units, attempted: Units, updatedAt: Timestamp) {
+        public init(
+            label: Name?, counted: Units, attempted: Units, carried: Int128 = 0, updatedAt: Timestamp,
+            unit: Name? = nil, message: Name? = nil
+        ) {
             self.label = label
             self.counted = counted
             self.attempted = attempted
+            self.carried = carried
             self.updatedAt = updatedAt
+            self.unit = unit
+            self.message = message
         }
 
         /// The attempted units that do not count: wasted work.
-        public var wasted: Units { attempted - counted }
+        ///
+        /// Carried units were done only once, although two executions report them.
+        public var wasted: Units {
+            var wasted = attempted - counted
+            wasted.done = max(0, wasted.done - carried)
+            return wasted
+        }
 
         /// `done` as a percentage of `total`, rounded down.
         ///

@@ -18,6 +18,14 @@ public enum Limits {
     public static let executionLengths = 1...200
     /// Unicode scalars in a label; the empty label is the default indicator.
     public static let labelLengths = 0...100
+    /// Unicode scalars in the message of an event.
+    public static let messageLengths = 1...1_000
+    /// Unicode scalars in the link of an event.
+    public static let linkLengths = 1...2_000
+    /// Unicode scalars in the unit of an indicator.
+    public static let unitLengths = 1...32
+    /// Unicode scalars in the name of a part of an execution.
+    public static let partLengths = 1...100
     /// Unicode scalars in the reporter of an event.
     public static let reporterLengths = 1...300
     /// Unicode scalars in the name of a token.

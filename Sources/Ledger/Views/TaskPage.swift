@@ -13,18 +13,15 @@ public struct TaskPage: Sendable {
         self.nextCursor = nextCursor
     }
 
-    /// The first events of all executions.
-    public var firstEvents: [Int64] { tasks.flatMap { $0.executions.map(\.firstSequence) } }
+    /// The events that contain the reporters, messages and links of all executions.
+    public var notedEvents: [Int64] { tasks.flatMap { $0.executions.flatMap(\.notedEvents) } }
 
-    /// Sets the reporter of each execution.
+    /// Sets the reporter, the message and the link of each execution.
     ///
-    /// - Parameter reporters: The reporters of the executions' first events, by their sequences.
-    public mutating func setReporters(_ reporters: [Int64: Name]) {
+    /// - Parameter notes: Those of ``notedEvents``, by their sequences.
+    public mutating func setNotes(_ notes: [Int64: EventNotes]) {
         for task in tasks.indices {
-            for execution in tasks[task].executions.indices {
-                let sequence = tasks[task].executions[execution].firstSequence
-                tasks[task].executions[execution].reporter = reporters[sequence]
-            }
+            for execution in tasks[task].executions.indices { tasks[task].executions[execution].setNotes(notes) }
         }
     }
 }

@@ -8,6 +8,9 @@ extension SchemaCatalogue {
         "execution", .nullable(.text(max: Limits.executionLengths.upperBound)), required: false)
     private static let attempt = Field("attempt", .nullable(.integer(Limits.attempts)), required: false)
     private static let at = Field("at", .nullable(.moment), required: false)
+    private static let message = Field(
+        "message", .nullable(.text(max: Limits.messageLengths.upperBound)), required: false)
+    private static let link = Field("link", .nullable(.text(max: Limits.linkLengths.upperBound)), required: false)
     private static let job = Field("job", .text(max: nil))
     /// The state of the job's newest snapshot that the server knows.
     private static let jobState = Field("job_state", .nullable(.choice(JobState.allCases.map(\.rawValue))))
@@ -20,17 +23,20 @@ extension SchemaCatalogue {
             Field("label", .nullable(.text(max: Limits.labelLengths.upperBound)), required: false),
             Field("total", .nullable(.integer(Limits.increments)), required: false),
             Field("done", .nullable(.integer(Limits.increments)), required: false),
+            Field("carried", .nullable(.integer(Limits.increments)), required: false),
+            Field("unit", .nullable(.text(max: Limits.unitLengths.upperBound)), required: false),
+            Field("part", .nullable(.text(max: Limits.partLengths.upperBound)), required: false), message, link,
         ]
-        let started = first + [type(.executionStarted), task, execution, attempt, at]
+        let started = first + [type(.executionStarted), task, execution, attempt, at, link]
         let reported = first + [type(.progress), task, execution, attempt, at] + progress
         let finished =
             first + [
                 type(.executionFinished), task, execution, attempt, at,
-                Field("outcome", .choice(ExecutionOutcome.allCases.map(\.rawValue))),
+                Field("outcome", .choice(ExecutionOutcome.allCases.map(\.rawValue))), message, link,
             ]
         let ended =
             first + [
-                type(.jobFinished), at, Field("outcome", .choice(JobOutcome.allCases.map(\.rawValue))),
+                type(.jobFinished), at, Field("outcome", .choice(JobOutcome.allCases.map(\.rawValue))), message,
             ]
         let kinds: [(type: EventType, name: String, fields: [Field])] = [
             (.executionStarted, "\(name)ExecutionStarted", started), (.progress, "\(name)Progress", reported),
@@ -57,7 +63,7 @@ extension SchemaCatalogue {
         let start = Schema(
             name: "StartRequest",
             content: .object(
-                [task, execution, attempt, Field("unless_canceled", .nullable(.bool), required: false)],
+                [task, execution, attempt, link, Field("unless_canceled", .nullable(.bool), required: false)],
                 isClosed: true))
         return [jobRequest, start] + eventRequests("EventRequest", []) + eventRequests("CollectedEventRequest", [job])
             + [
@@ -116,7 +122,7 @@ extension SchemaCatalogue {
                     Field("created_at", .moment),
                     Field("started_at", .nullable(.moment)), Field("updated_at", .nullable(.moment)),
                     Field("finished_at", .nullable(.moment)), Field("idle_since", .nullable(.moment)),
-                    Field("retired", .bool, required: false),
+                    Field("message", .nullable(.text(max: nil))), Field("retired", .bool, required: false),
                     Field("tasks", .reference("TaskCounts")), Field("estimate", .nullable(.reference("Estimate"))),
                     Field("stalled_since", .nullable(.moment)), Field("progress", .array(.reference("Indicator"))),
                 ]),
@@ -162,13 +168,13 @@ extension SchemaCatalogue {
             object(
                 "Indicator",
                 [
-                    Field("label", .nullable(.text(max: nil))), Field("done", .sum),
-                    Field("total", .sum),
+                    Field("label", .nullable(.text(max: nil))), Field("unit", .nullable(.text(max: nil))),
+                    Field("done", .sum), Field("total", .sum),
                     Field("percent", .nullable(.sum)), Field("attempted_done", .sum),
                     Field("attempted_total", .sum), Field("wasted_done", .sum),
-                    Field("wasted_total", .sum), Field("updated_at", .moment),
+                    Field("wasted_total", .sum), Field("carried_done", .sum), Field("updated_at", .moment),
                     Field("rate", .nullable(.number)), Field("remaining_seconds", .nullable(.number)),
-                    Field("stalled_since", .nullable(.moment)),
+                    Field("stalled_since", .nullable(.moment)), Field("message", .nullable(.text(max: nil))),
                 ]),
             object(
                 "JobPage", [Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil)))]),
@@ -201,7 +207,8 @@ extension SchemaCatalogue {
                     Field("outcome", .nullable(.choice(ExecutionOutcome.allCases.map(\.rawValue)))),
                     Field("first_sequence", .integer(nil)), Field("last_sequence", .integer(nil)),
                     Field("started_at", .moment), Field("last_at", .moment), Field("counted", .bool),
-                    Field("provisional", .bool), Field("reporter", .nullable(.text(max: nil))),
+                    Field("provisional", .bool), Field("message", .nullable(.text(max: nil))),
+                    Field("link", .nullable(.text(max: nil))), Field("reporter", .nullable(.text(max: nil))),
                     Field("silent_since", .nullable(.moment)),
                     Field("progress", .array(.reference("Contribution"))),
                 ]),
@@ -328,7 +335,10 @@ extension SchemaCatalogue {
                 optional("task", .text(max: nil)), optional("execution", .text(max: nil)),
                 optional("attempt", .integer(nil)),
                 optional("report", .integer(nil)), optional("label", .text(max: nil)), optional("total", .integer(nil)),
-                optional("done", .integer(nil)), optional("outcome", .text(max: nil)),
+                optional("done", .integer(nil)), optional("carried", .integer(nil)),
+                optional("unit", .text(max: nil)), optional("part", .text(max: nil)),
+                optional("outcome", .text(max: nil)), optional("message", .text(max: nil)),
+                optional("link", .text(max: nil)),
                 optional("name", .text(max: nil)),
                 optional("key", .text(max: nil)), optional("tags", .map(.text(max: nil))),
                 optional("reporter", .text(max: nil)),

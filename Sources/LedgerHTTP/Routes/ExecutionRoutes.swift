@@ -41,13 +41,13 @@ struct ExecutionRoutes: Sendable {
         let start = ContinuousClock.now
         let job = try request.job()
         _ = try request.parameters()
-        var (reference, unlessCanceled) = try await request.read { body, _ throws(RequestError) in
+        var (reference, link, unlessCanceled) = try await request.read { body, _ throws(RequestError) in
             try EventRequest.start(body)
         }
         // Without a name from the caller it is always a new execution.
         let name = reference.execution ?? service.newExecutionName()
         reference.execution = name
-        let draft = EventDraft(.executionStarted(reference), reporter: request.access.reporter)
+        let draft = EventDraft(.executionStarted(reference), reporter: request.access.reporter, link: link)
         let sequence =
             unlessCanceled
             ? try await service.append(

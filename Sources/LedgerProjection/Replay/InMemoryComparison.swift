@@ -64,7 +64,7 @@ struct InMemoryComparison {
             cross join lateral (
                 select * from ledger.\(table) as found
                 where found.job_id = live.job_id and found.projection = live.projection
-                order by \(table == "report_page" ? "found.execution, found.page" : "found.sequence")
+                order by \(table == "report_page" ? "found.execution, found.part, found.page" : "found.sequence")
             ) as one
         ) to stdout (format binary)
         """
@@ -77,7 +77,7 @@ struct InMemoryComparison {
     private static let indicatorColumns = [
         "sequence", "label", "received_total", "received_done", "counted_total", "counted_done", "superseded_total",
         "superseded_done", "discarded_total", "discarded_done", "counted_events", "superseded_events", "updated_at",
-        "pattern",
+        "pattern", "carried_done", "unit", "message",
     ]
 
     private static func isEqual(
@@ -93,11 +93,16 @@ struct InMemoryComparison {
         let superseded = try row.int8()
         let updatedAt = try row.timestamp()
         let pattern = try row.bytes()
+        let carried = try row.numeric()
+        let unit = try row.text()
+        let message = try row.text()
         guard let indicator else { return false }
         let units = [indicator.received, indicator.counted, indicator.superseded, indicator.discarded]
         return sequence == indicator.sequence && isEqual(label, indicator.label?.text ?? "")
             && numbers == units.flatMap { [$0.total, $0.done] } && counted == indicator.countedEvents
             && superseded == indicator.supersededEvents && isEqual(updatedAt, indicator.updatedAt)
+            && carried == indicator.carried && isEqual(unit, indicator.unit?.text)
+            && isEqual(message, indicator.message?.text)
             && (estimate.map { pattern == $0.encodedPattern(of: indicator.sequence) } ?? true)
     }
 
@@ -118,7 +123,7 @@ struct InMemoryComparison {
 
     private static let executionColumns = [
         "sequence", "task", "last_sequence", "superseded_by", "started_at", "last_at", "attempt", "name", "outcome",
-        "state", "work",
+        "state", "work", "message_sequence", "link_sequence",
     ]
 
     private static func isEqual(
@@ -135,25 +140,30 @@ struct InMemoryComparison {
         let outcome = try row.text()
         let state = try row.bytes()
         let work = try row.bytes()
+        let messageSequence = try row.int8()
+        let linkSequence = try row.int8()
         guard let execution else { return false }
         return sequence == execution.sequence && task == execution.task && lastSequence == execution.lastSequence
             && supersededBy == execution.supersededBy && isEqual(startedAt, execution.startedAt)
             && isEqual(lastAt, execution.lastAt) && attempt == execution.attempt
             && isEqual(name, execution.name?.text) && isEqual(outcome, execution.outcome?.rawValue)
-            && state == execution.encodedState
+            && state == execution.encodedState && messageSequence == execution.messageSequence
+            && linkSequence == execution.linkSequence
             && (estimate.map { work == $0.encodedWork(of: execution.sequence) } ?? true)
     }
 
-    private static let pageColumns = ["execution", "page", "entries"]
+    private static let pageColumns = ["execution", "part", "page", "entries"]
 
     private static func isEqual(
         _ row: inout BinaryRow, page: (key: ReportPage.Key, appended: ReportPage)?, _: EstimateState?
     ) throws(PQError) -> Bool {
         let execution = try row.int8()
+        let part = try row.text()
         let number = try row.int8()
         let entries = try row.bytes()
         guard let page else { return false }
-        return execution == page.key.execution && number == page.key.page && entries == page.appended.bytes
+        return execution == page.key.execution && isEqual(part, page.key.part?.text ?? "")
+            && number == page.key.page && entries == page.appended.bytes
     }
 
     private static let discardColumns = [

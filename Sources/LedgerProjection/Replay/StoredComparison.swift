@@ -67,9 +67,10 @@ enum StoredComparison {
                 1 as part_order, 'snapshot' as part, side.job_id, side.is_live, '' as key,
                 format(
                     '%s at %s; created %s, started %s, updated %s, finished %s; '
-                        || 'tasks: %s running, %s succeeded, %s failed, %s canceled; %s executions',
+                        || 'tasks: %s running, %s succeeded, %s failed, %s canceled; %s executions; message %s',
                     one.state, one.sequence, one.created_at, one.started_at, one.updated_at, one.finished_at,
-                    one.tasks_running, one.tasks_succeeded, one.tasks_failed, one.tasks_canceled, one.executions
+                    one.tasks_running, one.tasks_succeeded, one.tasks_failed, one.tasks_canceled, one.executions,
+                    coalesce(quote_literal(one.message), 'none')
                 ) as value
             from side
             join ledger.snapshot as one on one.job_id = side.job_id and one.projection = side.projection
@@ -78,10 +79,11 @@ enum StoredComparison {
                 2, 'indicator', side.job_id, side.is_live, one.label,
                 format(
                     'counted %s/%s by %s events, superseded %s/%s by %s, discarded %s/%s, received %s/%s; '
-                        || 'named by event %s, updated %s',
+                        || 'named by event %s, updated %s; carried %s, unit %s, message %s',
                     one.counted_done, one.counted_total, one.counted_events, one.superseded_done,
                     one.superseded_total, one.superseded_events, one.discarded_done, one.discarded_total,
-                    one.received_done, one.received_total, one.sequence, one.updated_at
+                    one.received_done, one.received_total, one.sequence, one.updated_at, one.carried_done,
+                    coalesce(quote_literal(one.unit), 'none'), coalesce(quote_literal(one.message), 'none')
                 )
             from side
             join ledger.indicator as one on one.job_id = side.job_id and one.projection = side.projection
@@ -98,16 +100,22 @@ enum StoredComparison {
             select
                 4, 'execution', side.job_id, side.is_live, one.sequence::text,
                 format(
-                    'attempt %s, %s, of task %s; %s; started %s, last event %s at %s; superseded by %s; state %s',
+                    'attempt %s, %s, of task %s; %s; started %s, last event %s at %s; superseded by %s; '
+                        || 'message in event %s, link in %s; state %s',
                     one.attempt, coalesce(quote_literal(one.name), 'unnamed'), one.task,
                     coalesce(one.outcome, 'running'), one.started_at, one.last_sequence, one.last_at,
-                    coalesce(one.superseded_by::text, 'none'), md5(one.state)
+                    coalesce(one.superseded_by::text, 'none'), coalesce(one.message_sequence::text, 'none'),
+                    coalesce(one.link_sequence::text, 'none'), md5(one.state)
                 )
             from side
             join ledger.execution as one on one.job_id = side.job_id and one.projection = side.projection
             union all
             select
-                5, 'report_page', side.job_id, side.is_live, format('%s/%s', one.execution, one.page), md5(one.entries)
+                5, 'report_page', side.job_id, side.is_live, 
+                case
+                    when one.part = '' then format('%s/%s', one.execution, one.page)
+                    else format('%s/%s/%s', one.execution, one.part, one.page)
+                end, md5(one.entries)
             from side
             join ledger.report_page as one on one.job_id = side.job_id and one.projection = side.projection
             union all

@@ -33,8 +33,11 @@ extension EventDraft {
         let reference = body.reference
         var bytes =
             200 + (reporter?.text.utf8.count ?? 0) + (reference?.task.text.utf8.count ?? 0)
-            + (reference?.execution?.text.utf8.count ?? 0)
-        if case .progress(let progress) = body { bytes += progress.label?.text.utf8.count ?? 0 }
+            + (reference?.execution?.text.utf8.count ?? 0) + (message?.text.utf8.count ?? 0)
+            + (link?.text.utf8.count ?? 0)
+        if case .progress(let progress) = body {
+            for name in [progress.label, progress.unit, progress.part] { bytes += name?.text.utf8.count ?? 0 }
+        }
         return bytes
     }
 }

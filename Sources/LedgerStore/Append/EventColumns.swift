@@ -18,12 +18,16 @@ struct EventColumns {
     private var labels = ParameterColumn(.text)
     private var outcomes = ParameterColumn(.text)
     private var reporters = ParameterColumn(.text)
+    /// The optional fields; nil as long as no event has any.
+    private var notes: NoteColumns?
 
     /// The number of events.
     var count: Int { sequences.count }
 
     /// Adds an event of any type but `job_created`, which is inserted with its job.
     mutating func append(_ event: Event, of job: JobID, hash: EventHash) {
+        if notes == nil, event.hasNotes { notes = NoteColumns(skipping: count) }
+        notes?.append(event)
         jobs.append(uuid: job.uuid)
         sequences.append(int8: event.sequence)
         recordedAt.append(microsecondsSince1970: event.recordedAt.microseconds)
@@ -69,31 +73,55 @@ struct EventColumns {
         labels.append(text: progress?.label?.text)
     }
 
-    /// The inserted columns of the event table, in the order of ``parameters``.
-    static let names =
-        """
-        job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome, \
-        reporter
-        """
+    /// A statement that inserts events, without and with ``NoteColumns``.
+    struct Statement: Sendable {
+        private let plain: String
+        private let noted: String
+
+        init(_ text: (Shape) -> String) {
+            plain = text(Shape(hasNotes: false))
+            noted = text(Shape(hasNotes: true))
+        }
+
+        /// The variant for these events.
+        func text(for columns: EventColumns) -> String { columns.notes == nil ? plain : noted }
+    }
+
+    /// The inserted columns of the event table.
+    struct Shape {
+        fileprivate let hasNotes: Bool
+
+        /// The names of the columns, in the order of ``EventColumns/parameters``.
+        var names: String {
+            (EventColumns.names + (hasNotes ? NoteColumns.names : [])).joined(separator: ", ")
+        }
+
+        private var types: [String] { EventColumns.types + (hasNotes ? NoteColumns.types : []) }
+
+        /// The select clause of all rows, with parameters from this number on.
+        ///
+        /// Each column is unnested in the select list, which produces the rows one by one. One `unnest` of all columns
+        /// in the from clause would materialize each column first, which takes four times as long.
+        func rows(from first: Int) -> String {
+            let columns = types.enumerated().map { "unnest($\(first + $0.offset)::\($0.element)[])" }
+            return "select \(columns.joined(separator: ", "))"
+        }
+
+        /// The select clause of a single row, with parameters from this number on.
+        func row(from first: Int) -> String {
+            "select \((first..<first + types.count).map { "$\($0)" }.joined(separator: ", "))"
+        }
+    }
+
+    private static let names = [
+        "job_id", "sequence", "recorded_at", "at", "report", "total", "done", "attempt", "type", "hash", "task",
+        "execution", "label", "outcome", "reporter",
+    ]
 
     private static let types = [
         "uuid", "bigint", "timestamptz", "timestamptz", "bigint", "bigint", "bigint", "integer", "smallint", "bytea",
         "text", "text", "text", "text", "text",
     ]
-
-    /// The select clause of all rows, with parameters from this number on.
-    ///
-    /// Each column is unnested in the select list, which produces the rows one by one. One `unnest` of all columns in
-    /// the from clause would materialize each column first, which takes four times as long.
-    static func rows(from first: Int) -> String {
-        let columns = types.enumerated().map { "unnest($\(first + $0.offset)::\($0.element)[])" }
-        return "select \(columns.joined(separator: ", "))"
-    }
-
-    /// The select clause of a single row, with parameters from this number on.
-    static func row(from first: Int) -> String {
-        "select \((first..<first + types.count).map { "$\($0)" }.joined(separator: ", "))"
-    }
 
     /// The columns as parameters.
     var parameters: [Parameter] { all.map(\.parameter) }
@@ -105,11 +133,11 @@ struct EventColumns {
         [
             jobs, sequences, recordedAt, at, reports, totals, dones, attempts, types, hashes, tasks, executions, labels,
             outcomes, reporters,
-        ]
+        ] + (notes?.all ?? [])
     }
 
     /// The statement that inserts the events.
-    var insert: Query { Query(Self.insertSQL, parameters) }
+    var insert: Query { Query(Self.insertion.text(for: self), parameters) }
 
-    private static let insertSQL = "insert into ledger.event (\(names)) \(rows(from: 1))"
+    private static let insertion = Statement { "insert into ledger.event (\($0.names)) \($0.rows(from: 1))" }
 }

@@ -8,8 +8,8 @@ public enum EventRow {
     /// The statement must call the table `event`.
     public static let columns = """
         event.sequence, event.recorded_at, event.at, event.report, event.total, event.done, event.attempt, event.type,
-        event.hash, event.task, event.execution, event.label, event.outcome, event.reporter, event.name, event.key,
-        event.tag_names, event.tag_contents
+        event.hash, event.task, event.execution, event.label, event.outcome, event.reporter, event.message,
+        event.link, event.unit, event.part, event.carried, event.name, event.key, event.tag_names, event.tag_contents
         """
 
     /// The event table for `from`, with tags as arrays.
@@ -43,6 +43,11 @@ public enum EventRow {
         let label = try columns.nextIfPresent(Name.self)
         let outcome = try columns.nextIfPresent(String.self)
         let reporter = try columns.nextIfPresent(Name.self)
+        let message = try columns.nextIfPresent(Name.self)
+        let link = try columns.nextIfPresent(Name.self)
+        let unit = try columns.nextIfPresent(Name.self)
+        let part = try columns.nextIfPresent(Name.self)
+        let carried = try columns.nextIfPresent(Int64.self)
         let name = try columns.nextIfPresent(Name.self)
         let key = try columns.nextIfPresent(Name.self)
         let tags = try TagColumns.decode(&columns)
@@ -53,13 +58,18 @@ public enum EventRow {
             case (.executionStarted, let reference?): .executionStarted(reference)
             case (.progress, let reference?):
                 .progress(
-                    ProgressReport(reference: reference, report: report, label: label, total: total, done: done))
+                    ProgressReport(
+                        reference: reference, report: report, label: label, total: total, done: done,
+                        carried: carried, unit: unit, part: part))
             case (.executionFinished, let reference?):
                 outcome.flatMap { ExecutionOutcome(rawValue: $0) }.map { .executionFinished(reference, $0) }
             case (.jobFinished, _): outcome.flatMap { JobOutcome(rawValue: $0) }.map { .jobFinished($0) }
             default: nil
             }
         guard let body else { throw PQError(.decoding, "event \(sequence) is not one that the ledger writes") }
-        return (Event(sequence: sequence, recordedAt: recordedAt, at: at, reporter: reporter, body: body), hash)
+        let event = Event(
+            sequence: sequence, recordedAt: recordedAt, at: at, reporter: reporter, message: message, link: link,
+            body: body)
+        return (event, hash)
     }
 }

@@ -12,11 +12,11 @@ public enum ExecutionRow {
     public static func columns(of table: String) -> String {
         [
             "sequence", "task", "name", "attempt", "started_at", "outcome", "last_sequence", "last_at",
-            "superseded_by", "state",
+            "superseded_by", "message_sequence", "link_sequence", "state",
         ].map { "\(table).\($0)" }.joined(separator: ", ")
     }
     /// The number of columns.
-    public static let columnCount = 10
+    public static let columnCount = 12
 
     /// Decodes the execution in the next columns.
     ///
@@ -39,7 +39,8 @@ public enum ExecutionRow {
         var execution = Execution(
             sequence: sequence, task: try columns.next(), name: try columns.nextIfPresent(),
             attempt: try columns.next(), startedAt: try columns.next(), outcome: try outcome(&columns),
-            lastSequence: try columns.next(), lastAt: try columns.next(), supersededBy: try columns.nextIfPresent())
+            lastSequence: try columns.next(), lastAt: try columns.next(), supersededBy: try columns.nextIfPresent(),
+            messageSequence: try columns.nextIfPresent(), linkSequence: try columns.nextIfPresent())
         let state = try columns.next([UInt8].self)
         do throws(FoldStateError) {
             (execution.contributions, execution.reports) = try Execution.decodeState(state)

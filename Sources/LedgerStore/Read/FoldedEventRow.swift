@@ -13,8 +13,21 @@ package enum FoldedEventRow {
     package static let columns = """
         event.sequence, event.recorded_at, nullif(event.type, \(EventType.progress.rawValue)), event.report,
         nullif(event.total, 0), nullif(event.done, 0), event.attempt, event.task, event.execution, event.label,
-        event.outcome
+        event.outcome,
+        case
+            when coalesce(event.message, event.link, event.unit, event.part) is not null or event.carried is not null
+                then row(event.message, event.link, event.unit, event.part, event.carried)
+        end
         """
+
+    /// The optional fields of an event, of which most have none.
+    private struct Notes {
+        var message: Name?
+        var link: Name?
+        var unit: Name?
+        var part: Name?
+        var carried: Int64?
+    }
 
     /// Decodes the event in the next columns.
     ///
@@ -33,6 +46,14 @@ package enum FoldedEventRow {
         let execution = try row.text()
         let label = try row.text()
         let outcome = try row.text()
+        var notes = Notes()
+        try row.record { record throws(PQError) in
+            notes.message = try record.text().map { Name($0) }
+            notes.link = try record.text().map { Name($0) }
+            notes.unit = try record.text().map { Name($0) }
+            notes.part = try record.text().map { Name($0) }
+            notes.carried = try record.int8()
+        }
         guard let sequence, let recordedAt else { throw PQError(.decoding, "an event has no sequence or time") }
         let reference = task.map {
             ExecutionReference(task: Name($0), execution: execution.map { Name($0) }, attempt: attempt)
@@ -44,13 +65,15 @@ package enum FoldedEventRow {
             case (.progress, let reference?):
                 .progress(
                     ProgressReport(
-                        reference: reference, report: report, label: label.map { Name($0) }, total: total, done: done))
+                        reference: reference, report: report, label: label.map { Name($0) }, total: total, done: done,
+                        carried: notes.carried, unit: notes.unit, part: notes.part))
             case (.executionFinished, let reference?):
                 outcome.flatMap { ExecutionOutcome(rawValue: $0) }.map { .executionFinished(reference, $0) }
             case (.jobFinished, _): outcome.flatMap { JobOutcome(rawValue: $0) }.map { .jobFinished($0) }
             default: nil
             }
         guard let body else { throw PQError(.decoding, "event \(sequence) is not one that the ledger writes") }
-        return Event(sequence: sequence, recordedAt: Timestamp(recordedAt), body: body)
+        return Event(
+            sequence: sequence, recordedAt: Timestamp(recordedAt), message: notes.message, link: notes.link, body: body)
     }
 }

@@ -11,6 +11,7 @@ package enum IndicatorRow {
     private static let names = [
         "sequence", "label", "received_total", "received_done", "counted_total", "counted_done", "superseded_total",
         "superseded_done", "discarded_total", "discarded_done", "counted_events", "superseded_events", "updated_at",
+        "carried_done", "unit", "message",
     ]
 
     /// Decodes the indicator in the next columns; nil if they are null.
@@ -27,7 +28,8 @@ package enum IndicatorRow {
         return IndicatorState(
             sequence: sequence, label: label.text.utf8.isEmpty ? nil : label, received: try units(&columns),
             counted: try units(&columns), superseded: try units(&columns), discarded: try units(&columns),
-            countedEvents: try columns.next(), supersededEvents: try columns.next(), updatedAt: try columns.next())
+            countedEvents: try columns.next(), supersededEvents: try columns.next(), updatedAt: try columns.next(),
+            carried: try columns.next(), unit: try columns.nextIfPresent(), message: try columns.nextIfPresent())
     }
 
     private static func units(_ columns: inout RowColumns) throws(PQError) -> Units {

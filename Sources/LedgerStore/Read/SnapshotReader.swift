@@ -29,7 +29,8 @@ struct SnapshotReader: Sendable {
             coalesce(snapshot.tasks_succeeded, 0), coalesce(snapshot.tasks_failed, 0),
             coalesce(snapshot.tasks_canceled, 0), coalesce(snapshot.executions, 0),
             indicator.labels, indicator.counted_totals, indicator.counted_dones, indicator.superseded_totals,
-            indicator.superseded_dones, indicator.updated_ats, \(projection), head.hash, \(writer), \(isRetired)\(further)
+            indicator.superseded_dones, indicator.updated_ats, indicator.carried_dones, indicator.units,
+            indicator.messages, snapshot.message, \(projection), head.hash, \(writer), \(isRetired)\(further)
         from ledger.job
         join ledger.job_head as head on head.job_id = job.job_id
         \(byState ? "join ledger.snapshot on snapshot.job_id = job.job_id and snapshot.is_live" : liveSnapshot)
@@ -39,7 +40,10 @@ struct SnapshotReader: Sendable {
                 array_agg(label) as labels,
                 array_agg(counted_total) as counted_totals, array_agg(counted_done) as counted_dones,
                 array_agg(superseded_total) as superseded_totals, array_agg(superseded_done) as superseded_dones,
-                array_agg(updated_at) as updated_ats
+                array_agg(updated_at) as updated_ats,
+                case when max(carried_done) > 0 then array_agg(carried_done) end as carried_dones,
+                case when count(unit) > 0 then array_agg(unit) end as units,
+                case when count(message) > 0 then array_agg(message) end as messages
             from (
                 select * from ledger.indicator as shown
                 where shown.job_id = snapshot.job_id and shown.projection = snapshot.projection
@@ -285,11 +289,12 @@ struct SnapshotReader: Sendable {
         guard let state = JobState(rawValue: try columns.next()) else {
             throw PQError(.decoding, "a snapshot has an unknown state")
         }
-        let snapshot = Snapshot(
+        var snapshot = Snapshot(
             sequence: sequence, state: state, createdAt: try columns.nextIfPresent(),
             startedAt: try columns.nextIfPresent(), updatedAt: try columns.nextIfPresent(),
             finishedAt: try columns.nextIfPresent(), tasks: try tasks(&columns).shown(in: state),
             indicators: try indicators(&columns))
+        snapshot.message = try columns.nextIfPresent()
         let projection = try columns.next(Int16.self)
         let stamp = SnapshotStamp(
             ledgerSequence: ledgerSequence, head: try columns.next(), sequence: sequence, projection: projection,
@@ -311,7 +316,7 @@ struct SnapshotReader: Sendable {
     }
 
     /// The number of columns of the indicators.
-    private static let indicatorColumnCount = 6
+    private static let indicatorColumnCount = 9
 
     private static func indicators(_ columns: inout RowColumns) throws(PQError) -> [Snapshot.Indicator] {
         guard let labels = try columns.nextIfPresent([Name].self) else {
@@ -323,12 +328,17 @@ struct SnapshotReader: Sendable {
         let supersededTotals = try columns.next([Int128].self)
         let supersededDones = try columns.next([Int128].self)
         let updatedAts = try columns.next([Timestamp].self)
+        // Null if no indicator has a value.
+        let carried = try columns.nextIfPresent([Int128].self)
+        let units = try columns.nextIfPresent([Name?].self)
+        let messages = try columns.nextIfPresent([Name?].self)
         return labels.indices.map { index in
             let counted = Units(total: countedTotals[index], done: countedDones[index])
             let superseded = Units(total: supersededTotals[index], done: supersededDones[index])
             return Snapshot.Indicator(
                 label: labels[index].text.utf8.isEmpty ? nil : labels[index], counted: counted,
-                attempted: counted + superseded, updatedAt: updatedAts[index])
+                attempted: counted + superseded, carried: carried?[index] ?? 0, updatedAt: updatedAts[index],
+                unit: units?[index], message: messages?[index])
         }
     }
 }

@@ -161,7 +161,7 @@ struct TaskReader: Sendable {
             var columns = row.columns
             executions.append(try ExecutionRow.decode(&columns))
         }
-        let (labels, reporters) = try await labelsAndReporters(projection, of: executions, &transaction)
+        let (labels, notes) = try await labelsAndNotes(projection, of: executions, &transaction)
         var tasks: [TaskSummary] = []
         for (row, execution) in zip(rows, executions) {
             if tasks.last?.firstSequence != execution.task {
@@ -177,20 +177,20 @@ struct TaskReader: Sendable {
                         executionCount: try columns.next(), executions: []))
             }
             var summary = ExecutionSummary(execution, labels: labels)
-            summary.reporter = reporters[execution.sequence]
+            summary.setNotes(notes)
             tasks[tasks.count - 1].executions.append(summary)
         }
         return tasks
     }
 
-    /// Reads the labels of the executions' indicators, and the executions' reporters.
-    private static func labelsAndReporters(
+    /// Reads the labels of the executions' indicators, and the executions' notes.
+    private static func labelsAndNotes(
         _ projection: Projection, of executions: [Execution], _ transaction: inout Transaction
-    ) async throws(PQError) -> (labels: [Int64: Name?], reporters: [Int64: Name]) {
+    ) async throws(PQError) -> (labels: [Int64: Name?], notes: [Int64: EventNotes]) {
         let indicators = Set(executions.flatMap { $0.contributions.entries.map(\.indicator) })
-        let reporters = ReporterLookup.query(projection.job, executions.map(\.sequence))
+        let notes = EventNotesLookup.query(projection.job, executions.flatMap(\.notedEvents))
         guard !indicators.isEmpty else {
-            return ([:], try ReporterLookup.reporters(try await transaction.query(reporters)))
+            return ([:], try EventNotesLookup.notes(try await transaction.query(notes)))
         }
         let labels = Query(
             """
@@ -205,8 +205,8 @@ struct TaskReader: Sendable {
             ) as indicator
             """,
             [.uuid(projection.job.uuid), .int2(projection.number), .int8s(indicators.map { $0 })])
-        let results = try await transaction.pipeline([labels, reporters])
-        return (try Self.labels(results[0]), try ReporterLookup.reporters(results[1]))
+        let results = try await transaction.pipeline([labels, notes])
+        return (try Self.labels(results[0]), try EventNotesLookup.notes(results[1]))
     }
 
     private static func labels(_ rows: Rows) throws(PQError) -> [Int64: Name?] {

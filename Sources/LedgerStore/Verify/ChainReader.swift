@@ -192,20 +192,22 @@ struct ChainReader: Sendable {
             case event.type
                 when 1 then num_nonnulls(
                     event.task, event.execution, event.attempt, event.report, event.label, event.total, event.done,
-                    event.outcome
+                    event.outcome, event.message, event.link, event.unit, event.part, event.carried
                 ) > 0 or event.tags is not distinct from '{}' or exists (
                     select from jsonb_each(event.tags) as tag where jsonb_typeof(tag.value) <> 'string'
                 )
                 when 2 then num_nonnulls(
-                    event.report, event.label, event.total, event.done, event.outcome, event.name, event.key, event.tags
+                    event.report, event.label, event.total, event.done, event.outcome, event.name, event.key, event.tags,
+                    event.message, event.unit, event.part, event.carried
                 ) > 0
                 when 3 then num_nonnulls(event.outcome, event.name, event.key, event.tags) > 0
                 when 4 then num_nonnulls(
-                    event.report, event.label, event.total, event.done, event.name, event.key, event.tags
+                    event.report, event.label, event.total, event.done, event.name, event.key, event.tags,
+                    event.unit, event.part, event.carried
                 ) > 0
                 when 5 then num_nonnulls(
                     event.task, event.execution, event.attempt, event.report, event.label, event.total, event.done,
-                    event.name, event.key, event.tags
+                    event.name, event.key, event.tags, event.link, event.unit, event.part, event.carried
                 ) > 0
             end, true
         )

@@ -85,7 +85,7 @@ extension InMemoryLedger {
         _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) -> TaskPage? {
         inspect(job) { job in
-            job.withReporters(
+            job.withNotes(
                 job.taskPage(
                     at: nil, time: nil, state: state, onlySilent: onlySilent, limit: limit, after: cursor))
         }
@@ -95,7 +95,7 @@ extension InMemoryLedger {
         _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
     ) -> TaskPage? {
         inspect(job) { job in
-            job.withReporters(
+            job.withNotes(
                 job.taskPage(
                     at: job.sequence(of: moment), time: Self.time(of: moment), state: state, onlySilent: onlySilent,
                     limit: limit,
@@ -146,11 +146,11 @@ extension InMemoryLedger {
 }
 
 extension InMemoryJob {
-    /// The page with the reporters of the executions' first events.
-    fileprivate func withReporters(_ page: TaskPage) -> TaskPage {
+    /// The page with the reporters, messages and links of the executions.
+    fileprivate func withNotes(_ page: TaskPage) -> TaskPage {
         var page = page
-        let reporters = page.firstEvents.map { ($0, events[Int($0) - 1].event.reporter) }
-        page.setReporters(Dictionary(uniqueKeysWithValues: reporters).compactMapValues { $0 })
+        let notes = Set(page.notedEvents).map { ($0, EventNotes(events[Int($0) - 1].event)) }
+        page.setNotes(Dictionary(uniqueKeysWithValues: notes))
         return page
     }
 }

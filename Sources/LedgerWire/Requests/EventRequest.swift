@@ -69,24 +69,25 @@ public enum EventRequest {
         return description
     }
 
-    /// Parses the reference of an execution to start, and its condition.
+    /// Parses the reference of an execution to start, its link, and its condition.
     public static func start(
         _ body: [UInt8]
-    ) throws(RequestError) -> (reference: ExecutionReference, unlessCanceled: Bool) {
+    ) throws(RequestError) -> (reference: ExecutionReference, link: Name?, unlessCanceled: Bool) {
         var errors = FieldErrorList()
         guard var fields = FieldReader(try value(body), prefix: "", &errors) else {
             throw .invalid(errors.list)
         }
         let reference = reference(&fields, &errors)
+        let link = fields.name("link", &errors)
         let unlessCanceled = fields.bool("unless_canceled", &errors) ?? false
         fields.finish("the start of an execution", &errors)
         // The ledger assigns an execution name and an attempt if the caller gives neither, so only the given fields are
         // validated.
         var complete = reference
         if complete.execution == nil, complete.attempt == nil { complete.attempt = 1 }
-        errors.add(EventDraft(.executionStarted(complete)).fieldErrors(), in: "", since: 0)
+        errors.add(EventDraft(.executionStarted(complete), link: link).fieldErrors(), in: "", since: 0)
         guard errors.isEmpty else { throw .invalid(errors.list) }
-        return (reference, unlessCanceled)
+        return (reference, link, unlessCanceled)
     }
 
     /// Parses the parameters of a replay.
@@ -134,8 +135,11 @@ public enum EventRequest {
         guard let type = fields.choice("type", types, &errors) else { return nil }
         let at = fields.timestamp("at", &errors)
         let body = body(type, &fields, &errors)
+        // Other types have no such field, which is then reported as unknown.
+        let message = type == .executionStarted ? nil : fields.name("message", &errors)
+        let link = type == .jobFinished ? nil : fields.name("link", &errors)
         fields.finish("an event of type \(type.name)", &errors)
-        let draft = EventDraft(body, at: at)
+        let draft = EventDraft(body, at: at, message: message, link: link)
         errors.add(draft.fieldErrors(), in: prefix, since: before)
         return errors.count == before ? draft : nil
     }
@@ -157,7 +161,9 @@ public enum EventRequest {
                     reference: reference, report: fields.integer("report", in: Limits.reports, &errors),
                     label: fields.name("label", &errors),
                     total: fields.integer("total", in: Limits.increments, &errors),
-                    done: fields.integer("done", in: Limits.increments, &errors)))
+                    done: fields.integer("done", in: Limits.increments, &errors),
+                    carried: fields.integer("carried", in: Limits.increments, &errors),
+                    unit: fields.name("unit", &errors), part: fields.name("part", &errors)))
         case .executionFinished:
             let reference = reference(&fields, &errors)
             let outcomes = ExecutionOutcome.allCases.map { (name: $0.rawValue, value: $0) }

@@ -52,9 +52,7 @@ public enum ImportRequest {
     ) -> RecordedEvent? {
         do throws(ResponseError) {
             let recorded = try RecordedEvent(value)
-            let found = EventDraft(
-                recorded.event.body, at: recorded.event.at, reporter: recorded.event.reporter
-            ).fieldErrors()
+            let found = EventDraft(recorded.event).fieldErrors()
             for error in found { errors.add("\(pointer)\(error.location)", error.detail) }
             return found.isEmpty ? recorded : nil
         } catch {

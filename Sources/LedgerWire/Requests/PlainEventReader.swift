@@ -45,11 +45,16 @@ struct PlainEventReader {
         static let total = FieldSet(rawValue: 1 << 8)
         static let done = FieldSet(rawValue: 1 << 9)
         static let outcome = FieldSet(rawValue: 1 << 10)
+        static let message = FieldSet(rawValue: 1 << 11)
+        static let link = FieldSet(rawValue: 1 << 12)
+        static let unit = FieldSet(rawValue: 1 << 13)
+        static let part = FieldSet(rawValue: 1 << 14)
+        static let carried = FieldSet(rawValue: 1 << 15)
 
-        static let start: FieldSet = [.job, .type, .at, .task, .execution, .attempt]
-        static let progress = start.union([.report, .label, .total, .done])
-        static let finish = start.union(.outcome)
-        static let jobFinish: FieldSet = [.job, .type, .at, .outcome]
+        static let start: FieldSet = [.job, .type, .at, .task, .execution, .attempt, .link]
+        static let progress = start.union([.report, .label, .total, .done, .message, .unit, .part, .carried])
+        static let finish = start.union([.outcome, .message])
+        static let jobFinish: FieldSet = [.job, .type, .at, .outcome, .message]
     }
 
     /// The values of the fields.
@@ -66,6 +71,11 @@ struct PlainEventReader {
         var report: Int64?
         var total: Int64?
         var done: Int64?
+        var message: Name?
+        var link: Name?
+        var unit: Name?
+        var part: Name?
+        var carried: Int64?
 
         var reference: ExecutionReference? {
             task.map { ExecutionReference(task: $0, execution: execution, attempt: attempt.map { Int32($0) }) }
@@ -88,7 +98,7 @@ struct PlainEventReader {
         guard take(UInt8(ascii: "}")), fields.given.contains(.job) == namesJob, let body = body(fields) else {
             return nil
         }
-        let draft = EventDraft(body, at: fields.at)
+        let draft = EventDraft(body, at: fields.at, message: fields.message, link: fields.link)
         assert(draft.fieldErrors().isEmpty, "the general parser must read and report an invalid event")
         return EventRequest.Entry(job: fields.job, draft: draft)
     }
@@ -99,10 +109,23 @@ struct PlainEventReader {
         switch name.count {
         case 2: holds("at", name) ? .at : nil
         case 3: holds("job", name) ? .job : nil
-        case 4: holds("done", name) ? .done : holds("task", name) ? .task : holds("type", name) ? .type : nil
+        case 4:
+            holds("done", name)
+                ? .done
+                : holds("task", name)
+                    ? .task
+                    : holds("type", name)
+                        ? .type
+                        : holds("unit", name)
+                            ? .unit
+                            : holds("part", name) ? .part : holds("link", name) ? .link : nil
         case 5: holds("total", name) ? .total : holds("label", name) ? .label : nil
         case 6: holds("report", name) ? .report : nil
-        case 7: holds("attempt", name) ? .attempt : holds("outcome", name) ? .outcome : nil
+        case 7:
+            holds("attempt", name)
+                ? .attempt
+                : holds("outcome", name)
+                    ? .outcome : holds("message", name) ? .message : holds("carried", name) ? .carried : nil
         case 9: holds("execution", name) ? .execution : nil
         default: nil
         }
@@ -124,17 +147,26 @@ struct PlainEventReader {
         case .report: return takeInteger(Limits.reports, into: &fields.report)
         case .total: return takeInteger(Limits.increments, into: &fields.total)
         case .done: return takeInteger(Limits.increments, into: &fields.done)
+        case .carried: return takeInteger(Limits.increments, into: &fields.carried)
+        case .part: return takeName(Limits.partLengths, into: &fields.part)
+        case .message:
+            return takeName(Limits.messageLengths, into: &fields.message)
+                && !(fields.message?.containsControl() ?? true)
+        case .unit: return takeName(Limits.unitLengths, into: &fields.unit) && !(fields.unit?.containsControl() ?? true)
+        case .link: return takeName(Limits.linkLengths, into: &fields.link) && fields.link?.linkFault == nil
         default: return false
         }
     }
 
     private func body(_ fields: Fields) -> EventBody? {
         if holds("progress", fields.type) {
-            guard fields.given.isSubset(of: .progress), let reference = fields.reference else { return nil }
+            guard fields.given.isSubset(of: .progress), let reference = fields.reference,
+                fields.carried ?? 0 <= fields.done ?? 0
+            else { return nil }
             return .progress(
                 ProgressReport(
                     reference: reference, report: fields.report, label: fields.label, total: fields.total,
-                    done: fields.done))
+                    done: fields.done, carried: fields.carried, unit: fields.unit, part: fields.part))
         }
         if holds("execution_started", fields.type) {
             guard fields.given.isSubset(of: .start), let reference = fields.reference,

@@ -12,6 +12,8 @@ extension ExecutionSummary {
             writer.field("last_at", RFC3339.text(lastAt))
             writer.field("counted", isCounted)
             writer.field("provisional", isProvisional)
+            writer.field("message", message?.text)
+            writer.field("link", link?.text)
             writer.field("reporter", reporter?.text)
             writer.field("silent_since", silentSince.map(RFC3339.text))
             writer.name("progress")
@@ -35,6 +37,7 @@ extension ExecutionSummary {
             startedAt: try reader.timestamp("started_at"), lastAt: try reader.timestamp("last_at"),
             isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
             reporter: value["reporter"]?.text.map { Name($0) },
+            message: value["message"]?.text.map { Name($0) }, link: value["link"]?.text.map { Name($0) },
             silentSince: try reader.timestampIfPresent("silent_since"), progress: progress)
     }
 }

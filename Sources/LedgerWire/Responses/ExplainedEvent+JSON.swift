@@ -36,8 +36,10 @@ extension ExplainedEvent {
         }
     }
 
-    /// Writes the reporter and the times.
+    /// Writes the message, the link, the reporter and the times.
     private func writeSource(to writer: inout JSONWriter) {
+        if let message = event.message { writer.field("message", message.text) }
+        if let link = event.link { writer.field("link", link.text) }
         if let reporter = event.reporter { writer.field("reporter", reporter.text) }
         if let at = event.at { writer.field("at", RFC3339.text(at)) }
         writer.field("recorded_at", RFC3339.text(event.recordedAt))
@@ -65,6 +67,9 @@ extension ExplainedEvent {
             if let label = progress.label { writer.field("label", label.text) }
             if let total = progress.total { writer.field("total", total) }
             if let done = progress.done { writer.field("done", done) }
+            if let carried = progress.carried { writer.field("carried", carried) }
+            if let unit = progress.unit { writer.field("unit", unit.text) }
+            if let part = progress.part { writer.field("part", part.text) }
         case .executionFinished(_, let outcome): writer.field("outcome", outcome.rawValue)
         case .jobFinished(let outcome): writer.field("outcome", outcome.rawValue)
         }
@@ -87,6 +92,7 @@ extension ExplainedEvent {
         let event = Event(
             sequence: try reader.integer("sequence"), recordedAt: try reader.timestamp("recorded_at"),
             at: try reader.timestampIfPresent("at"), reporter: value["reporter"]?.text.map { Name($0) },
+            message: value["message"]?.text.map { Name($0) }, link: value["link"]?.text.map { Name($0) },
             body: try Self.body(type, reader, inferred))
         let attempt = try reader.integerIfPresent("attempt").flatMap { Int32(exactly: $0) }
         self.init(
@@ -121,7 +127,9 @@ extension ExplainedEvent {
                 ProgressReport(
                     reference: try reference(), report: try reader.integerIfPresent("report"),
                     label: reader.value["label"]?.text.map { Name($0) }, total: try reader.integerIfPresent("total"),
-                    done: try reader.integerIfPresent("done")))
+                    done: try reader.integerIfPresent("done"), carried: try reader.integerIfPresent("carried"),
+                    unit: reader.value["unit"]?.text.map { Name($0) },
+                    part: reader.value["part"]?.text.map { Name($0) }))
         case .executionFinished:
             guard let outcome = ExecutionOutcome(rawValue: try reader.text("outcome")) else {
                 throw ResponseError(field: "outcome")

@@ -29,6 +29,7 @@ extension JobView {
             writer.field("updated_at", snapshot.updatedAt.map(RFC3339.text))
             writer.field("finished_at", snapshot.finishedAt.map(RFC3339.text))
             writer.field("idle_since", snapshot.idleSince.map(RFC3339.text))
+            writer.field("message", snapshot.message?.text)
             if isRetired { writer.field("retired", true) }
             writer.name("tasks")
             snapshot.tasks.write(to: &writer, silent: stalls?.silentCount)
@@ -62,6 +63,7 @@ extension JobView {
     ) {
         writer.object { writer in
             writer.field("label", indicator.label?.text)
+            writer.field("unit", indicator.unit?.text)
             writer.field("done", indicator.counted.done)
             writer.field("total", indicator.counted.total)
             writer.field("percent", indicator.percent)
@@ -69,10 +71,12 @@ extension JobView {
             writer.field("attempted_total", indicator.attempted.total)
             writer.field("wasted_done", indicator.wasted.done)
             writer.field("wasted_total", indicator.wasted.total)
+            writer.field("carried_done", indicator.carried)
             writer.field("updated_at", RFC3339.text(indicator.updatedAt))
             writer.field("rate", pace?.rate.roundedRate)
             writer.field("remaining_seconds", pace?.remainingSeconds?.roundedSeconds)
             writer.field("stalled_since", stalledSince.map(RFC3339.text))
+            writer.field("message", indicator.message?.text)
         }
     }
 
@@ -114,6 +118,7 @@ extension JobView {
                 updatedAt: try reader.timestampIfPresent("updated_at"),
                 finishedAt: try reader.timestampIfPresent("finished_at"),
                 tasks: try TaskCounts(value["tasks"] ?? .null),
+                message: value["message"]?.text.map { Name($0) },
                 indicators: indicators),
             isRetired: value["retired"]?.bool ?? false, estimate: estimate,
             // A server of an earlier version does not send this field.
@@ -127,6 +132,9 @@ extension JobView {
             label: value["label"]?.text.map { Name($0) },
             counted: Units(total: try reader.big("total"), done: try reader.big("done")),
             attempted: Units(total: try reader.big("attempted_total"), done: try reader.big("attempted_done")),
-            updatedAt: try reader.timestamp("updated_at"))
+            // A server of an earlier version does not send this field.
+            carried: value["carried_done"] == nil ? 0 : try reader.big("carried_done"),
+            updatedAt: try reader.timestamp("updated_at"), unit: value["unit"]?.text.map { Name($0) },
+            message: value["message"]?.text.map { Name($0) })
     }
 }

@@ -140,6 +140,23 @@
         return unsafe textCache.text(UnsafeRawBufferPointer(rebasing: buffer[offset..<(offset + length)]))
     }
 
+    /// Calls the closure with the record in the next column, unless it is NULL.
+    ///
+    /// The closure must read all of its columns.
+    public mutating func record(_ body: (inout BinaryRow) throws(PQError) -> Void) throws(PQError) {
+        guard let length = try beginColumn(.record) else { return }
+        guard end - offset >= length else { throw Self.endsEarly }
+        defer { offset += length }
+        var record = unsafe BinaryRow(UnsafeRawBufferPointer(rebasing: buffer[offset..<(offset + length)]), TextCache())
+        swap(&textCache, &record.textCache)
+        defer { swap(&textCache, &record.textCache) }
+        try record.beginRecord()
+        try body(&record)
+        guard record.columnsLeft == 0, record.isAtEnd else {
+            throw PQError(.decoding, "a record was not read to its end")
+        }
+    }
+
     /// Reads the next column's bytes, of any type; nil if it is NULL.
     public mutating func bytes() throws(PQError) -> [UInt8]? {
         guard let length = try beginColumn(nil) else { return nil }

@@ -4,8 +4,6 @@
 /// PostgreSQL needs to find them. A record is one value that contains many columns in the server's format, which are
 /// read like rows of COPY. A record contains the types of its columns, and they are compared with the expected ones.
 public struct RecordReader: Sendable {
-    private static let record = TypeID(rawValue: 2249)
-
     private var textCache = TextCache()
 
     /// Creates a reader.
@@ -20,7 +18,7 @@ public struct RecordReader: Sendable {
     public mutating func read(
         _ row: Row, _ column: Int, _ body: (inout BinaryRow) throws(PQError) -> Void
     ) throws(PQError) {
-        guard row.storage.type(column) == Self.record else {
+        guard row.storage.type(column) == .record else {
             throw PQError(.decoding, "column \(row.storage.columnName(column)) is not a record")
         }
         guard let bytes = unsafe row.storage.bytes(row.index, column) else { return }

@@ -20,6 +20,7 @@ struct TypeID: RawRepresentable, Hashable, Sendable {
     static let varchar = TypeID(rawValue: 1043)
     static let timestamptz = TypeID(rawValue: 1184)
     static let numeric = TypeID(rawValue: 1700)
+    static let record = TypeID(rawValue: 2249)
     static let uuid = TypeID(rawValue: 2950)
     static let jsonb = TypeID(rawValue: 3802)
 

@@ -1,0 +1,48 @@
+-- What a report can say besides numbers: messages, links, units, parts and carried units.
+
+alter table ledger.event
+    add column message text,
+    add column link text,
+    add column unit text,
+    add column part text,
+    add column carried bigint;
+comment on column ledger.event.message is 'What is being done, or why it ended; null if not given.';
+comment on column ledger.event.link is 'A URL of more information, such as a log; null if not given.';
+comment on column ledger.event.unit is 'The unit of the indicator. The first event that gives one for the label fixes it.';
+comment on column ledger.event.part is 'The process within the execution that numbered the report; null for the execution itself.';
+comment on column ledger.event.carried is 'The units of done that an earlier execution did already; null if not given, which means 0.';
+
+-- Not validated, because all earlier rows have nulls in these columns, and checking them would block appends.
+alter table ledger.event add constraint event_notes check (
+    num_nonnulls(message, link, unit, part, carried) = 0
+    or (
+        (message is null or (type in (3, 4, 5) and char_length(message) between 1 and 1000))
+        and (link is null or (type in (2, 3, 4) and char_length(link) between 1 and 2000))
+        and (unit is null or (type = 3 and char_length(unit) between 1 and 32))
+        and (part is null or (type = 3 and char_length(part) between 1 and 100))
+        and (carried is null or (type = 3 and carried between 0 and coalesce(done, 0)))
+    )
+) not valid;
+
+alter table ledger.snapshot add column message text;
+comment on column ledger.snapshot.message is 'The newest message of an event that counted on arrival.';
+
+alter table ledger.indicator
+    add column carried_done numeric not null default 0,
+    add column unit text,
+    add column message text,
+    add constraint indicator_carried_not_negative check (carried_done >= 0) not valid;
+comment on column ledger.indicator.carried_done is 'The units done that earlier executions had done already, of all events that were not discarded.';
+comment on column ledger.indicator.unit is 'The unit, by the first event that gave one, whatever its verdict.';
+comment on column ledger.indicator.message is 'The newest message of an event that counted on arrival.';
+
+alter table ledger.execution add column message_sequence bigint, add column link_sequence bigint;
+comment on column ledger.execution.message_sequence is 'The latest event with a message that was not discarded.';
+comment on column ledger.execution.link_sequence is 'The latest event with a link that was not discarded.';
+
+-- Each part of an execution numbers its own reports.
+alter table ledger.report_page add column part text collate "C" not null default '';
+alter table ledger.report_page drop constraint report_page_pkey;
+alter table ledger.report_page add constraint report_page_pkey
+    primary key (job_id, projection, execution, part, page);
+comment on column ledger.report_page.part is 'The part of the execution that numbered the reports; empty for the execution itself.';

@@ -1,0 +1,51 @@
+extension Name {
+    /// Whether it contains a control character (Unicode category Cc).
+    ///
+    /// - Parameter permitsLineFeed: Whether line feeds are permitted.
+    public func containsControl(permitsLineFeed: Bool = false) -> Bool {
+        var previous: UInt8 = 0
+        for byte in text.utf8 {
+            // In UTF-8, U+0080 to U+009F begin with the byte C2.
+            let isControl =
+                byte < 0x20 ? !(permitsLineFeed && byte == 0x0A) : byte == 0x7F || (previous == 0xC2 && byte < 0xA0)
+            if isControl { return true }
+            previous = byte
+        }
+        return false
+    }
+
+    /// Returns the error of a text with control characters.
+    func controlErrors(pointer: String, permitsLineFeed: Bool = false) -> [FieldError] {
+        // U+0000 is reported already.
+        guard !containsNUL, containsControl(permitsLineFeed: permitsLineFeed) else { return [] }
+        let exception = permitsLineFeed ? " other than line feeds" : ""
+        return [FieldError(pointer: pointer, detail: "must not contain control characters\(exception)")]
+    }
+
+    /// The reason why the text is not a link; nil if it is one.
+    ///
+    /// A link is a URL with the scheme `http` or `https`, a host and no user information. Its characters are those of
+    /// RFC 3986, so that no parser can find another host in it; other characters must be percent-encoded. Costs a pass
+    /// over the text.
+    public var linkFault: String? {
+        let scheme = ["https://", "http://"].first { scheme in
+            // Schemes are case-insensitive. The bit of lower case is set in all of their characters.
+            text.utf8.count > scheme.utf8.count && zip(text.utf8, scheme.utf8).allSatisfy { $0 | 0x20 == $1 }
+        }
+        guard let scheme else { return "must be a URL that begins with https:// or http://" }
+        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !#"\"<>^`{|}"#.utf8.contains($0) }) else {
+            return "must be a URL, with other characters than those of RFC 3986 percent-encoded"
+        }
+        let authority = text.utf8.dropFirst(scheme.utf8.count).prefix { !"/?#".utf8.contains($0) }
+        if authority.contains(UInt8(ascii: "@")) { return "must not contain a user or a password" }
+        if authority.isEmpty || authority.first == UInt8(ascii: ":") { return "must be a URL with a host" }
+        return nil
+    }
+
+    /// Returns the errors of this text as a link.
+    func linkErrors(pointer: String) -> [FieldError] {
+        let errors = fieldErrors(pointer: pointer, lengths: Limits.linkLengths)
+        guard errors.isEmpty, let fault = linkFault else { return errors }
+        return [FieldError(pointer: pointer, detail: fault)]
+    }
+}
