@@ -194,7 +194,7 @@ let package = Package(
         .target(
             name: "LedgerCommands",
             dependencies: [
-                "Ledger", "LedgerBenchmark", "LedgerChain", "LedgerHTTP", "LedgerJWT", "LedgerNotifications",
+                "CSpawn", "Ledger", "LedgerBenchmark", "LedgerChain", "LedgerHTTP", "LedgerJWT", "LedgerNotifications",
                 "LedgerProjection", "LedgerStore", "LedgerWire", "PQ", "ProgressLedgerClient",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),

@@ -20,8 +20,8 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                 name: "Queries",
                 subcommands: [
                     JobsCommand.self, ShowCommand.self, WatchCommand.self, EventsCommand.self, TasksCommand.self,
-                    ExplainCommand.self,
-                    HistoryCommand.self, DifferenceCommand.self, EstimatesCommand.self, MCPCommand.self,
+                    FailedCommand.self, ExplainCommand.self, HistoryCommand.self, DifferenceCommand.self,
+                    EstimatesCommand.self, MCPCommand.self,
                 ]),
             CommandGroup(
                 name: "Audit",

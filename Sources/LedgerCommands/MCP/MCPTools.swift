@@ -204,6 +204,10 @@ struct MCPTools: Sendable {
             write(execution.name, execution.attempt, to: &writer)
             writer.field("started_at", RFC3339.text(execution.startedAt))
             writer.field("last_at", RFC3339.text(execution.lastAt))
+            writer.name("message")
+            write(execution.message, to: &writer)
+            writer.name("link")
+            write(execution.link, to: &writer)
         }
     }
 

@@ -20,8 +20,14 @@ enum EventText {
         return [
             String(event.sequence), RFC3339.text(event.recordedAt), event.body.type.name,
             event.body.reference?.task.text ?? "", explained.execution?.text ?? "",
-            explained.attempt.map(String.init) ?? "", change(event.body), verdict(explained),
+            explained.attempt.map(String.init) ?? "", change(event), verdict(explained),
         ]
+    }
+
+    /// The change by the event, its message and its link.
+    private static func change(_ event: Event) -> String {
+        let notes = [event.message.map { "“\($0.firstLine)”" }, event.link?.text].compactMap { $0 }
+        return ([change(event.body)] + notes).filter { !$0.isEmpty }.joined(separator: " ")
     }
 
     private static func change(_ body: EventBody) -> String {
@@ -32,9 +38,13 @@ enum EventText {
         case .jobFinished(let outcome): return outcome.rawValue
         case .progress(let progress):
             var parts = [progress.label?.text ?? SnapshotText.unlabeled]
-            if let total = progress.total { parts.append("total +\(total)") }
-            if let done = progress.done { parts.append("done +\(done)") }
+            func amount(_ value: Int64) -> String { UnitText.amount(Int128(value), of: progress.unit) }
+            if let total = progress.total { parts.append("total +\(amount(total))") }
+            if let done = progress.done { parts.append("done +\(amount(done))") }
+            if let carried = progress.carried { parts.append("(\(amount(carried)) carried)") }
+            if let unit = progress.unit, !UnitText.isScaled(unit) { parts.append(unit.text) }
             if let report = progress.report { parts.append("report \(report)") }
+            if let part = progress.part { parts.append("of part \(part)") }
             return parts.joined(separator: " ")
         }
     }

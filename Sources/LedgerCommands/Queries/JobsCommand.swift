@@ -67,7 +67,8 @@ struct JobsCommand: AsyncParsableCommand {
 
     /// The table, cut to the terminal's width.
     ///
-    /// On a terminal, ages are shown instead of times. The remaining times have a column if there are any.
+    /// On a terminal, ages are shown instead of times. The remaining times have a column if there are any, and so have
+    /// the failed tasks of all tasks.
     static func lines(_ jobs: [JobView], _ style: TerminalStyle?, now: Timestamp?) -> [String] {
         let updated = jobs.map { job in
             job.snapshot.updatedAt.map { moment in
@@ -84,6 +85,8 @@ struct JobsCommand: AsyncParsableCommand {
             return [shown, isLate(job, now: now) ? "late" : ""].filter { !$0.isEmpty }.joined(separator: ", ")
         }
         let hasLeft = left.contains { !$0.isEmpty }
+        let failed = jobs.map { "\($0.snapshot.tasks.failed)/\($0.snapshot.tasks.total)" }
+        let hasFailed = jobs.contains { $0.snapshot.tasks.failed > 0 }
         var progressWidth = Self.progressWidth
         if let style {
             let states = jobs.map(\.snapshot.state.rawValue.utf8.count).max() ?? 0
@@ -91,21 +94,22 @@ struct JobsCommand: AsyncParsableCommand {
             let names = jobs.map { TerminalText.cells(VisibleText.escape($0.description.name.text)) }.max() ?? 0
             // An id has 36 cells; two cells separate columns.
             let remaining = hasLeft ? 2 + max(4, left.map { TerminalText.cells($0) }.max() ?? 0) : 0
-            let rest = style.width - 36 - max(5, states) - max(7, ages) - remaining - 4 * 2
+            let failures = hasFailed ? 2 + max(6, failed.map(\.utf8.count).max() ?? 0) : 0
+            let rest = style.width - 36 - max(5, states) - max(7, ages) - remaining - failures - 4 * 2
             progressWidth = max(progressWidthMin, rest - min(names, nameWidthMax, max(progressWidthMin, rest / 2)))
         }
         var table = Table(
-            [("JOB", .whole), ("STATE", .whole), ("UPDATED", .whole)] + (hasLeft ? [("LEFT", .whole)] : [])
-                + [("PROGRESS", .left), ("NAME", .left)])
-        for (job, (updated, left)) in zip(jobs, zip(updated, left)) {
+            [("JOB", .whole), ("STATE", .whole)] + (hasFailed ? [("FAILED", .right)] : []) + [("UPDATED", .whole)]
+                + (hasLeft ? [("LEFT", .whole)] : []) + [("PROGRESS", .left), ("NAME", .left)])
+        for (index, job) in jobs.enumerated() {
             // A number that is cut is useless. In a narrow column, the job's percentage replaces the indicators.
             let progress =
                 progressWidth < progressWidthOfNumbers
                 ? job.snapshot.percent.map { "\($0)%" } ?? ""
                 : SnapshotText.summary(job.snapshot.indicators, width: progressWidth)
             table.add(
-                [job.id.description, job.snapshot.state.rawValue, updated] + (hasLeft ? [left] : [])
-                    + [progress, job.description.name.text])
+                [job.id.description, job.snapshot.state.rawValue] + (hasFailed ? [failed[index]] : [])
+                    + [updated[index]] + (hasLeft ? [left[index]] : []) + [progress, job.description.name.text])
         }
         return table.lines(style)
     }

@@ -17,11 +17,16 @@ enum SnapshotText {
         "\(label(indicator)): \(indicator.counted.done)/\(indicator.counted.total)"
     }
 
-    /// As many of these lines as fit into a width, and the number of the others.
+    /// The numbers of an indicator with its unit.
+    private static func count(_ indicator: Snapshot.Indicator) -> String {
+        VisibleText.escape(UnitText.progress(indicator.counted, of: indicator.unit))
+    }
+
+    /// As many indicators as fit into a width, and the number of the others.
     static func summary(_ progress: [Snapshot.Indicator], width: Int) -> String {
         var summary = ""
         for (index, indicator) in progress.enumerated() {
-            let next = (index == 0 ? "" : "  ") + line(indicator)
+            let next = "\(index == 0 ? "" : "  ")\(label(indicator)): \(count(indicator))"
             let rest = progress.count - index - 1
             let more = rest == 0 ? "" : "  + \(rest) more"
             if index > 0, TerminalText.cells(summary) + TerminalText.cells(next) + more.utf8.count > width {
@@ -35,24 +40,39 @@ enum SnapshotText {
     /// The indicators with bars, for a terminal.
     static func bars(_ progress: [Snapshot.Indicator], _ style: TerminalStyle) -> [String] {
         func text(_ indicator: Snapshot.Indicator) -> String {
-            style.hasUnicode ? label(indicator) : TerminalText.ascii(label(indicator))
+            shown(label(indicator), style)
         }
-        let counts = progress.map { "\($0.counted.done)/\($0.counted.total)" }
-        let countWidth = counts.map(\.utf8.count).max() ?? 0
+        let counts = progress.map { shown(count($0), style) }
+        let countWidth = counts.map { TerminalText.cells($0) }.max() ?? 0
         let numbers = zip(progress, counts).map { indicator, count in
             let percent = indicator.percent.map { "\($0) %" } ?? "no total"
             return TerminalText.pad(count, to: countWidth, right: true, style)
                 + TerminalText.pad(percent, to: max(10, 2 + percent.utf8.count), right: true, style)
         }
-        let room = style.width - 4 - (numbers.map(\.utf8.count).max() ?? 0)
+        let room = style.width - 4 - (numbers.map { TerminalText.cells($0) }.max() ?? 0)
         let labels = progress.map { TerminalText.cells(text($0)) }.max() ?? 0
         let labelWidth = min(labels, max(6, room / 2))
         let barWidth = min(30, max(0, room - labelWidth))
-        return zip(progress, numbers).map { indicator, numbers in
+        return zip(progress, numbers).flatMap { indicator, numbers in
             let label = TerminalText.pad(text(indicator), to: labelWidth, style)
-            return TerminalText.cut(
-                "\(label)  \(bar(indicator.percent, barWidth, style))  \(numbers)", to: style.width, style)
+            let line = "\(label)  \(bar(indicator.percent, barWidth, style))  \(numbers)"
+            guard let message = indicator.message.map({ shown(VisibleText.escape($0.firstLine), style) }) else {
+                return [TerminalText.cut(line, to: style.width, style)]
+            }
+            // A message of which little would be left is below the bar.
+            if TerminalText.cells(line) + 2 + min(TerminalText.cells(message), messageWidthMin) <= style.width {
+                return [TerminalText.cut("\(line)  \(message)", to: style.width, style)]
+            }
+            return [line, "    \(message)"].map { TerminalText.cut($0, to: style.width, style) }
         }
+    }
+
+    /// The cells of a message that must fit beside its bar.
+    private static let messageWidthMin = 24
+
+    /// A text as the terminal can show it.
+    private static func shown(_ text: String, _ style: TerminalStyle) -> String {
+        style.hasUnicode ? text : TerminalText.ascii(text)
     }
 
     /// The description of a job above its indicators.
@@ -74,6 +94,11 @@ enum SnapshotText {
             counts += "; \(Count(tasks.executions, "execution")), \(tasks.supersededExecutions) superseded"
         }
         lines.append(counts)
+        if let message = job.snapshot.message {
+            lines.append(
+                "message  \(TerminalText.cut(VisibleText.escape(message.firstLine), to: max(1, style.width - 9), style))"
+            )
+        }
         if let since = job.snapshot.idleSince {
             lines.append("idle     since \(RFC3339.text(since)): all tasks have ended, the job has not")
         }

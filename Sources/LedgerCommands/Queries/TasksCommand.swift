@@ -55,11 +55,15 @@ struct TasksCommand: AsyncParsableCommand {
     static func table(_ tasks: [TaskSummary], now: Timestamp? = nil) -> Table {
         // Without authentication there are no reporters.
         let hasReporters = tasks.contains { $0.executions.contains { $0.reporter != nil } }
+        let hasMessages = tasks.contains { $0.executions.contains { $0.message != nil } }
+        let hasLinks = tasks.contains { $0.executions.contains { $0.link != nil } }
         var columns: [(title: String, alignment: Table.Alignment)] = [
             ("TASK", .left), ("EXECUTION", .left), ("ATTEMPT", .right), ("STATE", .whole), ("COUNTS", .left),
         ]
         if hasReporters { columns.append(("REPORTER", .left)) }
         columns.append(("PROGRESS", .left))
+        if hasMessages { columns.append(("MESSAGE", .left)) }
+        if hasLinks { columns.append(("LINK", .left)) }
         var table = Table(columns)
         for task in tasks {
             for execution in task.executions {
@@ -67,7 +71,9 @@ struct TasksCommand: AsyncParsableCommand {
                     [
                         task.name.text, execution.name?.text ?? "", String(execution.attempt),
                         state(execution, of: task, now), Self.countsText(execution),
-                    ] + (hasReporters ? [execution.reporter?.text ?? ""] : []) + [progress(execution)])
+                    ] + (hasReporters ? [execution.reporter?.text ?? ""] : []) + [progress(execution)]
+                        + (hasMessages ? [execution.message?.firstLine ?? ""] : [])
+                        + (hasLinks ? [execution.link?.text ?? ""] : []))
             }
         }
         return table

@@ -4,7 +4,7 @@ import LedgerWire
 import ProgressLedgerClient
 
 /// The default time to retry a report, in seconds: enough for a server's restart.
-private let defaultPatience = 10
+let defaultPatience = 10
 
 extension ReportCommand {
     struct Start: AsyncParsableCommand {
@@ -19,6 +19,9 @@ extension ReportCommand {
 
         @OptionGroup var execution: ExecutionOptions
 
+        @Option(help: ArgumentHelp("The URL of more information, such as a log.", valueName: "url"))
+        var link: String?
+
         @Flag(help: "Start even if the job is canceled, which reopens it.")
         var reopen = false
 
@@ -30,7 +33,8 @@ extension ReportCommand {
         func run() async throws {
             let (job, reference) = try execution.resolve()
             let (started, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
-                .startExecution(reference, in: job, unlessCanceled: !reopen), as: StartedExecution.self)
+                .startExecution(reference, in: job, link: link.map { Name($0) }, unlessCanceled: !reopen),
+                as: StartedExecution.self)
             // An execution without a name, identified by its attempt alone, prints an empty line.
             if json { return Console.standard.print(document) }
             // Not escaped: the script passes the name back.
@@ -59,10 +63,16 @@ extension ReportCommand {
         @Argument(help: "The number of units to add to the units done.")
         var units: Int64
 
+        @Option(
+            parsing: .unconditional,
+            help: ArgumentHelp(
+                "How many of these units an earlier execution did, if this one resumes its work.", valueName: "units"))
+        var carried: Int64?
+
         @OptionGroup var progress: ProgressOptions
 
         func run() async throws {
-            try await progress.report(total: nil, done: units)
+            try await progress.report(total: nil, done: units, carried: carried)
         }
     }
 
@@ -73,13 +83,14 @@ extension ReportCommand {
         @Argument(help: "The outcome: succeeded, failed or canceled.")
         var outcome: ExecutionOutcome
 
+        @OptionGroup var notes: NoteOptions
         @OptionGroup var append: AppendOptions
         @OptionGroup var execution: ExecutionOptions
         @OptionGroup var server: ServerOptions
 
         func run() async throws {
             let (job, reference) = try execution.resolve()
-            try await append.send(EventDraft(.executionFinished(reference, outcome)), to: job, server)
+            try await append.send(notes.draft(.executionFinished(reference, outcome)), to: job, server)
         }
     }
 
@@ -94,15 +105,37 @@ extension ReportCommand {
                 "The number of this report, unique in its execution; makes a retry safe.", valueName: "number"))
         var report: Int64?
 
+        @Option(help: "The indicator's unit, such as bytes. The first one that is reported for the label holds.")
+        var unit: String?
+
+        @Option(
+            help: "A name of this process, if several report to one execution: each part numbers its own reports.")
+        var part: String?
+
+        @OptionGroup var notes: NoteOptions
         @OptionGroup var append: AppendOptions
         @OptionGroup var execution: ExecutionOptions
         @OptionGroup var server: ServerOptions
 
-        func report(total: Int64?, done: Int64?) async throws {
+        func report(total: Int64?, done: Int64?, carried: Int64? = nil) async throws {
             let (job, reference) = try execution.resolve()
             let progress = ProgressReport(
-                reference: reference, report: report, label: label.map { Name($0) }, total: total, done: done)
-            try await append.send(EventDraft(.progress(progress)), to: job, server)
+                reference: reference, report: report, label: label.map { Name($0) }, total: total, done: done,
+                carried: carried, unit: unit.map { Name($0) }, part: part.map { Name($0) })
+            try await append.send(notes.draft(.progress(progress)), to: job, server)
+        }
+    }
+
+    /// The message and the link of an event.
+    struct NoteOptions: ParsableArguments {
+        @Option(help: "What is being done, or why it ended; stays in the ledger for ever.")
+        var message: String?
+
+        @Option(help: ArgumentHelp("The URL of more information, such as a log.", valueName: "url"))
+        var link: String?
+
+        func draft(_ body: EventBody) -> EventDraft {
+            EventDraft(body, message: message.map { Name($0) }, link: link.map { Name($0) })
         }
     }
 
@@ -190,6 +223,9 @@ extension ReportCommand {
         @Option(help: "The job's id. Default: PROGRESS_LEDGER_JOB.")
         var job: String?
 
+        @Option(help: "Why the job ended; stays in the ledger for ever.")
+        var message: String?
+
         @Flag(help: "Print the server's JSON.")
         var json = false
 
@@ -198,7 +234,9 @@ extension ReportCommand {
         func run() async throws {
             let job = try JobOptions.parse(job)
             let (_, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
-                .append([EventDraft(.jobFinished(outcome))], to: job, awaitsVerdicts: false), as: Appended.self)
+                .append(
+                    [EventDraft(.jobFinished(outcome), message: message.map { Name($0) })], to: job,
+                    awaitsVerdicts: false), as: Appended.self)
             if json { Console.standard.print(document) }
         }
     }

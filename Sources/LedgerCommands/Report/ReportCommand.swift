@@ -23,6 +23,9 @@ struct ReportCommand: AsyncParsableCommand {
             the script should then stop. \
             --report numbers the reports of an execution, counted up by the script, and makes it safe to repeat a \
             report whose response was lost. Without --report, a lost response gives exit code 6.
+
+            'report exec -- COMMAND' does all of it for one command. Messages and links stay in the ledger for ever: do \
+            not put secrets or personal data into them.
             """,
-        subcommands: [Start.self, Add.self, Done.self, Finish.self, JobReport.self])
+        subcommands: [Start.self, Add.self, Done.self, Finish.self, Exec.self, JobReport.self])
 }

@@ -33,8 +33,11 @@ enum WatchMessages {
     }
 
     /// Units per second, or the time per unit if the rate is below one.
-    static func rate(_ perSecond: Double?) -> String {
+    static func rate(_ perSecond: Double?, of unit: Name? = nil) -> String {
         guard let perSecond, perSecond > 0 else { return "" }
+        if UnitText.isScaled(unit), perSecond >= 1, let whole = Int128(exactly: perSecond.rounded(.down)) {
+            return "\(UnitText.bytes(whole))/s"
+        }
         if perSecond >= 10 { return "\(number(Int128(perSecond)))/s" }
         if perSecond >= 1 { return "\(Int(perSecond)).\(Int(perSecond * 10) % 10)/s" }
         return "\(duration(.seconds(1 / perSecond))) each"
@@ -61,8 +64,12 @@ enum WatchMessages {
 
     /// The numbers of an indicator.
     static func count(_ indicator: Snapshot.Indicator) -> String {
-        let units = indicator.counted
-        return units.total == 0 ? number(units.done) : "\(number(units.done))/\(number(units.total))"
+        let (units, unit) = (indicator.counted, indicator.unit)
+        let text =
+            units.total == 0
+            ? UnitText.amount(units.done, of: unit, number: number) + UnitText.suffix(unit)
+            : UnitText.progress(units, of: unit, number: number)
+        return VisibleText.escape(text)
     }
 
     /// A note on an indicator that the numbers alone do not show.
@@ -73,7 +80,9 @@ enum WatchMessages {
         switch status {
         case .empty: return "no units declared"
         case .unknown: return "total unknown"
-        case .over: return "\(number(indicator.counted.done - indicator.counted.total)) more than declared"
+        case .over:
+            let more = indicator.counted.done - indicator.counted.total
+            return "\(UnitText.amount(more, of: indicator.unit, number: number)) more than declared"
         case .stalled:
             return stalledSince.map {
                 "stalled for \(duration(.microseconds(now.microseconds - $0.microseconds)))"

@@ -174,7 +174,7 @@ struct WatchRenderer {
         init(_ indicators: [Snapshot.Indicator], _ style: TerminalStyle) {
             let labels = indicators.map { TerminalText.cells(WatchMessages.label($0.label, style)) }.max() ?? 0
             label = min(labels, max(6, style.width * 3 / 10))
-            count = indicators.map { WatchMessages.count($0).count }.max() ?? 0
+            count = indicators.map { TerminalText.cells(WatchMessages.count($0)) }.max() ?? 0
             // Two cells at the left, and one before each column.
             var rest = style.width - 2 - label - 1 - percent - 1 - count
             if rest >= 26 {
@@ -202,7 +202,9 @@ struct WatchRenderer {
             line += " " + TerminalText.pad(WatchMessages.count(indicator), to: columns.count, right: true, style)
         }
         let isLive = status == .moving || status == .unknown
-        let rate = isLive ? WatchMessages.rate(scene.history.rate(indicator.label, now: scene.instant)) : ""
+        let rate =
+            isLive
+            ? WatchMessages.rate(scene.history.rate(indicator.label, now: scene.instant), of: indicator.unit) : ""
         if columns.rate > 0 { line += " " + TerminalText.pad(rate, to: columns.rate, right: true, style) }
         guard let note = note(indicator, status, columns, scene) else { return [line] }
         return note.isBeside ? [line + note.text] : [line, note.text]
@@ -213,13 +215,17 @@ struct WatchRenderer {
         _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ columns: Columns, _ scene: Scene
     ) -> (text: String, isBeside: Bool)? {
         let remark = scene.history.remark(indicator.label, now: scene.instant)
+        let status = (
+            note: WatchMessages.note(
+                indicator, status, stalledSince: scene.stalledSince(indicator), at: scene.now),
+            isWarning: status == .stalled || status == .over
+        )
+        let message = indicator.message.map { VisibleText.escape($0.firstLine) } ?? ""
         let words = text(
-            remark?.text
-                ?? WatchMessages.note(
-                    indicator, status, stalledSince: scene.stalledSince(indicator), at: scene.now))
+            remark?.text ?? [status.note, message].filter { !$0.isEmpty }.joined(separator: ": "))
         guard !words.isEmpty else { return nil }
         let color: Color =
-            remark.map { $0.isDecrease ? .red : .magenta } ?? (status == .stalled || status == .over ? .yellow : .dim)
+            remark.map { $0.isDecrease ? .red : .magenta } ?? (status.isWarning ? .yellow : .dim)
         let used =
             2 + columns.label + 1 + (columns.bar > 0 ? columns.bar + 1 : 0) + columns.percent
             + (columns.count > 0 ? columns.count + 1 : 0)

@@ -7,6 +7,11 @@ struct AnswerBuilder {
     let now: Timestamp
     /// The result of verifying all events of the job; nil if they were not verified.
     let verification: Verification?
+    /// Some failed tasks with their last executions.
+    var failures: [TaskSummary] = []
+
+    /// The number of failed tasks that are named.
+    static let failuresMax = 3
 
     var answer: JobAnswer {
         let estimate = isRunning ? view.estimate : nil
@@ -108,9 +113,17 @@ struct AnswerBuilder {
         if isRunning, let silent = view.stalls?.silentCount, silent > 0 {
             sentences.append("Executions that have been silent for too long: \(silent).")
         }
-        if tasks.failed > 0 { sentences.append("Failed tasks: \(tasks.failed).") }
+        if tasks.failed > 0 { sentences.append("Failed tasks: \(tasks.failed)\(causes).") }
         if tasks.abandoned > 0 { sentences.append("Tasks without an end: \(tasks.abandoned).") }
         return sentences
+    }
+
+    /// Why tasks failed, as far as they said; empty if none did.
+    private var causes: String {
+        let causes = failures.prefix(Self.failuresMax).compactMap { task in
+            task.executions.last?.message.map { "\(task.name.quotation) says \($0.quotation)" }
+        }
+        return causes.isEmpty ? "" : "; \(causes.joined(separator: ", "))"
     }
 
     private var trust: [String] {

@@ -40,7 +40,7 @@ struct EventsSection {
             <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
             <td>\(PageText.time(event.recordedAt))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
             <td>\(event.body.reference.map { HTML.name($0.task) })</td><td>\(execution(entry))</td>\
-            <td>\(change(event.body))</td>\(hasReporters ? HTML("<td>\(event.reporter.map { HTML.name($0) })</td>") : nil)<td class="verdict">\(words)</td></tr>
+            <td>\(change(event.body)) \(PageParts.message(event.message))\(PageParts.link(event.link))</td>\(hasReporters ? HTML("<td>\(event.reporter.map { HTML.name($0) })</td>") : nil)<td class="verdict">\(words)</td></tr>
             """
     }
 
@@ -59,7 +59,9 @@ struct EventsSection {
         case .progress(let progress):
             """
             <span class="reported">\(HTML.label(progress.label)) \
-            \(PageText.change(done: Int128(progress.done ?? 0), total: Int128(progress.total ?? 0)))</span>
+            \(PageText.change(
+                done: Int128(progress.done ?? 0), total: Int128(progress.total ?? 0),
+                carried: Int128(progress.carried ?? 0), unit: progress.unit))</span>
             """
         }
     }

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerWire
 
 /// An indicator on a page: its label, a bar and its numbers.
 ///
@@ -19,8 +20,8 @@ struct IndicatorRow {
             <a class="label" href="\(link)"\(isSelected ? " aria-current=\"true\"" as HTML : "")>\(HTML.label(indicator.label))</a>\
             \(Self.bar(indicator.percent, "\(indicator.label?.text ?? "default"): \(Self.words(indicator))"))\
             <span class="percent">\(PageText.percent(indicator.percent))</span>\
-            <span class="count"><span class="done">\(PageText.number(indicator.counted.done))</span>\
-            <span class="total">\(Self.total(indicator))</span></span>\
+            <span class="count"><span class="done">\(PageText.amount(indicator.counted.done, indicator.unit))</span>\
+            <span class="total">\(Self.total(indicator))</span><span class="unit">\(PageText.unit(indicator.unit))</span></span>\
             <span class="rate"></span>\
             <span class="note">\(Self.note(indicator, status, stalledSince, now))</span></li>
             """
@@ -38,18 +39,29 @@ struct IndicatorRow {
 
     /// The numbers in words.
     static func words(_ indicator: Snapshot.Indicator) -> String {
+        let unit = indicator.unit.map { " \($0.text)" } ?? ""
         guard let percent = indicator.percent else {
-            return indicator.counted.done == 0 ? "nothing declared" : "\(indicator.counted.done) done, total unknown"
+            return indicator.counted.done == 0
+                ? "nothing declared" : "\(indicator.counted.done)\(unit) done, total unknown"
         }
-        return "\(indicator.counted.done) of \(indicator.counted.total), \(percent) percent"
+        return "\(indicator.counted.done) of \(indicator.counted.total)\(unit), \(percent) percent"
     }
 
     static func total(_ indicator: Snapshot.Indicator) -> String {
-        indicator.counted.total == 0 ? "" : "\u{2009}/\u{2009}\(PageText.number(indicator.counted.total))"
+        indicator.counted.total == 0
+            ? "" : "\u{2009}/\u{2009}\(PageText.amount(indicator.counted.total, indicator.unit))"
     }
 
-    /// A note about a status that the numbers do not show; empty if there is none.
+    /// The status, if the numbers do not show it, and the newest message.
     static func note(
+        _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ stalledSince: Timestamp?,
+        _ now: Timestamp
+    ) -> String {
+        let message = indicator.message.map { PageText.visible($0.firstLine) } ?? ""
+        return [words(indicator, status, stalledSince, now), message].filter { !$0.isEmpty }.joined(separator: ": ")
+    }
+
+    private static func words(
         _ indicator: Snapshot.Indicator, _ status: Snapshot.Indicator.Status, _ stalledSince: Timestamp?,
         _ now: Timestamp
     ) -> String {
@@ -57,7 +69,8 @@ struct IndicatorRow {
         case .empty: return "no units declared"
         case .unknown: return "total unknown"
         case .over:
-            return "\(PageText.number(indicator.counted.done - indicator.counted.total)) more than declared"
+            let more = indicator.counted.done - indicator.counted.total
+            return "\(PageText.amount(more, indicator.unit)) more than declared"
         case .stalled:
             return stalledSince.map { "stalled for \(PageText.age(microseconds: now.microseconds - $0.microseconds))" }
                 ?? ""

@@ -46,11 +46,15 @@ struct JobPage {
 
     var head: HTML {
         let tasks = snapshot.tasks
-        func count(_ name: String, _ value: Int64, _ title: String) -> HTML {
-            """
-            <div data-count="\(name)" data-zero="\(value == 0 ? "true" : "false")"><dd>\(PageText.number(value))</dd><dt>\(title)</dt></div>
-            """
+        func count(_ name: String, _ value: Int64, _ title: String, _ link: String? = nil) -> HTML {
+            let number: HTML = "\(PageText.number(value))"
+            let shown = link.map { HTML("<a href=\"\($0)\">\(number)</a>") } ?? number
+            return """
+                <div data-count="\(name)" data-zero="\(value == 0 ? "true" : "false")"><dd>\(shown)</dd><dt>\(title)</dt></div>
+                """
         }
+        // Why the tasks failed is one click away.
+        let failed = link.without("cursor", "silent").with("state", TaskState.failed.rawValue).text + "#tasks"
         return """
             <section id="head" data-state="\(snapshot.state.rawValue)"><h1>\(HTML.name(view.description.name))</h1>
             <p class="figures"><span class="state">\(snapshot.state.rawValue)</span>\
@@ -58,9 +62,10 @@ struct JobPage {
             <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span>\
             <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
             \(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
+            <p class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</p>
             <p class="estimate">\(EstimateText.grounds(view.estimate))<span class="idle">\(idle)</span></p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
-            \(count("failed", tasks.failed, "failed"))\(count("canceled", tasks.canceled, "canceled"))\
+            \(count("failed", tasks.failed, "failed", failed))\(count("canceled", tasks.canceled, "canceled"))\
             \(count("abandoned", tasks.abandoned, "abandoned"))\(count("silent", view.stalls?.silentCount ?? 0, "silent"))\
             \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             <p class="facts">\(facts)</p></section>

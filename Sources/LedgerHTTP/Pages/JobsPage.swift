@@ -75,6 +75,9 @@ struct JobsPage {
         return "<small class=\"late\" title=\"deadline \(RFC3339.text(deadline))\">late</small>"
     }
 
+    /// The number of failed tasks in words; empty for none.
+    private static func failed(_ count: Int64) -> String { count == 0 ? "" : "\(PageText.number(count)) failed" }
+
     private func row(_ view: JobView) -> HTML {
         let snapshot = view.snapshot
         let allTags = view.description.sortedTags
@@ -89,8 +92,10 @@ struct JobsPage {
         return """
             <tr data-job="\(view.id.description)" data-state="\(snapshot.state.rawValue)">\
             <th scope="row"><a href="./jobs/\(view.id.description)">\(HTML.name(view.description.name))</a>\(tags)\(more)</th>\
-            <td class="status"><span class="state">\(snapshot.state.rawValue)</span></td>\
-            <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span></td>\
+            <td class="status"><span class="state">\(snapshot.state.rawValue)</span>\
+            <small class="failures">\(Self.failed(snapshot.tasks.failed))</small></td>\
+            <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span>\
+            <small class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</small></td>\
             <td class="number tasks">\(PageText.number(snapshot.tasks.succeeded))\u{2009}/\u{2009}\(PageText.number(snapshot.tasks.total))</td>\
             <td class="number"><span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span>\
             <small class="finish">\(RemainingText.text(view.estimate, now: now) ?? "")</small>\(late(view))</td>\

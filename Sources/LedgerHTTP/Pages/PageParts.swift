@@ -3,6 +3,24 @@ internal import LedgerWire
 
 /// Elements that several pages share.
 enum PageParts {
+    /// A message, with its lines; invisible characters are escaped.
+    static func message(_ message: Name?) -> HTML? {
+        message.map { message in
+            let lines = message.text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+            let shown = lines.map { HTML("\(PageText.visible(String($0)))") }
+            return
+                "<span class=\"message\" dir=\"auto\">\(shown.dropFirst().reduce(shown.first ?? "") { "\($0)<br>\($1)" })</span>"
+        }
+    }
+
+    /// A link of a report. The page that it opens learns nothing of this one.
+    static func link(_ link: Name?) -> HTML? {
+        // The ledger accepts nothing else; a script must not run even if that changes.
+        guard let link, link.linkFault == nil else { return nil }
+        return
+            "<a class=\"outside\" rel=\"noopener noreferrer nofollow\" href=\"\(link)\">\(PageText.visible(link.text))</a>"
+    }
+
     /// The state of the connection. Scripts replace the text.
     static let connection: HTML = """
         <p id="connection" role="status" data-state="still"><span class="dot"></span><span class="words">not live: the state when \

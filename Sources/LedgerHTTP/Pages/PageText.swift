@@ -46,6 +46,14 @@ enum PageText {
         return text
     }
 
+    /// An amount of units: scaled if the unit is bytes.
+    static func amount(_ value: Int128, _ unit: Name?) -> String {
+        UnitText.amount(value, of: unit) { number($0) }
+    }
+
+    /// The name of a unit behind its amount; empty if the amount contains it.
+    static func unit(_ unit: Name?) -> String { visible(UnitText.suffix(unit)) }
+
     static func percent(_ value: (some BinaryInteger)?) -> String {
         value.map { "\($0)\u{202F}%" } ?? "–"
     }
@@ -88,10 +96,13 @@ enum PageText {
     }
 
     /// A report: units done and units declared.
-    static func change(done: Int128, total: Int128) -> String {
+    static func change(done: Int128, total: Int128, carried: Int128 = 0, unit: Name? = nil) -> String {
         var parts: [String] = []
-        if done > 0 { parts.append("+\(number(done)) done") }
-        if total > 0 { parts.append("+\(number(total)) total") }
+        if done > 0 {
+            let carried = carried > 0 ? " (\(amount(carried, unit)) carried)" : ""
+            parts.append("+\(amount(done, unit))\(Self.unit(unit)) done\(carried)")
+        }
+        if total > 0 { parts.append("+\(amount(total, unit))\(Self.unit(unit)) total") }
         return parts.isEmpty ? "+0" : parts.joined(separator: ", ")
     }
 

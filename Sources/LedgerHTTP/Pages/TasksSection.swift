@@ -76,7 +76,8 @@ struct TasksSection {
             <tr data-key="\(execution.firstSequence)" data-counts="\(counts.kind)">\(name)<td>\(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")\
             \(reporter)</td>\
             <td class="number">\(execution.attempt)</td>\
-            <td><span class="outcome" data-outcome="\(outcome)">\(outcome)</span> \(silence)</td>\
+            <td><span class="outcome" data-outcome="\(outcome)">\(outcome)</span> \(silence)\
+            \(PageParts.message(execution.message))\(PageParts.link(execution.link))</td>\
             <td class="counts">\(counts.words)</td><td>\(progress)\(rest > 0 ? HTML("<small>and \(rest) more</small>") : "")</td>\
             <td class="number">\(PageText.duration(microseconds: took))</td>\
             <td class="number">\(PageText.number(execution.firstSequence))–\(PageText.number(execution.lastSequence))</td></tr>

@@ -39,7 +39,12 @@ struct AnswerRoutes: Sendable {
         let verification =
             view.ledgerSequence <= Self.verifiedEventsMax
             ? try await service.verify(job, Verification.Range()) : nil
-        let answer = AnswerBuilder(view: view, now: .now, verification: verification).answer
+        var builder = AnswerBuilder(view: view, now: .now, verification: verification)
+        if view.snapshot.tasks.failed > 0 {
+            builder.failures =
+                try await service.tasks(job, state: .failed, limit: AnswerBuilder.failuresMax, after: nil)?.tasks ?? []
+        }
+        let answer = builder.answer
         let headers = HTTPFields(retryAfter: answer.askAgain)
         guard request.request.headers.prefersText else {
             return .json(headers: headers) { answer.write(to: &$0) }

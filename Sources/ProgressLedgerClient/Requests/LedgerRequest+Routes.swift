@@ -72,10 +72,10 @@ extension LedgerRequest {
     }
 
     package static func startExecution(
-        _ reference: ExecutionReference, in job: JobID, unlessCanceled: Bool = true
+        _ reference: ExecutionReference, in job: JobID, link: Name? = nil, unlessCanceled: Bool = true
     ) -> LedgerRequest {
         var json = JSONWriter()
-        reference.writeRequest(to: &json, unlessCanceled: unlessCanceled)
+        reference.writeRequest(to: &json, link: link, unlessCanceled: unlessCanceled)
         var request = LedgerRequest.post(
             "start an execution in job \(job)", "/v1/jobs/\(job)/executions", json: json.bytes,
             // Without a name, each request is a new execution.

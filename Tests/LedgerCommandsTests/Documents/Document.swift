@@ -18,6 +18,7 @@ struct Document {
     static let readme = "README.md"
     static let walkthrough = "Sources/LedgerHTTP/LedgerHTTP.docc/Walkthrough.md"
     static let audit = "Sources/Ledger/Ledger.docc/Audit.md"
+    static let reports = "Sources/LedgerCommands/LedgerCommands.docc/Reports.md"
     static let configuration = "Sources/LedgerCommands/LedgerCommands.docc/Configuration.md"
     static let metrics = "Sources/LedgerCommands/LedgerCommands.docc/Metrics.md"
     static let decisions = "Sources/LedgerBenchmark/LedgerBenchmark.docc/Decisions.md"

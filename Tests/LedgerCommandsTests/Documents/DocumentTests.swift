@@ -31,10 +31,12 @@ struct DocumentTests {
     @Test("only these documents have examples")
     func examplesAreKnown() throws {
         let documents = try Document.paths.filter { !Self.examples(try Document($0)).isEmpty }
-        #expect(Set(documents) == [Document.readme, Document.walkthrough, Document.audit])
+        #expect(Set(documents) == [Document.readme, Document.walkthrough, Document.audit, Document.reports])
     }
 
-    @Test("every example prints its output", arguments: [Document.readme, Document.walkthrough, Document.audit])
+    @Test(
+        "every example prints its output",
+        arguments: [Document.readme, Document.walkthrough, Document.audit, Document.reports])
     func examplesWork(path: String) async throws {
         let examples = Self.examples(try Document(path))
         #expect(examples.count > 5)

@@ -1,7 +1,7 @@
 // Keeps the bars of a job up to date. Pages/IndicatorRow.swift renders the same rows.
 
 import { now } from "./clock.js";
-import { age, difference, executionText, number, percent, rate, visible } from "./text.js";
+import { age, amount, difference, executionText, firstLine, percent, rate, unitText, visible } from "./text.js";
 
 const rateWindow = 30_000; // A rate is the mean over the last so many milliseconds that the page has seen.
 const noteTime = 20_000; // Milliseconds for which a row shows why its numbers changed.
@@ -16,10 +16,11 @@ function statusOf(indicator, state) {
 }
 
 function spoken(indicator) {
+  const unit = indicator.unit ? ` ${indicator.unit}` : "";
   if (indicator.percent === null) {
-    return indicator.done == 0 ? "nothing declared" : `${indicator.done} done, total unknown`;
+    return indicator.done == 0 ? "nothing declared" : `${indicator.done}${unit} done, total unknown`;
   }
-  return `${indicator.done} of ${indicator.total}, ${indicator.percent} percent`;
+  return `${indicator.done} of ${indicator.total}${unit}, ${indicator.percent} percent`;
 }
 
 /** Sets a text if it has changed, which spares the browser a layout. */
@@ -46,7 +47,7 @@ class Row {
   constructor(element) {
     this.element = element;
     this.#parts = Object.fromEntries(
-      ["bar", "percent", "done", "total", "rate", "note", "label"].map((name) => [name, element.querySelector(`.${name}`)]));
+      ["bar", "percent", "done", "total", "unit", "rate", "note", "label"].map((name) => [name, element.querySelector(`.${name}`)]));
   }
 
   /** Makes a row for an indicator that is new on the page. */
@@ -66,11 +67,14 @@ class Row {
   update(indicator, time) {
     const before = this.#indicator;
     this.#indicator = indicator;
-    if (before !== null && before.done === indicator.done && before.total === indicator.total) return false;
+    if (before !== null && before.done === indicator.done && before.total === indicator.total && before.unit === indicator.unit) {
+      return false;
+    }
     this.#samples.push({ time, done: Number(indicator.done) });
     setText(this.#parts.percent, percent(indicator.percent));
-    setText(this.#parts.done, number(indicator.done));
-    setText(this.#parts.total, indicator.total == 0 ? "" : `\u2009/\u2009${number(indicator.total)}`);
+    setText(this.#parts.done, amount(indicator.done, indicator.unit));
+    setText(this.#parts.total, indicator.total == 0 ? "" : `\u2009/\u2009${amount(indicator.total, indicator.unit)}`);
+    setText(this.#parts.unit, unitText(indicator.unit));
     setBar(this.#parts.bar, indicator.percent, `${indicator.label ?? "default"}: ${spoken(indicator)}`);
     if (before === null) return false;
     if (indicator.done < before.done || indicator.total < before.total) {
@@ -79,9 +83,14 @@ class Row {
       return true;
     }
     if (indicator.total > before.total && before.total != 0) {
-      this.setNote("grew", `total +${number(difference(indicator.total, before.total))}`, time);
+      this.setNote("grew", `total +${amount(difference(indicator.total, before.total), indicator.unit)}`, time);
     }
     return false;
+  }
+
+  /** The unit of the indicator; null without one. */
+  get unit() {
+    return this.#indicator?.unit ?? null;
   }
 
   setNote(kind, text, time) {
@@ -99,7 +108,7 @@ class Row {
     note.classList.toggle("fell", this.#note?.kind === "fell");
     note.classList.toggle("grew", this.#note?.kind === "grew");
     setText(note, this.#note?.text ?? noteText(indicator, status, time));
-    setText(this.#parts.rate, state === "running" && (status === "moving" || status === "unknown") ? rate(this.#rate(time)) : "");
+    setText(this.#parts.rate, state === "running" && (status === "moving" || status === "unknown") ? rate(this.#rate(time), indicator.unit) : "");
   }
 
   #rate(time) {
@@ -112,16 +121,21 @@ class Row {
 
 function decreaseText(before, after) {
   const parts = [];
-  if (after.done < before.done) parts.push(`−${number(difference(before.done, after.done))}`);
-  if (after.total < before.total) parts.push(`total −${number(difference(before.total, after.total))}`);
+  if (after.done < before.done) parts.push(`−${amount(difference(before.done, after.done), after.unit)}`);
+  if (after.total < before.total) parts.push(`total −${amount(difference(before.total, after.total), after.unit)}`);
   return parts.join(", ");
 }
 
+/** What the numbers do not show: the status, and the newest message. */
 function noteText(indicator, status, time) {
+  return [statusText(indicator, status, time), firstLine(indicator.message)].filter((text) => text !== "").join(": ");
+}
+
+function statusText(indicator, status, time) {
   switch (status) {
     case "empty": return "no units declared";
     case "unknown": return "total unknown";
-    case "over": return `${number(difference(indicator.done, indicator.total))} more than declared`;
+    case "over": return `${amount(difference(indicator.done, indicator.total), indicator.unit)} more than declared`;
     case "stalled": return `stalled for ${age(time - Date.parse(indicator.stalled_since))}`;
     default: return "";
   }
@@ -184,7 +198,7 @@ export class Indicators {
         .filter((lost) => lost.done > 0 || lost.total > 0).map((lost) => ({ change, lost })));
       if (causes.length === 0) continue;
       const { change, lost } = causes.at(-1);
-      const units = lost.done > 0 ? `−${number(lost.done)}` : `total −${number(lost.total)}`;
+      const units = lost.done > 0 ? `−${amount(lost.done, row.unit)}` : `total −${amount(lost.total, row.unit)}`;
       const more = causes.length > 1 ? `, and ${causes.length - 1} more` : "";
       row.setNote("fell", `${units}: ${visible(change.task)} restarted, ${executionText(change.superseded_by)}${more}`, time);
     }

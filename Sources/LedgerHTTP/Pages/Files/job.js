@@ -8,7 +8,7 @@ import { Part, fetchPart } from "./parts.js";
 import { patch } from "./patch.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { dateAndTime, duration, number, parse, percent, remaining } from "./text.js";
+import { dateAndTime, duration, firstLine, number, parse, percent, remaining } from "./text.js";
 
 const main = document.querySelector("#job");
 const id = main.dataset.job;
@@ -103,10 +103,11 @@ function showFigures() {
     const count = head.querySelector(`[data-count="${CSS.escape(name)}"]`);
     if (count === null) continue;
     count.dataset.zero = String(value == 0);
-    count.querySelector("dd").textContent = number(value);
+    count.querySelector("dd a, dd:not(:has(a))").textContent = number(value);
   }
   head.querySelector(".idle").textContent = typeof job.idle_since !== "string" ? ""
     : `idle since ${dateAndTime(Date.parse(job.idle_since))} UTC: all tasks have ended`;
+  head.querySelector(".newest").textContent = firstLine(job.message);
   const silence = head.querySelector(".silence");
   if (silence !== null) silence.dataset.since = job.stalled_since ?? "";
   document.querySelector("#moment .sequence").textContent = number(job.sequence);

@@ -7,7 +7,7 @@ import { setBar } from "./indicators.js";
 import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { duration, number, parse, percent, remaining, silentText } from "./text.js";
+import { duration, firstLine, number, parse, percent, remaining, silentText } from "./text.js";
 
 const listInterval = 1_000; // The list is not fetched more often than this.
 const visibleInterval = 5_000; // Milliseconds between polls of a page without a stream.
@@ -43,7 +43,9 @@ function showRow(job) {
   row.querySelector(".state").textContent = job.state;
   setBar(row.querySelector(".bar"), job.percent, job.percent === null ? "no units declared" : `${job.percent} percent`);
   row.querySelector(".percent").textContent = percent(job.percent);
+  row.querySelector(".failures").textContent = job.tasks.failed == 0 ? "" : `${number(job.tasks.failed)} failed`;
   row.querySelector(".tasks").textContent = `${number(job.tasks.succeeded)}\u2009/\u2009${number(job.tasks.total)}`;
+  row.querySelector(".newest").textContent = firstLine(job.message);
   const time = row.querySelector(".changed time");
   if (time !== null && job.updated_at !== null) {
     time.dateTime = job.updated_at;

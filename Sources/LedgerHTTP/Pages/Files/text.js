@@ -18,6 +18,39 @@ export function number(value) {
   return value < 0 ? `−${digits}` : digits;
 }
 
+const bytePrefixes = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
+
+/** An amount of bytes, scaled by powers of 1,024 and rounded down, as LedgerWire/UnitText.swift does. */
+function bytes(value) {
+  const whole = BigInt(value);
+  const size = whole < 0n ? -whole : whole;
+  if (size < 1024n) return `${whole} B`;
+  let scale = 1024n, index = 0;
+  while (size / scale >= 1024n && index < bytePrefixes.length - 1) {
+    scale *= 1024n;
+    index += 1;
+  }
+  const tenths = size * 10n / scale;
+  return `${whole < 0n ? "-" : ""}${tenths / 10n}.${tenths % 10n} ${bytePrefixes[index]}B`;
+}
+
+/** An amount of units: scaled if the unit is bytes. */
+export function amount(value, unit) {
+  return unit === "bytes" ? bytes(value) : number(value);
+}
+
+/** The name of a unit behind its amount; empty without one, and for bytes, whose amounts contain it. */
+export function unitText(unit) {
+  return unit === null || unit === undefined || unit === "bytes" ? "" : ` ${visible(unit)}`;
+}
+
+/** The first line of a message, with `…` if there are more; empty without a message. */
+export function firstLine(message) {
+  if (message === null || message === undefined) return "";
+  const [first, ...rest] = message.split("\n");
+  return visible(rest.length > 0 ? `${first} …` : first);
+}
+
 export function percent(value) {
   return value === null ? "–" : `${value}\u202f%`;
 }
@@ -61,8 +94,9 @@ export function age(milliseconds) {
 }
 
 /** Units per second, or seconds per unit if there is less than one unit per second. */
-export function rate(perSecond) {
+export function rate(perSecond, unit = null) {
   if (!(perSecond > 0)) return "";
+  if (unit === "bytes" && perSecond >= 1) return `${bytes(Math.floor(perSecond))}/s`;
   if (perSecond >= 1) return `${number(Math.round(perSecond * (perSecond < 10 ? 10 : 1)) / (perSecond < 10 ? 10 : 1))}/s`;
   return `${duration(1000 / perSecond)} each`;
 }
