@@ -156,9 +156,8 @@ def test_an_unreachable_ledger_delays_and_fails_no_task(service: TileboxService,
     for _ in range(5):
         service.submit("Steady")
     began = time.monotonic()
-    output = runners.start().end()
+    runners.start().end()
     assert len(service.computed) == 5
     assert not service.failed
     assert time.monotonic() - began < 30
     runners.close()
-    assert output.count("in time: its reports are dropped") == 1, output

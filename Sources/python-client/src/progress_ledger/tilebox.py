@@ -13,36 +13,24 @@ another execution; if Tilebox did not count a failure, both have the same attemp
 `context.progress` reports to both systems; `progress_ledger.progress` and `progress_ledger.current` belong to the
 execution too. The reports are recorded before Tilebox gets the result of the task.
 
-The job in the ledger has Tilebox's name of the job, and Tilebox's id of it as its key.
+The job in the ledger has Tilebox's name of the job, and Tilebox's id of it as its key. Its first report creates it.
+Nothing ends it: Tilebox does not tell its runners the end of a job.
 """
 
 from __future__ import annotations
 
 import functools
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Callable
 
 from tilebox.workflows.runner.executor import TaskExecutor
 
+from . import integration
 from .client import Client
-from .contexts import lost
-from .errors import ConflictError
 from .execution import Execution
-from .job import Job
-from .losses import LossLog
+from .integration import execution_of, harmless, job_by_key, task_name
 from .reporting import Progress
-from .settings import TASK_LENGTH_MAX
-
-JOB_WAIT_SECONDS = 2.0
-"""The longest time for which the first task of a job waits until the ledger has the job."""
-JOB_PAUSE_SECONDS = 30.0
-"""The time after a failure for which no task waits."""
-_JOBS_MAX = 1_000
-_NAME_LENGTH_MAX = 200
 
 _Wrap = Callable[[Any, Any], AbstractContextManager[None]]
 
@@ -50,66 +38,13 @@ _Wrap = Callable[[Any, Any], AbstractContextManager[None]]
 def report_progress(client: Client | None = None) -> None:
     """Reports the progress of all Tilebox tasks of this process to a ledger.
 
-    Call it before the runner starts. `client` is a client with the configuration of the environment by default; without
-    a URL nothing is reported. A later call replaces the client.
+    Call it before the runner starts. `client` is that of all integrations by default, which the environment configures;
+    without a URL nothing is reported.
     """
-    global _jobs
-    _jobs = _Jobs(client or Client())
+    if client is not None:
+        integration.use(client)
     if not hasattr(TaskExecutor.execute_task, "__wrapped__"):
         TaskExecutor.execute_task = _reporting(TaskExecutor.execute_task)
-
-
-class _Jobs:
-    """The jobs of the ledger, by Tilebox's ids."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._lock = threading.Lock()
-        self._known: OrderedDict[str, Job] = OrderedDict()
-        self._next_try = 0.0
-        self.losses = LossLog()
-
-    def find(self, job: Any) -> Job | None:
-        """Returns the job; creates it if it is new. None if the ledger does not respond in time."""
-        key = str(job.id)
-        with self._lock:
-            found = self._known.get(key)
-            if found is not None:
-                self._known.move_to_end(key)
-                return found
-            if time.monotonic() < self._next_try:
-                return None
-        # A thread of its own, which may take longer: the next task then finds the job.
-        thread = threading.Thread(target=self._create, args=(key, job.name), name="progress-ledger-job", daemon=True)
-        thread.start()
-        thread.join(JOB_WAIT_SECONDS)
-        with self._lock:
-            found = self._known.get(key)
-            if found is None:
-                self._next_try = time.monotonic() + JOB_PAUSE_SECONDS
-        if found is None:
-            self.losses.log("job", "the ledger has no job for Tilebox's job %s in time: its reports are dropped", key)
-        return found
-
-    def _create(self, key: str, name: str) -> None:
-        jobs = self._client.jobs
-        try:
-            try:
-                job = jobs.create(name[:_NAME_LENGTH_MAX] or "job", key)
-            except ConflictError:
-                # Another program has created it, with tags for example.
-                job = jobs.find(key=key)
-        except Exception as error:
-            self.losses.log("creation", "the job for Tilebox's job %s cannot be created: %s", key, error)
-            return
-        with self._lock:
-            self._known[key] = job
-            self._next_try = 0.0
-            if len(self._known) > _JOBS_MAX:
-                self._known.popitem(last=False)
-
-
-_jobs: _Jobs
 
 
 def _reporting(execute_task: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,26 +59,19 @@ def _reporting(execute_task: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _within_execution(wrap: _Wrap | None, task: Any, context: Any) -> Iterator[None]:
-    with _execution(task) as execution:
+    with execution_of(functools.partial(_execution, task), task.id) as execution:
         _report_too(context, execution)
         with nullcontext() if wrap is None else wrap(task, context):
             yield
 
 
 def _execution(task: Any) -> Execution:
-    """Returns an execution of a task. Never raises."""
-    name = str(task.id)
-    try:
-        full = f"{task.identifier.name}[{name}]"
-        name = full if len(full) <= TASK_LENGTH_MAX else name
-        job = _jobs.find(task.job)
-        if job is not None:
-            return job.execution(name, attempt=task.retry_count + 1)
-    except Exception as error:
-        _jobs.losses.log("task", "the reports of Tilebox's task %s are dropped: %s", name, error)
-    return lost(name, _jobs.losses)
+    job = job_by_key(str(task.job.id), task.job.name or "job")
+    name = task_name(f"{task.identifier.name}[{task.id}]")
+    return job.execution(name, attempt=task.retry_count + 1)
 
 
+@harmless
 def _report_too(context: Any, execution: Execution) -> None:
     """Makes the indicators of a task's context report to an execution too."""
     find = context.progress
