@@ -1,6 +1,7 @@
 """The JavaScript client in a browser: <progress-ledger-job> in a page of another site, and reports from a page."""
 
 import http.server
+import json
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,23 @@ class Site(http.server.BaseHTTPRequestHandler):
     """Serves the package's modules, and a page with a strict content security policy."""
 
     ledger = ""
+    # The snapshot that every job of the site's own ledger has.
+    snapshot: dict = {}
 
     def do_GET(self):
+        if self.path.endswith("/watch"):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write(f"id: 1\nevent: snapshot\ndata: {json.dumps(self.snapshot)}\n\n".encode())
+            self.wfile.flush()
+            # The stream stays open until the page closes it.
+            self.connection.recv(1)
+            return
         path = Path(self.path.split("?")[0].lstrip("/"))
         is_module = path.parts[:1] == ("src",) and (PACKAGE / path).is_file()
         body = (PACKAGE / path).read_bytes() if is_module else PAGE.encode()
-        policy = f"default-src 'none'; script-src 'self'; connect-src {self.ledger}; img-src data:; style-src 'self'"
+        policy = f"default-src 'none'; script-src 'self'; connect-src 'self' {self.ledger}; img-src data:; style-src 'self'"
         self.send_response(200)
         self.send_header("Content-Type", MODULE if is_module else "text/html; charset=utf-8")
         self.send_header("Content-Security-Policy", policy)
@@ -153,6 +165,36 @@ def test_a_page_of_another_site_shows_a_live_job_with_a_share_token(page, shared
     browser.wait(lambda: shown(browser)["state"] == "completed")
     assert "completed" in shown(browser)["live"], "the end is announced"
     assert browser.run("return document.querySelector('progress-ledger-job').snapshot.state") == "completed"
+
+
+def test_everything_that_a_snapshot_says_is_shown(page, shared):
+    origin, _, _ = shared
+    now = "2026-11-30T12:00:00.000000Z"
+    Site.snapshot = {
+        "now": now, "job": "j", "name": "everything", "state": "running", "sequence": 9, "ledger_sequence": 9, "percent": 41,
+        "message": "mosaicking\nnorth", "stalled_since": "2026-11-30T11:48:00Z", "tasks": {"total": 9, "failed": 2, "silent": 3},
+        "estimate": {"at": now, "remaining_seconds": {"p10": 540.0, "p50": 720.0, "p90": 1200.0},
+                     "finish_at": {name: "2026-11-30T12:12:00Z" for name in ("p10", "p50", "p90")}, "basis": "job"},
+        "progress": [
+            {"label": "read", "unit": "bytes", "done": 3_100_000_000_000, "total": 10_000_000_000_000, "percent": 31,
+             "message": "scene\u202e 17\nof 400"},
+            {"label": "index", "unit": "files", "done": 5, "total": 4, "percent": 125},
+            {"label": "copy", "done": 1, "total": 4, "percent": 25, "stalled_since": "2026-11-30T10:00:00Z"},
+            {"label": "cache", "done": 12, "total": 0, "percent": None}],
+    }
+    browser = page()
+    add(browser, {"job": "j", "src": origin})
+    found = browser.wait(lambda: (now := shown(browser))["indicators"] and now)
+    assert found["percent"] == "41\u202f%"
+    assert found["finish"].startswith("≈ 12 min (9–20) left, until ")
+    assert found["failures"] == "2 tasks have failed"
+    assert found["warning"] == "stalled for 12\u202fmin · 3 executions are silent"
+    assert found["message"] == "mosaicking\nnorth"
+    assert [(row["count"], row["note"], row["status"]) for row in found["indicators"]] == [
+        ("3.1\u202fTB\u2009/\u200910.0\u202fTB", "scene\\u{202E} 17 of 400", "moving"),
+        ("5\u2009/\u20094 files", "1 more than declared", "over"), ("1\u2009/\u20094", "stalled for 2\u202fh 0\u202fmin", "stalled"),
+        ("12", "total unknown", "unknown")]
+    assert browser.violations() == []
 
 
 def test_a_share_token_shows_nothing_else(page, shared):

@@ -126,6 +126,22 @@ test("a server that accepts requests and never responds does not delay the end b
   proxy.cut();
 });
 
+test("reads and watches do not wait for the reports of many executions that hang", async () => {
+  const { client } = makeClient({ closeWait: 100 });
+  const job = await direct.jobs.create("slots");
+  proxy.always = (request) => (request.method === "POST" ? "hold" : "pass");
+  const executions = Array.from({ length: 40 }, (_, index) => client.job(job.id).execution(`t${index}`));
+  await eventually(() => proxy.seen.filter(({ method }) => method === "POST").length >= 32);
+  const began = performance.now();
+  assert.equal((await client.jobs.find(job.id)).name, "slots");
+  assert.ok(performance.now() - began < 5_000);
+  assert.equal(proxy.seen.filter(({ method }) => method === "POST").length, 32, "at most 32 reports are under way");
+  proxy.always = () => "pass";
+  await client.close();
+  proxy.cut();
+  assert.ok(executions.every(({ stats }) => stats.pending === 0));
+});
+
 test("a killed server loses nothing that was acknowledged, and gets the rest after its restart", async () => {
   const { client } = makeClient();
   const job = await client.jobs.create("killed server");

@@ -142,6 +142,8 @@ test("without a URL reports do nothing, and reads throw", async () => {
   assert.equal(result, 7);
   assert.equal(await job.finish("completed"), true);
   await assert.rejects(client.jobs.find("0190"), { code: "not_configured" });
+  await assert.rejects(job.refresh(), { code: "not_configured" });
+  await assert.rejects(job.answer(), { code: "not_configured" });
   await assert.rejects(new Client({ url: "ftp://x", log: () => {} }).jobs.create("j"), { code: "invalid_value", field: "url" });
 });
 

@@ -142,7 +142,6 @@ export class Connection {
     let isLate = false;
     signal?.addEventListener("abort", abort);
     if (signal?.aborted) abort();
-    await this.#slots.take();
     const cancel = this.platform.schedule(() => {
       isLate = true;
       limit.abort();
@@ -156,7 +155,6 @@ export class Connection {
     } finally {
       cancel();
       signal?.removeEventListener("abort", abort);
-      this.#slots.release();
     }
   }
 
@@ -206,6 +204,20 @@ export class Connection {
       return { response, disposition: classify(response) };
     } catch (error) {
       return { response: null, disposition: { kind: "retryable", error } };
+    }
+  }
+
+  /**
+   * Sends reports once, as soon as one of the client's 32 slots is free; never throws. Reads take no slot: a report must
+   * not wait for a long poll, nor a read for the reports of an outage.
+   * @param {Request} request @param {AbortSignal} signal
+   */
+  async report(request, signal) {
+    await this.#slots.take();
+    try {
+      return await this.attempt(request, signal);
+    } finally {
+      this.#slots.release();
     }
   }
 

@@ -40,6 +40,14 @@ function setText(element, text) {
   if (element.hidden !== (text === "")) element.hidden = text === "";
 }
 
+/**
+ * The lines of a message, between separators.
+ * @param {string | null} message @param {string} separator
+ */
+function lines(message, separator) {
+  return (message ?? "").split("\n").map(visible).join(separator);
+}
+
 /** A progress bar, also for screen readers. */
 class Bar {
   #fill = make("div", "fill");
@@ -84,7 +92,7 @@ class Row {
     const named = unit === null || unit === "bytes" ? "" : ` ${visible(unit)}`;
     this.#count.textContent = `${amount(done, unit)}${total === 0n ? "" : `\u2009/\u2009${amount(total, unit)}`}${named}`;
     this.#note.dataset.kind = status;
-    const notes = [noteOf(indicator, snapshot, status), visible(indicator.message ?? "")];
+    const notes = [noteOf(indicator, snapshot, status), lines(indicator.message, " ")];
     setText(this.#note, notes.filter((note) => note !== "").join(" · "));
   }
 }
@@ -240,7 +248,9 @@ export class ProgressLedgerJobElement extends Base {
     setText(this.#percent, percentage(percent));
     const failures = `${number(tasks.failed)} ${tasks.failed === 1 ? "task has" : "tasks have"} failed`;
     setText(this.#failures, tasks.failed === 0 ? "" : failures);
-    setText(this.#message, visible(snapshot.message ?? "").replaceAll("\\u{A}", "\n"));
+    // The message of an indicator stands beside its bar.
+    const isBeside = snapshot.progress.slice(0, indicatorsMax).some(({ message }) => message === snapshot.message);
+    setText(this.#message, isBeside ? "" : lines(snapshot.message, "\n"));
     this.#showIndicators(snapshot);
     this.#tick();
     this.#announce("state", `${name}: ${state}`);

@@ -349,6 +349,8 @@ export class Job {
 
   /** @param {string} rest */
   #path(rest) {
+    // Throws if there is no ledger to read.
+    void this.#client.reading;
     if (this.id === "") throw new InvalidValueError("job", "is silent: it has no id");
     return jobPath(this.id, rest);
   }

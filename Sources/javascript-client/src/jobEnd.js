@@ -44,7 +44,7 @@ export class JobEnd {
     await Promise.race([Promise.all(predecessors), isOver]);
     for (let tries = 1; !this.#life.signal.aborted; tries += 1) {
       const request = { method: /** @type {const} */ ("POST"), path: jobPath(this.job, "/events"), body: this.#body };
-      let { response, disposition: { kind, content, error } } = await this.#connection.attempt(request, this.#life.signal);
+      let { response, disposition: { kind, content, error } } = await this.#connection.report(request, this.#life.signal);
       if (kind === "accepted" && !isSequence(content?.last_sequence)) {
         [kind, error] = ["retryable", new UnavailableError("the response to an append has no sequence")];
       }

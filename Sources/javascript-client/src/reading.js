@@ -16,10 +16,11 @@ import { Snapshot } from "./model.js";
  * @param {Client} client @param {string} job @param {Record<string, unknown>} query @param {AbortSignal} [signal]
  */
 export async function readSnapshot(client, job, query, signal) {
+  const connection = client.reading;
   if (job === "") throw new InvalidValueError("job", "is silent: it has no id");
   const read = async (/** @type {Record<string, unknown>} */ parameters, /** @type {boolean} */ isLagFinal) => {
     const path = withQuery(jobPath(job, "/progress"), parameters);
-    const { content, response } = await client.reading.call({ method: "GET", path, isLagFinal }, signal);
+    const { content, response } = await connection.call({ method: "GET", path, isLagFinal }, signal);
     return new Snapshot(content, response.receivedAt);
   };
   // A moment of the past needs no wait, or has its own.

@@ -210,7 +210,7 @@ export class Sender {
    * @param {import("./http.js").Request} request
    */
   async #exchange(request) {
-    const { response, disposition } = await this.#connection.attempt(request, this.#life.signal);
+    const { response, disposition } = await this.#connection.report(request, this.#life.signal);
     if (disposition.kind === "accepted" && (typeof disposition.content !== "object" || disposition.content === null)) {
       const error = new UnavailableError("the response is no object");
       return { response, kind: /** @type {const} */ ("retryable"), content: null, error };

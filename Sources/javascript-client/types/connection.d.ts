@@ -59,6 +59,15 @@ export class Connection {
         disposition: import("./http.js").Disposition;
     }>;
     /**
+     * Sends reports once, as soon as one of the client's 32 slots is free; never throws. Reads take no slot: a report must
+     * not wait for a long poll, nor a read for the reports of an outage.
+     * @param {Request} request @param {AbortSignal} signal
+     */
+    report(request: Request, signal: AbortSignal): Promise<{
+        response: Response | null;
+        disposition: import("./http.js").Disposition;
+    }>;
+    /**
      * The error of a ledger that gave no usable response.
      * @param {unknown} cause
      */
