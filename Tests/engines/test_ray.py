@@ -132,7 +132,7 @@ def slow(folder: str) -> None:
     progress("slow").done(1)
     if is_first(folder, "slow began"):
         current().flush()
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 300
         while not (Path(folder) / "second has ended").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         progress("slow").done(1000)
@@ -149,7 +149,7 @@ def test_of_a_task_that_runs_twice_at_once_the_later_attempt_counts(job: Job, cl
     os.kill(raylet.process.pid, signal.SIGSTOP)
     try:
         cluster.add_node(num_cpus=1, resources={"second": 1})
-        ray.get(task, timeout=150)
+        ray.get(task, timeout=250)
         (tmp_path / "second has ended").touch()
         wait_until(lambda: list(tmp_path.glob("superseded *")), 30)
     finally:
@@ -164,7 +164,8 @@ def test_an_unreachable_ledger_costs_no_task_its_result(job: Job, server: Ledger
     try:
         began = time.monotonic()
         assert ray.get([work.remote(number, str(tmp_path)) for number in range(3, 13)]) == list(range(3, 13))
-        assert time.monotonic() - began < 30
+        # Most of it is the start of Ray's workers.
+        assert time.monotonic() - began < 120
     finally:
         server.start()
     wait_until(lambda: figures(job) == {"work": (100, 100)})

@@ -9,8 +9,8 @@
 
 Within an actor, `progress_ledger.progress` and `progress_ledger.current` belong to its execution. The job travels in
 the options of messages, also to messages that actors send; without one, it is `PROGRESS_LEDGER_JOB` of the worker. A
-retry is the next attempt. A message that is delivered again, because its worker was lost, is another execution with the same
-attempt, and the later one counts. The reports of an execution are recorded before its message is acknowledged.
+retry is the next attempt. A message that is delivered again, because its worker was lost, is another execution with the
+same attempt, and the later one counts. The reports of an execution are recorded before its message is acknowledged.
 
 Actors that are coroutines run in another thread, where `progress_ledger.progress` finds no execution.
 """

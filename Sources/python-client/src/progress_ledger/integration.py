@@ -206,22 +206,24 @@ def settle(execution: Execution) -> None:
 
 
 @contextmanager
-def _entered(make: Callable[[], Execution | None], will_retry: Callable[[], bool], name: str) -> Iterator[Execution]:
+def _entered(
+    make: Callable[[], Execution | None], will_retry: Callable[[Exception], bool], name: str
+) -> Iterator[Execution]:
     with execution_of(make, name) as execution:
         try:
             yield execution
-        except Exception:
-            if harmless(will_retry)():
+        except Exception as error:
+            if harmless(will_retry)(error):
                 execution.leave()
             raise
 
 
-def never() -> bool:
+def never(error: Exception) -> bool:
     return False
 
 
 def within(
-    function: Callable[..., Any], make: Callable[[], Execution | None], will_retry: Callable[[], bool] = never
+    function: Callable[..., Any], make: Callable[[], Execution | None], will_retry: Callable[[Exception], bool] = never
 ) -> Callable[..., Any]:
     """Returns a function of the same kind that runs within the execution that `make` makes for each call.
 
@@ -247,8 +249,8 @@ def within(
             async with execution_of(make, function.__name__) as execution:
                 try:
                     return await function(*arguments, **options)
-                except Exception:
-                    if harmless(will_retry)():
+                except Exception as error:
+                    if harmless(will_retry)(error):
                         execution.leave()
                     raise
 

@@ -121,7 +121,7 @@ def _flow_execution() -> Execution | None:
     return job.execution(task_name(context.flow.name), context.flow_run.run_count or 1, link=link)
 
 
-def _will_retry_task() -> bool:
+def _will_retry_task(error: Exception) -> bool:
     context = TaskRunContext.get()
     # With a condition, Prefect decides only after the function has ended.
     return (
@@ -131,7 +131,7 @@ def _will_retry_task() -> bool:
     )
 
 
-def _will_retry_flow() -> bool:
+def _will_retry_flow(error: Exception) -> bool:
     context = FlowRunContext.get()
     return (
         context is not None

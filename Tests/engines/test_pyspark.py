@@ -1,0 +1,59 @@
+"""PySpark: partitions whose Python worker is killed, that fail, and that another action computes again."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark import SparkConf, SparkContext
+
+from progress_ledger import Job, current, progress
+from progress_ledger.pyspark import reporting
+
+from ledger_process import LedgerProcess
+from support import attempts, figures, is_first
+
+
+@pytest.fixture(scope="module")
+def spark(server: LedgerProcess) -> Iterator[SparkContext]:
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    # Two threads, and at most four failures of a task.
+    configuration = SparkConf().setMaster("local[2,4]").setAppName("test")
+    for name, value in {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}.items():
+        configuration.set(name, value)
+    context = SparkContext(conf=configuration)
+    yield context
+    context.stop()
+
+
+def test_partitions_that_are_computed_again_count_once(spark: SparkContext, job: Job, tmp_path: Path) -> None:
+    folder = str(tmp_path)
+
+    def scan(rows: Iterator[int]) -> Iterator[int]:
+        for row in rows:
+            progress("rows").add(1)
+            progress("rows").done(1)
+            if row == 15 and is_first(folder, "killed"):
+                current().flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+            if row == 25 and is_first(folder, "failed"):
+                raise ConnectionError("not yet")
+            yield row
+
+    rows = spark.parallelize(range(40), 4).mapPartitions(reporting(job, "scan")(scan))
+    assert rows.count() == 40
+    assert figures(job) == {"rows": (40, 40)}
+    # Each action computes the partitions that it needs again, and `take` leaves the last one early.
+    assert rows.take(15) == list(range(15))
+    assert rows.sum() == sum(range(40))
+    assert figures(job) == {"rows": (40, 40)}
+    runs = attempts(job)
+    assert set(runs) == {f"scan[{number}]" for number in range(4)}
+    outcomes = {name: [outcome for _, outcome in found] for name, found in runs.items()}
+    assert outcomes["scan[1]"][:2] == [None, "succeeded"]
+    assert outcomes["scan[2]"] == ["failed", "succeeded", "succeeded"]
+    for found in runs.values():
+        assert [attempt for attempt, _ in found] == sorted({attempt for attempt, _ in found})
