@@ -20,7 +20,7 @@ import pytest
 from programs import Program
 
 import progress_ledger
-from progress_ledger import Client, Handle, Job, Settings
+from progress_ledger import AsyncClient, Client, Handle, Job, Settings
 from progress_ledger.threads import ThreadPoolExecutor
 
 from conftest import QUICK, Messages, figures
@@ -106,6 +106,9 @@ def test_unpickled_in_the_same_process_everything_is_the_same(ledger: Client, jo
         assert again(ledger).stats == ledger.stats
         assert again(job).id == job.id
         assert again(job).known == job.known
+        client = AsyncClient(str(ledger.url))
+        assert again(client).url == ledger.url
+        assert again(client.job(job.id)).id == job.id
         assert not list(job.events(task="tile", type="execution_finished")), "leaving a copy ends nothing"
     assert context.stats.taken == 4
     assert figures(job) == {"a": (15, 0)}
@@ -175,9 +178,10 @@ def test_a_handle_survives_its_variables() -> None:
     assert Handle.from_environment(variables) == Handle(handle.job, "tile", "host-1")
     for name in ("JOB", "TASK", "EXECUTION"):
         assert Handle.from_environment({**variables, f"PROGRESS_LEDGER_{name}": ""}) is None
-    wrong = Handle.from_environment({**variables, "PROGRESS_LEDGER_ATTEMPT": "x"})
-    assert wrong is not None
-    assert wrong.attempt is None
+    for attempt in ("x", "0", "2147483648", "9" * 5000, "-1", "١"):
+        wrong = Handle.from_environment({**variables, "PROGRESS_LEDGER_ATTEMPT": attempt})
+        assert wrong is not None
+        assert wrong.attempt is None
 
 
 @pytest.mark.parametrize(

@@ -144,10 +144,7 @@ def test_the_end_after_an_exception_has_its_type_and_on_request_its_text(
     recorded: Job, proxy: FaultProxy, error: BaseException, type_only: str, with_text: str
 ) -> None:
     for error_messages in (None, True):
-        with (
-            pytest.raises(type(error)),
-            recorded.execution("tile", error_messages=error_messages),
-        ):
+        with pytest.raises(type(error)), recorded.execution("tile", error_messages=error_messages):
             raise error
     ends = [event["message"] for event in sent(proxy, "execution_finished") if "message" in event]
     assert ends[0] == type_only

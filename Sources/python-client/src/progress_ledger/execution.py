@@ -365,8 +365,8 @@ class Execution:
         return not self.superseded and not (self._reporter is not None and self._reporter.is_refused)
 
     def __enter__(self) -> Execution:
+        self.start()
         with self._lock:
-            self.start()
             self._entries += 1
         _entered.set((self, current_execution.get(), _entered.get()))
         current_execution.set(self)
@@ -398,8 +398,10 @@ class Execution:
             current_execution.set(before)
         with self._lock:
             self._entries -= 1
-            if self._entries <= 0:
-                self._finish_after(error)
+            is_last = self._entries <= 0
+        if is_last:
+            # Without the lock, because the text of an exception may be anybody's code.
+            self._finish_after(error)
 
     @property
     def _lock(self) -> AbstractContextManager[Any]:

@@ -16,7 +16,7 @@ from .execution import Execution, current_execution
 from .losses import LossLog, describe, logger
 from .reporter import Reporter
 from .reporting import Progress
-from .settings import TASK_LENGTH_MAX
+from .settings import ATTEMPT_MAX, TASK_LENGTH_MAX
 
 if TYPE_CHECKING:
     from .client import Client
@@ -66,14 +66,14 @@ class Handle:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Handle | None:
         """Returns the handle in the variables that `variables` makes, which the clients of all languages read.
 
-        None without `PROGRESS_LEDGER_JOB`, `PROGRESS_LEDGER_TASK` and `PROGRESS_LEDGER_EXECUTION`.
+        None without `PROGRESS_LEDGER_JOB`, `PROGRESS_LEDGER_TASK` and `PROGRESS_LEDGER_EXECUTION`. An invalid attempt
+        is ignored.
         """
         found = os.environ if environment is None else environment
         job, task, execution, attempt, url = (found.get(f"PROGRESS_LEDGER_{name}") for name in _VARIABLES)
         if not (job and task and execution):
             return None
-        is_number = bool(attempt) and str(attempt).isascii() and str(attempt).isdigit() and len(str(attempt)) <= 10
-        return cls(job, task, execution, int(str(attempt)) if is_number else None, url or None)
+        return cls(job, task, execution, _number(attempt or ""), url or None)
 
     def variables(self) -> dict[str, str]:
         """Returns the variables for the environment of another process; none if nothing is reported."""
@@ -112,6 +112,12 @@ class Handle:
 
 
 _VARIABLES = ("JOB", "TASK", "EXECUTION", "ATTEMPT", "URL")
+
+
+def _number(text: str) -> int | None:
+    """The attempt in a variable; None if it is none, because that must not lose the reports."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= 10
+    return int(text) if is_number and 1 <= int(text) <= ATTEMPT_MAX else None
 
 
 def attached(ledger: Ledger, handle: Handle) -> Execution:

@@ -212,11 +212,11 @@ class SilentProgress(Progress):
         self._execution = execution
 
     def add(self, n: SupportsIndex, *, message: str | None = None, link: str | None = None) -> None:
-        if self._checked(n) is not None:
+        if self._checked(n) is not None and (message is not None or link is not None):
             notes.notes(message, link, self._drop_note)
 
     def done(self, n: SupportsIndex = 1, *, message: str | None = None, link: str | None = None) -> None:
-        if self._checked(n) is not None:
+        if self._checked(n) is not None and (message is not None or link is not None):
             notes.notes(message, link, self._drop_note)
 
     skip = set_total = set_done = done
@@ -231,6 +231,8 @@ class SilentProgress(Progress):
         self._execution.drop_note(kind, message)
 
     def _checked(self, n: object) -> int | None:
+        if type(n) is int and 0 <= n <= INCREMENT_MAX:
+            return n
         try:
             return values.increment(n)  # type: ignore[arg-type]
         except Exception as error:
