@@ -86,11 +86,7 @@ class Messages(logging.Handler):
 
     def levels(self) -> list[str]:
         """Returns the levels of warnings and errors."""
-        return [
-            record.levelname
-            for record in self.records
-            if record.levelno >= logging.WARNING and "older than the client" not in record.getMessage()
-        ]
+        return [record.levelname for record in self.records if record.levelno >= logging.WARNING]
 
 
 @pytest.fixture

@@ -77,8 +77,6 @@ class FaultProxy:
         self._always: Fault | None = None
         self._changed = threading.Condition()
         self.seen: list[Seen] = []
-        self.removed_fields: tuple[str, ...] = ()
-        """The fields of events that the ledger does not receive, for tests of what is sent."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -197,12 +195,7 @@ class FaultProxy:
     def _ask(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(*self._address, timeout=60)
         try:
-            excluded = ("host", "connection", "content-length")
-            forwarded = {name: value for name, value in headers.items() if name.lower() not in excluded}
-            if self.removed_fields and "/events" in target and body:
-                events = json.loads(body)
-                kept = [{name: event[name] for name in event if name not in self.removed_fields} for event in events]
-                body = json.dumps(kept).encode()
+            forwarded = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
             connection.request(method, target, body=body or None, headers=forwarded)
             response = connection.getresponse()
             return response.status, dict(response.getheaders()), response.read()

@@ -161,7 +161,7 @@ def test_a_program_reports_to_the_execution_of_its_environment(server: LedgerPro
         for number in (1, 2, 4):
             command = [sys.executable, "-c", textwrap.dedent(source), str(number)]
             result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-            assert result.returncode == 0, result.stderr
+            assert (result.returncode, result.stderr) == (0, "")
     assert figures(job) == {"current": (7, 0), "job": (7, 0), "handle": (7, 0)}
     (task,) = job.tasks()
     assert [(run.execution, run.attempt, run.outcome) for run in task.executions] == [
@@ -274,7 +274,7 @@ def test_reports_of_parts_count_once_whatever_the_network_does(
         context.progress("units").done(1)
         assert context.flush(30)
     assert figures(job) == {"units": (601, 0)}
-    assert {event["verdict"] for event in job.events(type="progress")} == {"counted"}
+    assert {event["verdict"] for event in job.events(type="progress")} <= {"counted", "duplicate"}
 
 
 def test_an_attached_process_learns_that_the_execution_is_superseded(

@@ -30,12 +30,6 @@ def events(proxy: FaultProxy) -> list[dict[str, Any]]:
     return [event for seen in proxy.appends for event in seen.events]
 
 
-@pytest.fixture(autouse=True)
-def _ledger_of_any_version(proxy: FaultProxy) -> None:
-    """Makes these tests, which are about what is sent, independent of what the ledger knows."""
-    proxy.removed_fields = ("message", "link", "unit", "carried")
-
-
 @pytest.fixture
 def recorded(proxy: FaultProxy) -> Iterator[Job]:
     """A job whose requests the proxy sees, which are only made by a flush or an end."""
@@ -230,6 +224,34 @@ def test_work_that_is_done_again_counts_once(job: Job) -> None:
     assert figures(job) == {"a": (7, 0)}
 
 
+def test_the_ledger_shows_notes_units_and_carried_units(job: Job) -> None:
+    context = job.execution("tile", attempt=1, link="https://host/1")
+
+    def work() -> None:
+        context.progress("a", unit="bytes").add(10)
+        context.progress("a").skip(4, message="resumed")
+        context.flush()
+        context.progress("a").done(1, message="one more", link="https://host/2")
+        with context.handle().attach(Client(job._ledger.configuration.url)) as attached:  # type: ignore[union-attr]
+            attached.progress("a").done(2)
+        raise KeyError
+
+    with pytest.raises(KeyError), context:
+        work()
+    job.refresh()
+    (indicator,) = job.progress
+    assert (indicator.unit, indicator.done, indicator.carried_done) == ("bytes", 7, 4)
+    assert indicator.message in ("one more", "resumed")
+    ((run,),) = (task.executions for task in job.tasks("failed"))
+    assert run.message == "KeyError"
+    assert run.link is not None
+    events = list(job.events(type="progress"))
+    assert [event["report"] for event in events if "part" in event] == [1]
+    assert {event["verdict"] for event in events} == {"counted"}
+    job.finish("failed", message="gave up")
+    assert job.refresh().message == "gave up"
+
+
 # Older ledgers
 
 
@@ -252,6 +274,7 @@ def test_an_older_ledger_gets_everything_but_the_fields_that_it_does_not_know(
     assert sent(proxy)[-2:] == [{"label": "a", "total": 5, "done": 2}, {"label": "a", "done": 1}]
     assert context.stats.dropped == 0
     assert figures(recorded) == {"a": (3, 5)}
+    assert messages.levels() == ["WARNING"]
     assert messages.count("older than the client") == 1
 
 
