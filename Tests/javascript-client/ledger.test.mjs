@@ -318,6 +318,17 @@ test("another process reports to a part of a running execution, exactly", async 
   assert.deepEqual([indicator.done, indicator.total, snapshot.tasks.executions], [30n, 30n, 1]);
 });
 
+test("an attached reporter does not delay the next execution of its task", async () => {
+  const job = await client.jobs.create("attached");
+  const first = job.execution("t", { attempt: 1 });
+  await first.started();
+  const attached = client.attach(first.handle());
+  attached.progress("a").done(1);
+  const second = job.execution("t", { attempt: 2 });
+  assert.equal(await second.started(), true);
+  await Promise.all([attached.finish(), first.finish(), second.finish()]);
+});
+
 test("messages, links, units and carried units arrive, or an older ledger gets the units without them", async () => {
   const job = await client.jobs.create("notes");
   const execution = job.execution("t", { link: "https://engine.example/t" });

@@ -117,6 +117,15 @@ test("wrong calls never throw", async () => {
   assert.ok(lines.every((line) => line.startsWith("progress ledger: ")));
 });
 
+test("an invalid note of a start or an end is dropped and counted alone", async () => {
+  const { lines, log } = makeLog();
+  const execution = new Client({ url: "", log }).job("j").execution("t", { link: "ftp://x" });
+  execution.progress("a", { unit: "x".repeat(33) }).done(1, { message: 7 });
+  assert.equal(await execution.finish("failed", { link: "nothing" }), true);
+  const { taken, refused, dropped } = execution.stats;
+  assert.deepEqual([taken, refused, dropped, lines.length], [1, 0, 4, 3]);
+});
+
 test("a broken log function does not disturb the task", () => {
   const client = new Client({ url: "", log: () => { throw new Error("log"); } });
   client.job("j").execution("t").progress("a").add(-1);

@@ -2,6 +2,7 @@
 //
 // Unsent reports are sent when the page is hidden or left, as far as the browser permits.
 
+import { timerMax } from "./limits.js";
 import { setPlatform } from "./platform.js";
 import { webTransport } from "./webTransport.js";
 
@@ -25,7 +26,7 @@ setPlatform({
   randomName: () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
   log: (line) => console.warn(line),
   schedule: (action, milliseconds) => {
-    const timer = setTimeout(action, milliseconds);
+    const timer = setTimeout(action, Math.min(milliseconds, timerMax));
     return () => clearTimeout(timer);
   },
   holdOpen: () => () => {},

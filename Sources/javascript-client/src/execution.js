@@ -164,10 +164,10 @@ export class Execution {
    * @param {boolean} isSilent @param {boolean} isDropped Whether all reports are dropped and counted.
    */
   begin(isSilent, isDropped) {
+    const noted = this.#notes(this.#settings, ["link"]);
     if (isDropped) this.#delivery.abandon();
     if (isSilent || isDropped) return;
-    const { unlessCanceled = true, link } = this.#settings;
-    const start = { ...(unlessCanceled ? { unless_canceled: true } : {}), ...(link === undefined ? {} : { link }) };
+    const start = { ...(this.#settings.unlessCanceled ?? true ? { unless_canceled: true } : {}), ...noted };
     this.#sender = new Sender(this.#client, this.#job, this.#delivery, start, this.#describe(), {
       superseded: () => {
         this.#controller.abort(new SupersededError());

@@ -10,7 +10,7 @@ import { executionLengthMax, taskLengthMax } from "./limits.js";
 import { Answer, Explanation, HistoryPoint, LedgerEvent, Snapshot, TaskRecord } from "./model.js";
 import { messageOfError } from "./notes.js";
 import { catchUp, pages, readSnapshot } from "./reading.js";
-import { attemptProblem, kind, linkProblem, messageText, quoted, reasonOf, textProblem } from "./values.js";
+import { attemptProblem, kind, messageText, quoted, reasonOf, textProblem } from "./values.js";
 import { Watch } from "./watch.js";
 
 /** @typedef {import("./model.js").JobState} JobState */
@@ -127,14 +127,11 @@ export class Job {
     const execution = options.name ?? client.platform.randomName();
     const nameProblem = textProblem(execution, 1, executionLengthMax);
     if (nameProblem !== null) problem ??= `the name of an execution ${nameProblem}`;
-    const linked = options.link === undefined ? null : linkProblem(options.link);
-    if (linked !== null) client.health.logOnce("link", `a link of task ${quoted(name)} ${linked}; it is left out`);
     if (problem !== null) client.health.logOnce("invalid start", `cannot report an execution: ${problem}`);
     if (client.isClosed) client.health.logOnce("closed", `cannot report task ${quoted(name)}: the client is closed`);
     const given = attempt === undefined || attempt === null ? {} : { attempt };
     const identity = { task: typeof name === "string" ? name : "", execution, ...given };
-    const link = linked === null ? options.link : undefined;
-    const made = new Execution(client, this.id, identity, { ...options, link, attemptSource: source });
+    const made = new Execution(client, this.id, identity, { ...options, attemptSource: source });
     made.begin(client.isSilent || this.id === "", problem !== null || client.isClosed);
     return made;
   }

@@ -81,3 +81,5 @@ export const secondSignalMin = 1_000;
 export const keepaliveBytesMax = 60_000;
 /** The maximum number of digits of an integer. A ledger sends fewer, and to parse more takes long. */
 export const digitsMax = 1_000;
+/** The longest time of a timer. A longer one would end at once. */
+export const timerMax = 2 ** 31 - 1;

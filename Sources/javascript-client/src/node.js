@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomBytes } from "node:crypto";
-import { secondSignalMin } from "./limits.js";
+import { secondSignalMin, timerMax } from "./limits.js";
 import { nodeTransport, tokenFile } from "./nodeTransport.js";
 import { setPlatform } from "./platform.js";
 
@@ -33,7 +33,7 @@ setPlatform({
   randomName: () => randomBytes(16).toString("hex"),
   log: (line) => console.warn(line),
   schedule: (action, milliseconds) => {
-    const timer = setTimeout(action, milliseconds);
+    const timer = setTimeout(action, Math.min(milliseconds, timerMax));
     /** @type {{unref(): void}} */ (/** @type {unknown} */ (timer)).unref();
     return () => clearTimeout(timer);
   },

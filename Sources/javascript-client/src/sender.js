@@ -72,6 +72,8 @@ export class Sender {
      * @type {Promise<void>}
      */
     this.stopped = new Promise((resolve) => { this.#resolveStopped = resolve; });
+    // An execution that runs elsewhere is not started here.
+    if (delivery.start !== "pending") this.#startIsDone();
   }
 
   get job() {

@@ -72,3 +72,5 @@ export const secondSignalMin: 1000;
 export const keepaliveBytesMax: 60000;
 /** The maximum number of digits of an integer. A ledger sends fewer, and to parse more takes long. */
 export const digitsMax: 1000;
+/** The longest time of a timer. A longer one would end at once. */
+export const timerMax: number;
