@@ -80,9 +80,11 @@ test("a process ends at once if nothing is unsent, and after 5 s at most without
   assert.equal(fast.code, 0);
   const silent = await serve(() => {});
   t.after(silent.close);
-  const slow = await start(program(job.id, ""), { PROGRESS_LEDGER_URL: silent.url }).end();
+  const clock = 'const began = performance.now(); process.on("exit", () => console.log(performance.now() - began));';
+  const slow = await start(program(job.id, clock), { PROGRESS_LEDGER_URL: silent.url }).end();
   assert.equal(slow.code, 0);
-  assert.ok(slow.seconds < 7, String(slow.seconds));
+  // 5 s, with some time for a busy machine.
+  assert.ok(Number(slow.output) > 4_000 && Number(slow.output) < 8_000, slow.output);
   assert.match(slow.errors, /no response in/);
 });
 
@@ -179,12 +181,12 @@ test("a token limits a client to what it permits", async () => {
   const job = await client.jobs.create("guarded");
   const admin = await server.run("token", "create", "admin", "--scope", "admin");
   const reader = await server.run("token", "create", "reader", "--scope", "read");
+  // The server learns within two seconds that it has tokens.
+  await eventually(() => client.jobs.find(job.id).then(() => false, ({ code }) => code === "unauthorized"));
   const own = new Client({ url: server.url, token: reader, log: () => {}, closeWait: 300 });
   const found = await eventually(() => own.jobs.find(job.id).catch((error) => error.code === "unauthorized" ? null : Promise.reject(error)));
   assert.equal(found.name, "guarded");
   await assert.rejects(own.jobs.create("x"), { code: "unauthorized" });
-  // The server learns within two seconds that it has tokens.
-  await eventually(() => client.jobs.find(job.id).then(() => false, ({ code }) => code === "unauthorized"));
   const execution = own.job(job.id).execution("t");
   assert.equal(await execution.finish(), false);
   assert.equal(execution.stats.lastError.code, "unauthorized");
