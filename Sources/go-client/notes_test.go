@@ -47,6 +47,16 @@ func TestPositionsSkippedAndRepeatedUnitsAreExact(t *testing.T) {
 	}
 	must(t, job.Finish(testContext(t), JobCompleted, Message("all done")))
 	expectProgress(t, job, "position: 70/110", "skipped: 42/0", "repeated: 5/0")
+	snapshot, err := job.Snapshot(testContext(t))
+	must(t, err)
+	if snapshot.Message != "all done" || snapshot.Progress[0].Unit != "bytes" || snapshot.Progress[0].Message == "" ||
+		snapshot.Progress[1].CarriedDone.Compare(UnitsOf(40)) != 0 {
+		t.Errorf("the snapshot is %+v", snapshot)
+	}
+	tasks := job.Tasks(testContext(t), TaskFilter{})
+	if !tasks.Next() || tasks.Value().Executions[0].Message != "fine" || tasks.Value().Executions[0].Link != "https://host/log" {
+		t.Errorf("the task is %+v, %v", tasks.Value(), tasks.Err())
+	}
 	if err := piece.Done(1); !errors.Is(err, ErrEnded) && err != nil {
 		t.Errorf("a piece after the end: %v", err)
 	}

@@ -169,6 +169,28 @@ def test_a_program_reports_to_the_execution_of_its_environment(server: LedgerPro
     ]
 
 
+def test_a_program_under_report_exec_reports_to_its_execution(server: LedgerProcess, job: Job) -> None:
+    source = 'import progress_ledger; progress_ledger.progress("a").done(3, message="from Python")'
+    command = [
+        os.environ["PROGRESS_LEDGER_BINARY"],
+        "report",
+        "exec",
+        "--attempt",
+        "2",
+        "--",
+        sys.executable,
+        "-c",
+        source,
+    ]
+    variables = {"URL": server.url, "JOB": job.id, "TASK": "tile"}
+    environment = {**os.environ, **{f"PROGRESS_LEDGER_{name}": content for name, content in variables.items()}}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert figures(job) == {"a": (3, 0)}
+    (task,) = job.tasks()
+    assert [(run.attempt, run.outcome) for run in task.executions] == [(2, "succeeded")]
+
+
 def test_a_handle_survives_its_variables() -> None:
     handle = Handle("01890000-0000-7000-8000-000000000000", "tile", "host-1", 7, "http://127.0.0.1:9")
     assert Handle.from_environment(handle.variables()) == handle
