@@ -46,10 +46,11 @@ test("random values survive being written and parsed", () => {
 });
 
 test("a stream of events means the same however it is cut", () => {
-  const text = ": comment\n\nid: 7\nevent: snapshot\ndata: {\"a\":\ndata:  \"é😀\"}\r\n\r\ndata: x\rdata\r\rid: b\u0000c\nretry: 1\nevent: end\n\nevent: never\ndata: complete";
+  const text = ": comment\n\nid: 7\nevent: snapshot\ndata: {\"a\":\ndata:  \"é😀\"}\r\n\r\ndata: one\r\ndata: two\r\n\r\ndata: x\rdata\r\rid: b\u0000c\nretry: 1\nevent: end\n\nevent: never\ndata: complete";
   const bytes = new TextEncoder().encode(text);
   const expected = [
-    { type: "snapshot", data: '{"a":\n "é😀"}', id: "7" }, { type: "message", data: "x\n", id: "7" }, { type: "end", data: "", id: "7" },
+    { type: "snapshot", data: '{"a":\n "é😀"}', id: "7" }, { type: "message", data: "one\ntwo", id: "7" },
+    { type: "message", data: "x\n", id: "7" }, { type: "end", data: "", id: "7" },
   ];
   for (let size = 1; size <= bytes.length; size += 1) {
     const reader = new EventReader();
@@ -179,6 +180,17 @@ test("sums beyond 2^53 are several events, and what was carried stays within don
   assert.ok(events.every(({ part }) => part === "p"));
   const sum = events.reduce((total, { done }) => total + BigInt(done), 0n);
   assert.equal(sum, 2n * BigInt(max) + 5n);
+});
+
+test("a duplicate is a collision only if its batch was sent once", () => {
+  for (const isResent of [false, true]) {
+    const delivery = new Delivery({ task: "t", execution: "e" }, { attachedAt: 0 });
+    delivery.report("a", { done: 1 }, null, () => 0);
+    delivery.next(10_000);
+    if (isResent) delivery.requestFailed(new Error("lost"), 10_000, 0, 0);
+    assert.equal(delivery.accepted(["duplicate"], 11_000, true).collision, isResent ? null : "duplicate");
+    assert.deepEqual([delivery.counts.delivered, delivery.counts.discarded], isResent ? [1, 0] : [0, 1]);
+  }
 });
 
 test("the newest message of an interval is sent, with the unit of the label", () => {
