@@ -20,6 +20,11 @@ def attempts(job: Job) -> dict[str, list[tuple[int, str | None]]]:
     return {task.task: [(one.attempt, one.outcome) for one in task.executions] for task in job.tasks()}
 
 
+def notes(job: Job) -> dict[str, list[tuple[str | None, str | None]]]:
+    """Returns the message and the link of each execution, by task."""
+    return {task.task: [(one.message, one.link) for one in task.executions] for task in job.tasks()}
+
+
 def wait_until(is_true: Callable[[], Any], seconds: float = 60) -> Any:
     """Waits until a condition holds, which another process makes true; fails after `seconds`."""
     deadline = time.monotonic() + seconds

@@ -15,7 +15,7 @@ import pytest
 from progress_ledger import Client, Job
 
 from ledger_process import LedgerProcess
-from support import attempts, figures, wait_until
+from support import attempts, figures, notes, wait_until
 
 HERE = Path(__file__).parent
 SECONDS = 170
@@ -117,6 +117,9 @@ def test_a_killed_task_without_a_retry_has_failed(folder: Path, ledger: Client) 
     wait_until(lambda: job.refresh().is_finished, SECONDS)
     assert job.state == "failed"
     assert attempts(job) == {"kill": [(1, "failed")]}
+    [(_, link)] = notes(job)["kill"]
+    assert link is not None
+    assert link.endswith("/tasks/kill?try_number=1")
     assert figures(job) == {"units": (1, 0)}
 
 

@@ -19,7 +19,7 @@ from progress_ledger import Client, Job, current, progress
 from progress_ledger.dask import install, reporting_to
 
 from ledger_process import LedgerProcess
-from support import attempts, figures, is_first, wait_until
+from support import attempts, figures, is_first, notes, wait_until
 
 SCHEDULER = """
 import asyncio, sys
@@ -81,6 +81,7 @@ def test_killed_workers_and_retries_count_once(cluster: DaskClient, job: Job, tm
     }  # fmt: skip
     assert runs["work-0"][0][1] is None, "a killed run has no outcome"
     assert [outcome for _, outcome in runs["work-1"]] == ["failed", "succeeded"]
+    assert notes(job)["work-1"][0][0] == "ConnectionError"
     for found in runs.values():
         assert [attempt for attempt, _ in found] == sorted({attempt for attempt, _ in found})
 
@@ -105,6 +106,7 @@ def test_a_task_that_kills_every_worker_has_failed(cluster: DaskClient, job: Job
         cluster.submit(work, 2, str(tmp_path), key="deadly").result()
     wait_until(lambda: attempts(job)["deadly"][-1][1] == "failed")
     assert [outcome for _, outcome in attempts(job)["deadly"]] == [None, "failed"]
+    assert notes(job)["deadly"][-1][0] == "KilledWorker"
     assert figures(job) == {"units": (10, 10)}, "its last run counts until another one starts"
 
 

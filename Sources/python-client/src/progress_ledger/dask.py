@@ -23,6 +23,7 @@ from typing import Any, Callable
 import dask
 from distributed import Client as DaskClient
 from distributed import Scheduler, SchedulerPlugin, Worker, WorkerPlugin
+from distributed.core import clean_exception
 from distributed.scheduler import KilledWorker
 from distributed.worker_state_machine import ExecuteFailureEvent, RescheduleEvent, StateMachineEvent
 
@@ -103,7 +104,7 @@ class LedgerWorkerPlugin(_Plugin, WorkerPlugin):  # type: ignore[misc,unused-ign
                 if isinstance(event, RescheduleEvent):
                     execution.leave()
                 elif isinstance(event, ExecuteFailureEvent):
-                    fail(execution, getattr(event.exception, "data", event.exception))
+                    fail(execution, _exception_of(event))
                 return event
 
         self._execute = execute
@@ -128,6 +129,11 @@ class LedgerSchedulerPlugin(_Plugin, SchedulerPlugin):  # type: ignore[misc,unus
         if execution is not None:
             execution.start()
             execution.finish("failed", message=KilledWorker.__qualname__)
+
+
+@harmless
+def _exception_of(event: ExecuteFailureEvent) -> object:
+    return clean_exception(getattr(event.exception, "data", event.exception))[1]
 
 
 def _is_killed(exception: Any) -> bool:
