@@ -14,8 +14,8 @@ sys.path[:0] = _folders
 # Workers of engines import the tests' modules.
 os.environ["PYTHONPATH"] = os.pathsep.join([*_folders, os.environ.get("PYTHONPATH", "")])
 for _name in list(os.environ):
-    # The tests must not use a ledger of their environment.
-    if _name.startswith("PROGRESS_LEDGER_") and _name != "PROGRESS_LEDGER_BINARY":
+    # The tests must not use a ledger or an engine of their environment.
+    if _name.startswith(("GITHUB_", "PROGRESS_LEDGER_")) and _name != "PROGRESS_LEDGER_BINARY":
         del os.environ[_name]
 
 from progress_ledger import Client, Job  # noqa: E402

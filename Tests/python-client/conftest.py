@@ -20,7 +20,7 @@ QUICK = Settings(report_seconds=0.02, pause_seconds_min=0.01, pause_seconds_max=
 
 for _name in list(os.environ):
     # The tests must not use a ledger or an engine of their environment.
-    if _name.startswith(("SLURM_", "AIRFLOW_CTX_", "AWS_BATCH_", "JOB_COMPLETION")) or _name in (
+    if _name.startswith(("SLURM_", "AIRFLOW_CTX_", "AWS_BATCH_", "GITHUB_", "JOB_COMPLETION")) or _name in (
         "PROGRESS_LEDGER_URL", "PROGRESS_LEDGER_TOKEN", "PROGRESS_LEDGER_TOKEN_FILE", "PROGRESS_LEDGER_CA_FILE",
         "PROGRESS_LEDGER_JOB", "PROGRESS_LEDGER_ATTEMPT",
         "PROGRESS_LEDGER_TASK", "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", "PROGRESS_LEDGER_CLIENT_KEY_FILE",
