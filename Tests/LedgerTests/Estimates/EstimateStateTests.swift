@@ -24,14 +24,48 @@ struct EstimateStateTests {
     func workers(seed: UInt64) throws {
         var fold = Fold(tracksChanges: false)
         var state = EstimateState()
+        var working: Set<Int64> = []
         for event in RandomHistory.events(count: 300, seed: seed) {
-            try state.apply(event, to: &fold)
+            let decision = try state.apply(event, to: &fold)
+            // An execution did its carried units not itself.
+            if case .progress(let report) = event.body, !decision.verdict.isDiscarded,
+                let execution = decision.execution,
+                report.done ?? 0 > report.carried ?? 0
+            {
+                working.insert(execution)
+            }
             let running = fold.executionStates.filter { $0.isLast && $0.outcome == nil }
             try #require(state.workers <= Int64(running.count), "after \(event)")
-            try #require(
-                state.workers >= Int64(running.filter { $0.contributions.entries.contains { $0.units.done > 0 } }.count)
-            )
+            try #require(state.workers >= Int64(running.filter { working.contains($0.sequence) }.count))
         }
+    }
+
+    @Test("carried units do not change the rate, and are not left to do")
+    func carriedUnits() throws {
+        func pace(carrying carried: Int64?) throws -> IndicatorPace? {
+            var fold = Fold(tracksChanges: false)
+            var state = EstimateState()
+            func moment(_ sequence: Int64) -> Timestamp { Timestamp(microseconds: sequence * 1_000_000) }
+            func apply(_ body: EventBody) throws {
+                let sequence = fold.progress.sequence + 1
+                try state.apply(Event(sequence: sequence, recordedAt: moment(sequence), body: body), to: &fold)
+            }
+            func report(total: Int64? = nil, done: Int64, carried: Int64? = nil) -> EventBody {
+                .progress(
+                    ProgressReport(
+                        reference: ExecutionReference(task: "t", attempt: 1), total: total, done: done, carried: carried
+                    ))
+            }
+            try apply(.jobCreated(JobDescription(name: "resumed")))
+            try apply(report(total: 1_000, done: carried ?? 0, carried: carried))
+            for _ in 0..<20 { try apply(report(done: 10)) }
+            return state.paces(of: fold.snapshot(), at: moment(fold.progress.sequence))[nil]
+        }
+        let fresh = try #require(try pace(carrying: nil))
+        let resumed = try #require(try pace(carrying: 500))
+        #expect(fresh.rate == resumed.rate && fresh.rate > 0)
+        let (resumedLeft, freshLeft) = (try #require(resumed.remainingSeconds), try #require(fresh.remainingSeconds))
+        #expect(resumedLeft < freshLeft)
     }
 
     @Test("damaged bytes and other versions are refused")
