@@ -385,3 +385,61 @@ def test_threads_that_enter_one_execution_do_not_end_it_for_others(job: Job, mes
     assert figures(job) == {"a": (4, 0)}
     assert len(list(job.events(type="execution_finished"))) == 1
     assert not messages.count("entered again")
+
+
+@pytest.mark.parametrize("leaves_last", ["good", "bad"])
+def test_an_exception_in_one_of_several_threads_fails_the_execution(job: Job, leaves_last: str) -> None:
+    entered, left = threading.Barrier(2), threading.Event()
+
+    def work(name: str, error: Exception | None) -> None:
+        with context:
+            entered.wait(20)
+            if name == leaves_last:
+                left.wait(20)
+            if error is not None:
+                raise error
+
+    context = job.execution("tile", attempt=1)
+    with ThreadPoolExecutor(2) as pool:
+        futures = {"good": pool.submit(work, "good", None), "bad": pool.submit(work, "bad", KeyError("a"))}
+        for name in sorted(futures, key=lambda name: name == leaves_last):
+            futures[name].exception()
+            left.set()
+    (end,) = job.events(type="execution_finished")
+    assert (end["outcome"], end["message"]) == ("failed", "KeyError")
+
+
+def test_an_exception_that_the_outer_entry_of_its_thread_handles_fails_nothing(job: Job) -> None:
+    with job.execution("tile", attempt=1) as context, pytest.raises(KeyError), context:
+        raise KeyError
+    (end,) = job.events(type="execution_finished")
+    assert end["outcome"] == "succeeded"
+
+
+def test_reports_of_a_part_start_no_execution_of_a_canceled_job(ledger: Client, job: Job) -> None:
+    assert job.finish("canceled")
+    other = Client(str(ledger.url), settings=QUICK)
+    with job.execution("tile", attempt=1) as context:
+        with context.handle().attach(other) as attached:
+            attached.progress("a").done(7)
+        assert attached.stats.dropped == 1
+        assert attached.job_ended == "canceled"
+        assert job.refresh().state == "canceled"
+        # Somebody else reopens it.
+        with job.execution("other", unless_canceled=False):
+            pass
+        with context.handle().attach(other) as attached:
+            attached.progress("a").done(1)
+    assert figures(job) == {"a": (1, 0)}
+    assert not list(job.events(task="tile", type="execution_started"))
+
+
+def test_a_part_of_a_started_execution_goes_on_reporting_to_a_canceled_job(ledger: Client, job: Job) -> None:
+    with job.execution("tile", attempt=1) as context:
+        with context.handle().attach(Client(str(ledger.url), settings=QUICK)) as attached:
+            attached.progress("a").done(1)
+            assert attached.flush()
+            assert job.finish("canceled")
+            attached.progress("a").done(2)
+        assert attached.stats.dropped == 0
+    assert figures(job) == {"a": (3, 0)}

@@ -101,7 +101,7 @@ class Simulation:
         elif kind == "finish":
             if self.case.get("attached"):
                 # `AttachedExecution.__exit__` without the wait.
-                self.context._finish_after(None)
+                self.context._leave(None)
                 return
             self.context.finish(call["outcome"], message=call.get("message"), link=call.get("link"))
         elif kind == "flush":
@@ -119,8 +119,9 @@ class Simulation:
         """The transport of the sender: the task's calls go on while a request is under way."""
         assert request.body is not None
         events = json.loads(request.body)
-        # A start is refused if the job is canceled, but a start that repeats a recorded one is not.
-        is_start = any(event["type"] == "execution_started" for event in events) and not self.has_started
+        # A start is refused if the job is canceled, and so is the first report of a part, which might be one. A start
+        # that repeats a recorded one is not.
+        is_start = not self.has_started
         for event in events:
             if "part" in event:
                 assert event["part"] == self.context._reporter.part  # type: ignore[union-attr]

@@ -39,7 +39,7 @@ class Batch:
     body: bytes = field(init=False)
     faults: int = 0
     tries: int = 0
-    """The number of requests that sent it."""
+    """The number of requests that sent it and may have recorded it."""
     awaits_verdicts: bool = False
     """Whether the last request asked for verdicts."""
 
@@ -52,19 +52,25 @@ class Batch:
 
     @property
     def conditional_reporters(self) -> set[Reporter]:
-        """The executions that the batch starts unless the job is canceled.
+        """The executions that the batch starts, or may start, unless the job is canceled.
 
-        A repeated start is unconditional: it reopens nothing, and its refusal would end the reports of an execution.
+        Any event can start an execution, also the first one of a part or of a forked child: the start of the other
+        process may have been refused. A repeated start is unconditional: it reopens nothing, and its refusal would end
+        the reports of an execution.
         """
-        starts = [(event, reporter) for event, reporter in self.entries if event["type"] == "execution_started"]
         return {
-            owner for event, owner in starts if owner and owner.unless_canceled and not isinstance(event, Heartbeat)
+            owner
+            for event, owner in self.entries
+            if owner is not None
+            and owner.unless_canceled
+            and not isinstance(event, Heartbeat)
+            and (not owner.is_known or event["type"] == "execution_started")
         }
 
     def without(self, fields: frozenset[str], indexes: frozenset[int] | None = None) -> Batch:
         """Returns the batch without these fields of all its events, or of those at some indexes.
 
-        A part that is not sent needs another number. So the ledger must not have recorded the batch.
+        A part that is not sent needs another number. So no request may have recorded the batch.
         """
         entries = []
         for index, (event, reporter) in enumerate(self.entries):
@@ -75,4 +81,4 @@ class Batch:
             if "part" in event and "part" in fields and reporter is not None:
                 rest["report"] = reporter.number_without_part(self.job.outbox.numberings.lineage.path)
             entries.append((Heartbeat(rest) if isinstance(event, Heartbeat) else rest, reporter))
-        return Batch(self.job, entries, self.watermark)
+        return Batch(self.job, entries, self.watermark, tries=self.tries)

@@ -79,8 +79,9 @@ def disposition_of(response: Response, count: int) -> Disposition:
     if 400 <= status < 500 and status not in (401, 403, 408, 429) and is_problem(response):
         fields = _refused_fields(content.get("errors"), count)
         return Disposition(
-            Action.REFUSED, reason, refused=sorted({index for index, _ in fields}), refused_fields=fields
-        )
+            Action.REFUSED, reason, refused=sorted({index for index, _ in fields}), refused_fields=fields,
+            was_repeated=response.was_repeated,
+        )  # fmt: skip
     if status in (400, 409, 410, 415, 422):
         # A proxy may accept the request later.
         return Disposition(Action.FAULT, reason)

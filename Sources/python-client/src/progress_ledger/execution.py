@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import AsyncIterable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -54,7 +53,8 @@ class Execution:
 
     Any number of threads and coroutines may use it, and after a fork the child too: the reports of a forked child count
     for the same execution, and only the process that entered the context ends it. It can be pickled for other processes
-    (see `handle`).
+    (see `handle`). If several threads enter the context, the last one that leaves it ends the execution, with the
+    outcome of the first one that failed.
 
     After an exception, the message of the outcome is the type of the exception, and also the first line of its text
     with `Settings.error_messages` or `error_messages=True`.
@@ -84,8 +84,9 @@ class Execution:
         self._progress: dict[str | None, Progress] = {}
         self._process: int | None = None
         self._is_finished = False
-        # The number of nested entries, also of other threads.
+        # The number of nested entries, also of other threads, and the first failure of one of them.
         self._entries = 0
+        self._failure: tuple[str, str | None] | None = None
         self._prefect_run: tuple[str, int] | None = None
         self._on_superseded = on_superseded
         self._on_job_ended = on_job_ended
@@ -149,7 +150,7 @@ class Execution:
         object. Costs less than a microsecond.
 
         `unit`: the unit of the indicator, such as `bytes`, `files` or `tiles`, of 1 to 32 characters. The first one
-        that the job's reports give counts. Numbers of `bytes` are shown as kB, MB, ….
+        that the job's reports give counts. Numbers of `bytes` are shown as KiB, MiB, ….
         """
         try:
             found = self._progress.get(label) or self._make_progress(values.label(label))
@@ -390,18 +391,25 @@ class Execution:
             await self._sender.wait_at_end_async(lambda: reporter.is_settled)
 
     def _leave(self, error: BaseException | None) -> None:
-        entry = _entered.get()
+        entry, is_nested = _entered.get(), False
         # Otherwise it is left in another context than it was entered in, which is possible in generators.
         if entry is not None and entry[0] is self:
             _, before, rest = entry
             _entered.set(rest)
             current_execution.set(before)
+            is_nested = _contains(rest, self)
+        # Without the lock, because the text of an exception may be anybody's code.
+        end = self._end_after(error)
         with self._lock:
             self._entries -= 1
             is_last = self._entries <= 0
+            if not is_nested and self._failure is None and end[0] != "succeeded":
+                # The entry around a nested one knows whether it handled the exception; other threads do not.
+                self._failure = end
+            if is_last:
+                end, self._failure = self._failure or end, None
         if is_last:
-            # Without the lock, because the text of an exception may be anybody's code.
-            self._finish_after(error)
+            self.finish(end[0], message=end[1])
 
     @property
     def _lock(self) -> AbstractContextManager[Any]:
@@ -409,13 +417,18 @@ class Execution:
         return nullcontext() if self._sender is None else self._sender.lock
 
     def _finish_after(self, error: BaseException | None) -> None:
-        outcome, message = _outcome(error), None
+        outcome, message = self._end_after(error)
+        self.finish(outcome, message=message)
+
+    def _end_after(self, error: BaseException | None) -> tuple[str, str | None]:
+        """The outcome, and the message of an exception."""
+        outcome, message = notes.outcome_of_error(error), None
         if error is not None and outcome != "succeeded":
             with_text = self._error_messages
             if with_text is None:
                 with_text = self._sender is not None and self._sender.settings.error_messages
             message = notes.message_of_error(error, with_text)
-        self.finish(outcome, message=message)
+        return outcome, message
 
     def warn_if_repeated(self) -> None:
         """Logs once that a retried Prefect task reports to another's execution."""
@@ -470,14 +483,11 @@ class Execution:
         return f"<Execution {self._name} of {self._task}{attempt}{' superseded' if self.superseded else ''}>"
 
 
-def _outcome(error: BaseException | None) -> str:
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-        return "succeeded"
-    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
-        return "canceled"
-    # Without an import of asyncio, which takes long. If nobody has imported it, nothing raises its errors.
-    asyncio = sys.modules.get("asyncio")
-    return "canceled" if asyncio is not None and isinstance(error, asyncio.CancelledError) else "failed"
+def _contains(entry: tuple[Execution, Execution | None, Any] | None, execution: Execution) -> bool:
+    """Whether an execution is among these entries of a context."""
+    while entry is not None and entry[0] is not execution:
+        entry = entry[2]
+    return entry is not None
 
 
 def new_name() -> str:

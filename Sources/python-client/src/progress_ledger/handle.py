@@ -166,17 +166,19 @@ class AttachedExecution(Execution):
         """Starts nothing: the execution is running."""
         return self
 
+    def __enter__(self) -> Execution:
+        if self._sender is not None and self._reporter is not None:
+            self._sender.join(self._reporter)
+        return super().__enter__()
+
     def finish(self, outcome: str = "succeeded", *, message: str | None = None, link: str | None = None) -> None:
         """Ends nothing: only the process that started the execution ends it."""
         logger.debug("execution %s of task %s is ended only by the process that started it", self.execution, self.task)
 
-    def _finish_after(self, error: BaseException | None) -> None:
-        if self._sender is None or self._reporter is None:
-            return
-        if self._reporter.part is None:
-            self._sender.expedite(self._reporter.job)
-        else:
-            self._sender.leave(self._reporter)
+    def _leave(self, error: BaseException | None) -> None:
+        super()._leave(error)
+        if self._sender is not None and self._reporter is not None:
+            self._sender.part(self._reporter)
 
     def __repr__(self) -> str:
         return f"<Execution {self.execution} of {self.task}, attached>"

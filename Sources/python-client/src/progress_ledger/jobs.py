@@ -109,6 +109,8 @@ class Ledger:
                     self._parts.popitem(last=False)
             elif key in self._parts:
                 self._parts.move_to_end(key)
+            # It is to learn of the end of its job.
+            outbox.reporters.add(found)
             return found
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Callable
 
 from . import values
@@ -21,6 +22,8 @@ _LINK = re.compile(r"https?://[^\s/?#@:][^\s/?#@]*(?:[/?#][^\s]*)?", re.ASCII | 
 _NOT_IN_LINKS = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
 # A URL with user information, up to the last "@" of the word: a password may contain any character.
 _USER = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s]*@")
+# The length of the text in which credentials are looked for; five times that of a message.
+_SCANNED_LENGTH_MAX = 1_000
 # The query of a URL, which may contain a signature or a token.
 _QUERY = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://[^\s?]*)\?[^\s]*")
 
@@ -66,6 +69,17 @@ def notes(given_message: str | None, given_link: str | None, refuse: Refusal) ->
     return found
 
 
+def outcome_of_error(error: BaseException | None) -> str:
+    """Returns the outcome of an execution that an exception has left; None if none has."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "succeeded"
+    if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+        return "canceled"
+    # Without an import of asyncio, which takes long. If nobody has imported it, nothing raises its errors.
+    asyncio = sys.modules.get("asyncio")
+    return "canceled" if asyncio is not None and isinstance(error, asyncio.CancelledError) else "failed"
+
+
 def message_of_error(error: BaseException, with_text: bool) -> str:
     """Returns the type of an exception, and with its text the first line of at most 200 characters.
 
@@ -78,11 +92,23 @@ def message_of_error(error: BaseException, with_text: bool) -> str:
         return name[:ERROR_LENGTH_MAX]
     try:
         lines = str(error).strip().splitlines()
+        # The patterns take quadratic time.
+        if lines and len(lines[0]) > _SCANNED_LENGTH_MAX:
+            lines[0] = _cut(lines[0])
     except Exception:
         # An exception's own `__str__` may raise anything.
         lines = []
     text = f"{name}: {without_credentials(lines[0])}" if lines else name
     return text if len(text) <= ERROR_LENGTH_MAX else f"{text[: ERROR_LENGTH_MAX - 1]}…"
+
+
+def _cut(line: str) -> str:
+    """The beginning of a long line, without a URL that is cut within its credentials."""
+    line = line[:_SCANNED_LENGTH_MAX]
+    begin = re.search(r"\S*\Z", line)
+    whole, last = (line, "") if begin is None else (line[: begin.start()], begin.group())
+    beginning, separator, _ = last.partition("://")
+    return f"{whole}{beginning}{separator}"
 
 
 def without_credentials(text: str) -> str:

@@ -344,18 +344,26 @@ class Outbox:
                 *(OPTIONAL_FIELDS.intersection(event) for event, _ in batch.entries)
             )
 
-    def strip(self, batch: Batch, fields: frozenset[str], indexes: frozenset[int]) -> frozenset[str]:
-        """Removes optional fields that the ledger has refused, and returns those that it does not know.
+    def strip(self, batch: Batch, refused: Iterable[tuple[int, str]]) -> frozenset[str]:
+        """Removes refused fields, given with the indexes of their events; returns those that the ledger does not know.
 
-        An unknown field is removed from all events, also from later ones; an invalid content from those at `indexes`.
+        These it has never recorded, and refuses in every event of the batch; they are removed from all events, also
+        from later ones. Otherwise only their content in those events is invalid.
         """
-        unknown = fields - self.known_fields
+        indexes: dict[str, set[int]] = {}
+        for index, name in refused:
+            indexes.setdefault(name, set()).add(index)
+        unknown = frozenset(
+            name
+            for name in indexes.keys() - self.known_fields
+            if all(name not in event or index in indexes[name] for index, (event, _) in enumerate(batch.entries))
+        )
         self.unknown_fields |= unknown
         job = batch.job
         if unknown:
             job.frozen = deque(frozen.without(unknown) for frozen in job.frozen)
-        if fields - unknown:
-            job.frozen[0] = job.frozen[0].without(fields - unknown, indexes)
+        for name in indexes.keys() - unknown:
+            job.frozen[0] = job.frozen[0].without(frozenset((name,)), frozenset(indexes[name]))
         return unknown
 
     def settle(self, batch: Batch, kept: Iterable[int], now: float) -> None:
@@ -368,6 +376,7 @@ class Outbox:
                 self._give_up(batch.job, event, reporter)
             elif reporter is not None and not isinstance(event, Heartbeat):
                 reporter.in_flight -= 1
+                reporter.is_known = True
                 reporter.counts.delivered += 1
                 self.counts.delivered += 1
         self._remove(batch)
@@ -401,9 +410,9 @@ class Outbox:
         return count
 
     def refuse_starts(self, batch: Batch) -> int:
-        """Drops everything of the executions whose starts in this batch a canceled job has refused.
+        """Drops everything of the executions that this batch would start, which a canceled job has refused.
 
-        Returns the number of dropped events, and 0 if the batch has no such start.
+        Returns the number of dropped events, and 0 if the batch starts none.
         """
         job = batch.job
         refused = batch.conditional_reporters

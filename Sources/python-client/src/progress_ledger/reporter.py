@@ -240,8 +240,10 @@ class Reporter:
         "counters",
         "counts",
         "ended_at",
+        "entries",
         "execution",
         "in_flight",
+        "is_known",
         "is_open",
         "is_refused",
         "is_superseded",
@@ -290,11 +292,15 @@ class Reporter:
         self.counters: dict[str | None, Counter] = {}
         self.needs_start = False
         self.needs_heartbeat = False
+        # Whether the ledger has recorded an event of it that this process or its ancestor has sent.
+        self.is_known = False
         # Whether this process has started the execution and not ended it.
         self.is_open = False
         self.outcome: str | None = None
         # The time of its end, or of the last report after it; None while it is open.
         self.ended_at: float | None = None
+        # The number of contexts of an execution of another process that are open in this one.
+        self.entries = 0
         self.in_flight = 0
         # The open ticket, and the number of unsettled tickets.
         self.ticket: FlushTicket | None = None
@@ -305,7 +311,7 @@ class Reporter:
         self.is_superseded = False
         self.on_superseded: Callable[[], None] | None = None
         self.unless_canceled = unless_canceled
-        # Whether a canceled job has refused its start.
+        # Whether a canceled job has refused its start, or the first report of its part.
         self.is_refused = False
         # The state in which the job has ended; None while it is running.
         self.job_ended: str | None = None
@@ -369,7 +375,7 @@ class Reporter:
         return event
 
     def start_event(self) -> Event:
-        """The start of the execution, with its link the first time."""
+        """The start of the execution, with its link."""
         event = self.event("execution_started")
         if self.link is not None:
             event["link"] = self.link

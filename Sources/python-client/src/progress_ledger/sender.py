@@ -121,6 +121,25 @@ class Sender:
             self.health.skip_pause()
             self._wake_for(reporter.job)
 
+    def join(self, reporter: Reporter) -> None:
+        """Counts an open context of an execution that another process has started."""
+        with self.lock:
+            reporter.entries += 1
+            reporter.job.reporters.add(reporter)
+            if reporter.part is not None:
+                # However long ago an earlier context was left. The job may have been reopened.
+                reporter.ended_at = None
+                reporter.is_refused = False
+
+    def part(self, reporter: Reporter) -> None:
+        """Closes such a context, and sends the reports of the execution at once. The last one ends its part."""
+        with self.lock:
+            reporter.entries = max(0, reporter.entries - 1)
+            if reporter.entries == 0 and reporter.part is not None:
+                self.leave(reporter)
+            else:
+                self.expedite(reporter.job)
+
     def cancel_open(self) -> None:
         """Ends every open execution of this process as canceled."""
         with self.lock:

@@ -34,6 +34,12 @@ class Settlement:
         """
         callbacks: list[Callback] = []
         action, reason = disposition.action, disposition.reason
+        if action is Action.REFUSED and batch.tries == 1 and not disposition.was_repeated:
+            # The only request has recorded nothing.
+            batch.tries = 0
+        if action is Action.REFUSED and batch.tries and self._refuses_part(batch, disposition):
+            # An older ledger behind the same address, but a newer one may have recorded the batch by its parts.
+            action = Action.FAULT
         if action is Action.FAULT:
             batch.faults += 1
             action = Action.REFUSED if batch.faults >= self._settings.refusals_max else Action.TRY_AGAIN
@@ -88,25 +94,26 @@ class Settlement:
 
         The units of an event must not be lost because of its message.
         """
-        known = self._outbox.known_fields
         refused = [
             (index, name)
             for index, name in disposition.refused_fields
-            if name in OPTIONAL_FIELDS and name in batch.entries[index][0] and not (name == "part" and name in known)
+            if name in OPTIONAL_FIELDS and name in batch.entries[index][0] and not (name == "part" and batch.tries)
         ]
         if not refused:
             return False
-        unknown = self._outbox.strip(
-            batch, frozenset(name for _, name in refused), frozenset(index for index, _ in refused)
-        )
+        unknown = self._outbox.strip(batch, refused)
         if unknown:
             callbacks.append(_unknown_callback(unknown))
-        lost = [index for index, name in refused if name not in unknown]
+        # Without its part, a report has another number, and nothing is lost.
+        lost = [index for index, name in refused if name not in unknown and name != "part"]
         for index in lost:
             self._outbox.drop(batch.entries[index][1])
         if lost:
             callbacks.append(self.loss_callback(f"{len(lost)} notes of reports were refused: {disposition.reason}"))
         return True
+
+    def _refuses_part(self, batch: Batch, disposition: Disposition) -> bool:
+        return any(name == "part" and name in batch.entries[index][0] for index, name in disposition.refused_fields)
 
     def _recorded(
         self, batch: Batch, disposition: Disposition, took: float, now: float, callbacks: list[Callback]
