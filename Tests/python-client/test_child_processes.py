@@ -219,3 +219,48 @@ def test_a_fork_in_a_signal_handler_in_the_middle_of_a_report_works(programs: ty
         """
     ).end()
     assert figures(job) == {None: (3, 0)}
+
+
+@pytest.mark.parametrize("module", ["integration", "fork_locks"])
+def test_a_fork_while_another_thread_looks_for_a_job_leaves_no_lock(programs: type[Program], module: str) -> None:
+    source = f"""
+        from progress_ledger import {module}, integration
+        lock = integration._lock if {module!r} == "integration" else {module}.ForkLock()
+        held, end = threading.Event(), threading.Event()
+        def hold():
+            with lock.held:
+                held.set()
+                end.wait(30)
+        threading.Thread(target=hold).start()
+        held.wait(30)
+        with integration.ForkLock().held:
+            child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            integration.job_by_id(id)
+            with lock.held, lock.held:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        end.set()
+        print(status)
+        """
+    assert programs(source).end() == "0\n"
+
+
+def test_a_forked_child_starts_no_execution_of_a_canceled_job(programs: type[Program], job: Job) -> None:
+    job.finish("canceled")
+    source = """
+        context = job.execution("tile", attempt=1)
+        with ledger._ledger.sender.lock:
+            # Before the ledger has refused the start.
+            context.start()
+            child = os.fork()
+        if child == 0:
+            context.progress("a").done(3)
+            context.flush()
+            os._exit(context.stats.dropped)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    assert programs(source).end() == "1\n"
+    assert job.refresh().state == "canceled"
+    assert figures(job) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -163,6 +164,22 @@ def test_error_messages_can_be_set_for_a_client_and_an_own_message_comes_first(p
 class Unprintable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("text", ["a." * 1_000_000, "http://" * 300_000, "a://b?" * 300_000, "x " * 10 + "b" * 10**6])
+def test_a_long_text_of_an_exception_takes_no_time(text: str) -> None:
+    began = time.perf_counter()
+    message = notes.message_of_error(ValueError(text), True)
+    assert time.perf_counter() - began < 0.5
+    assert message.startswith("ValueError: " + text[:4])
+    assert len(message) <= 200
+
+
+def test_a_long_text_is_not_cut_within_credentials() -> None:
+    password = "p" * 2_000
+    for text in (f"no http://user:{password}@host", f"{'a ' * 490}http://user:{password}@host"):
+        assert "ppp" not in notes.message_of_error(ValueError(text), True)
+    assert notes.without_credentials("no http://host/a") == "no http://host/a"
 
 
 def test_an_exception_without_a_text_has_its_type() -> None:

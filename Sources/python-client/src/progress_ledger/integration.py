@@ -9,7 +9,6 @@ import functools
 import hashlib
 import inspect
 import json
-import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from .asynchronous import AsyncJob
 from .client import Client
 from .contexts import silent
 from .execution import Execution, new_name
+from .fork_locks import ForkLock
 from .job import Job
 from .jobs import NO_JOB, Ledger, empty_snapshot
 from .losses import LossLog, describe
@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # The jobs by key that a process remembers: a scheduler of an engine has some hundred open jobs at a time.
 JOBS_MAX = 1_000
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _clients: list[Client] = []
 _jobs: OrderedDict[str, Job] = OrderedDict()
 losses = LossLog()
@@ -40,14 +40,14 @@ losses = LossLog()
 
 def use(client: Client) -> None:
     """Sets the client of all integrations in this process; by default the environment configures it."""
-    with _lock:
+    with _lock.held:
         _clients[:] = [client]
         _jobs.clear()
 
 
 def client() -> Client:
     """Returns the client of all integrations in this process."""
-    with _lock:
+    with _lock.held:
         return _client()
 
 
@@ -133,7 +133,7 @@ def job_by_key(key: str, name: str, tags: Mapping[str, str] | None = None) -> Jo
 
     Texts that are too long are shortened; a key then ends with a digest of the whole.
     """
-    with _lock:
+    with _lock.held:
         key = shortened(key, JOB_KEY_LENGTH_MAX)
         found = _jobs.get(key)
         if found is None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from prefect.utilities.urls import url_for
 
 from .asynchronous import AsyncJob
 from .execution import Execution
+from .fork_locks import ForkLock
 from .integration import harmless, job_by_id, job_by_key, task_name, within
 from .job import Job
 
@@ -149,7 +149,7 @@ class _Names:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._names: OrderedDict[Any, str] = OrderedDict()
         self._counts: OrderedDict[Any, Counter[str]] = OrderedDict()
 
@@ -164,7 +164,7 @@ class _Names:
             name = f"{context.task.name}[{_digest(context)}]"
         if flow is None or flow.detached:
             return name
-        with self._lock:
+        with self._lock.held:
             found = self._names.get(run.id)
             if found is None:
                 counts = self._counts.setdefault((run.flow_run_id, retries), Counter())

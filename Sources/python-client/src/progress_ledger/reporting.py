@@ -76,11 +76,11 @@ class Progress:
                 self._sender.enqueue(self._reporter, counter)
 
     def skip(self, n: SupportsIndex = 1, *, message: str | None = None, link: str | None = None) -> None:
-        """Reports `n` units as done that this execution need not do.
+        """Reports `n` units as done that an earlier execution of this task did already: a resume from a checkpoint.
 
-        An earlier execution did them (a resume from a checkpoint), their result was in a cache, or there was nothing to
-        do. They count as done, but neither as work of this execution nor in rates, and repeating them wastes nothing
-        (the ledger's `carried`).
+        They count as done, but not in rates, and the ledger does not count that they are done again as wasted (its
+        `carried`). Report units that nobody did before with `done`, also if their result was in a cache or there was
+        nothing to do; otherwise the ledger subtracts them from the work that was wasted.
         """
         checked = self._checked(n)
         if checked is None:
@@ -110,6 +110,10 @@ class Progress:
 
         For work that knows its position, such as an offset in a file. Sends the difference to what it has reported
         before; a lower position changes nothing, so that work done again within one execution counts once.
+
+        The position is one per label and process: a forked child continues at its parent's, and if several threads or
+        tasks of a pool have positions of their own, only the highest counts. Use a label for each of them, or
+        `repeatable`.
         """
         checked = self._checked(n)
         if checked is None:
