@@ -19,7 +19,7 @@ struct ClaimedJobs {
         /// The counted units of all shown indicators, by sequence.
         ///
         /// Nil unless a subscription asks for percentages.
-        var shownUnits: [Int64: Units]?
+        var shownUnits: [IndicatorID: Units]?
 
         /// Restores the last execution of a task, with its work if it is running.
         mutating func restore(_ execution: Execution, work: [UInt8]?) {
@@ -68,7 +68,7 @@ struct ClaimedJobs {
             if let units = shownUnits, let last = events.last {
                 let before = Snapshot.percent(of: units.values, in: stateBefore)
                 for indicator in changes.indicators {
-                    shownUnits?[indicator.sequence] = indicator.countedEvents > 0 ? indicator.counted : nil
+                    shownUnits?[indicator.id] = indicator.countedEvents > 0 ? indicator.counted : nil
                 }
                 recorder?.recordPercent(
                     from: before, to: Snapshot.percent(of: (shownUnits ?? [:]).values, in: fold.progress.state),
@@ -261,9 +261,9 @@ struct ClaimedJobs {
         for row in rows {
             var columns = row.columns
             let index = try jobIndex(&columns)
-            let sequence = try columns.next(Int64.self)
+            let indicator = try columns.next(IndicatorID.self)
             let total = try columns.next(Int128.self)
-            jobs[index].shownUnits?[sequence] = Units(total: total, done: try columns.next())
+            jobs[index].shownUnits?[indicator] = Units(total: total, done: try columns.next())
         }
     }
 
@@ -320,13 +320,13 @@ struct ClaimedJobs {
     }
 
     private static func task(_ columns: inout RowColumns) throws(PQError) -> JobTask {
-        let sequence = try columns.next(Int64.self)
+        let id = try columns.next(TaskID.self)
         let name = try columns.next(Name.self)
-        let last = try columns.next(Int64.self)
+        let last = try columns.next(ExecutionID.self)
         guard let state = TaskState(rawValue: try columns.next()) else {
             throw PQError(.decoding, "a task has an unknown state")
         }
         return JobTask(
-            sequence: sequence, name: name, last: last, state: state, executionCount: try columns.next())
+            id: id, name: name, last: last, state: state, executionCount: try columns.next())
     }
 }

@@ -21,7 +21,7 @@ enum StateChanges {
         /// The notifications that its events cause.
         var notifications: [(subscription: Subscription.ID, cause: NotificationCause)] = []
         /// The counted units of all shown indicators; nil unless the next events need them.
-        var shownUnits: [Int64: Units]?
+        var shownUnits: [IndicatorID: Units]?
     }
 
     static func statements(_ changes: [JobChanges]) -> [Query] {
@@ -157,14 +157,14 @@ enum StateChanges {
                 unit = excluded.unit, message = excluded.message
             """,
             [
-                jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map { $0.label?.text ?? "" }),
+                jobs, projections, .ids(parts.map(\.id)), .texts(parts.map { $0.label?.text ?? "" }),
                 .numerics(parts.map(\.received.total)), .numerics(parts.map(\.received.done)),
                 .numerics(parts.map(\.counted.total)), .numerics(parts.map(\.counted.done)),
                 .numerics(parts.map(\.superseded.total)), .numerics(parts.map(\.superseded.done)),
                 .numerics(parts.map(\.discarded.total)), .numerics(parts.map(\.discarded.done)),
                 .int8s(parts.map(\.countedEvents)), .int8s(parts.map(\.supersededEvents)),
                 .timestamps(parts.map(\.updatedAt)),
-                .byteas(flatten(changes, \.indicators) { $0.encodedPattern(of: $1.sequence) }),
+                .byteas(flatten(changes, \.indicators) { $0.encodedPattern(of: $1.id) }),
                 .numerics(parts.map(\.carried)), .texts(parts.map(\.unit?.text)), .texts(parts.map(\.message?.text)),
             ])
     }
@@ -181,8 +181,8 @@ enum StateChanges {
                 last = excluded.last, state = excluded.state, execution_count = excluded.execution_count
             """,
             [
-                jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map(\.name.text)),
-                .int8s(parts.map(\.last)), .texts(parts.map(\.state.rawValue)), .int8s(parts.map(\.executionCount)),
+                jobs, projections, .ids(parts.map(\.id)), .texts(parts.map(\.name.text)),
+                .ids(parts.map(\.last)), .texts(parts.map(\.state.rawValue)), .int8s(parts.map(\.executionCount)),
             ])
     }
 
@@ -205,13 +205,13 @@ enum StateChanges {
                 message_sequence = excluded.message_sequence, link_sequence = excluded.link_sequence
             """,
             [
-                jobs, projections, .int8s(parts.map(\.sequence)), .int8s(parts.map(\.task)),
+                jobs, projections, .ids(parts.map(\.id)), .ids(parts.map(\.task)),
                 .texts(parts.map(\.name?.text)), .int4s(parts.map(\.attempt)),
                 .timestamps(parts.map(\.startedAt)),
                 .texts(parts.map(\.outcome?.rawValue)), .int8s(parts.map(\.lastSequence)),
                 .timestamps(parts.map(\.lastAt)),
-                .int8s(parts.map(\.supersededBy)), .byteas(parts.map(\.encodedState)),
-                .byteas(flatten(changes, \.executions) { $0.encodedWork(of: $1.sequence) }),
+                .ids(parts.map(\.supersededBy)), .byteas(parts.map(\.encodedState)),
+                .byteas(flatten(changes, \.executions) { $0.encodedWork(of: $1.id) }),
                 .int8s(parts.map(\.messageSequence)), .int8s(parts.map(\.linkSequence)),
             ])
     }
@@ -229,7 +229,7 @@ enum StateChanges {
                 entries = stored.entries || excluded.entries
             """,
             [
-                jobs, projections, .int8s(parts.map(\.key.execution)), .int8s(parts.map(\.key.page)),
+                jobs, projections, .ids(parts.map(\.key.execution)), .int8s(parts.map(\.key.page)),
                 .byteas(parts.map(\.appended.bytes)), .texts(parts.map { $0.key.part?.text ?? "" }),
             ])
     }
@@ -248,7 +248,7 @@ enum StateChanges {
             """,
             [
                 jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map(\.verdict.rawValue)),
-                .int8s(parts.map(\.execution)), .int8s(parts.map(\.indicator)),
+                .ids(parts.map(\.execution)), .ids(parts.map(\.indicator)),
                 .int8s(parts.map { Int64($0.units.total) }), .int8s(parts.map { Int64($0.units.done) }),
                 .int8s(parts.map(\.duplicateOf)),
             ])

@@ -41,8 +41,10 @@ enum StateQueries {
         var pages = Keys()
         for job in claims.jobs {
             let needs = job.fold.dependentKeys(of: job.events)
-            for sequence in needs.indicators { indicators.add(job, "", number: sequence) }
-            for key in needs.pages { pages.add(job, "", number: key.execution, page: key.page, part: key.part) }
+            for id in needs.indicators { indicators.add(job, "", first: id.sequence) }
+            for key in needs.pages {
+                pages.add(job, "", first: key.execution.sequence, page: key.page, part: key.part)
+            }
         }
         guard !indicators.isEmpty || !pages.isEmpty else { return [] }
         return [indicatorQuery(indicators), pageQuery(pages)]
@@ -55,22 +57,23 @@ enum StateQueries {
         var texts: [String?] = []
         var names: [String?] = []
         var attempts: [Int32?] = []
-        var numbers: [Int64?] = []
+        /// The first events, of indicators or of executions.
+        var firstSequences: [Int64?] = []
         var pages: [Int64?] = []
         var parts: [String?] = []
 
         var isEmpty: Bool { jobs.isEmpty }
 
         mutating func add(
-            _ job: ClaimedJobs.Job, _ text: String, name: String? = nil, attempt: Int32? = nil, number: Int64? = nil,
-            page: Int64? = nil, part: Name? = nil
+            _ job: ClaimedJobs.Job, _ text: String, name: String? = nil, attempt: Int32? = nil,
+            first sequence: Int64? = nil, page: Int64? = nil, part: Name? = nil
         ) {
             jobs.append(job.id.uuid)
             projections.append(job.projection)
             texts.append(text)
             names.append(name)
             attempts.append(attempt)
-            numbers.append(number)
+            firstSequences.append(sequence)
             pages.append(page)
             parts.append(part?.text ?? "")
         }
@@ -167,7 +170,7 @@ enum StateQueries {
                 order by found.sequence
                 limit 1
             ) as indicator
-            """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers)])
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.firstSequences)])
     }
 
     private static func pageQuery(_ keys: Keys) -> Query {
@@ -185,7 +188,7 @@ enum StateQueries {
             ) as page
             """,
             [
-                .uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.numbers), .int8s(keys.pages),
+                .uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.firstSequences), .int8s(keys.pages),
                 .texts(keys.parts),
             ])
     }

@@ -137,7 +137,7 @@ public protocol LedgerService: Sendable {
     ///   - onlySilent: Whether only tasks with a silent execution are returned.
     ///   - cursor: ``TaskPage/nextCursor`` of the previous page.
     func tasks(
-        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage?
 
     /// Returns a page of a job's tasks at a past point in time.
@@ -146,7 +146,7 @@ public protocol LedgerService: Sendable {
     ///
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage?
 
     /// Returns a page that accounts for each unit of an indicator, by execution.
@@ -355,14 +355,14 @@ extension LedgerService {
 
     /// Returns a page of a job's tasks, silent or not.
     public func tasks(
-        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
         try await tasks(job, state: state, onlySilent: false, limit: limit, after: cursor)
     }
 
     /// Returns a page of a job's tasks at a past point in time, silent or not.
     public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
         try await tasks(job, at: moment, state: state, onlySilent: false, limit: limit, after: cursor)
     }

@@ -50,7 +50,27 @@ extension EventHash: PostgresDecodable {
     }
 }
 
+extension PostgresDecodable where Self: FirstEventID {
+    /// Decodes an id from a `bigint`.
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> Self? {
+        Int64.decode(bytes, typeID: typeID).map { Self($0) }
+    }
+}
+
+extension TaskID: PostgresDecodable {}
+extension ExecutionID: PostgresDecodable {}
+extension IndicatorID: PostgresDecodable {}
+
 extension Parameter {
+    /// The id of a part of a job as a `bigint`.
+    package static func id(_ value: (some FirstEventID)?) -> Parameter { int8(value?.sequence) }
+
+    /// Ids of parts of a job as an array of `bigint`.
+    package static func ids(_ values: [some FirstEventID]) -> Parameter { int8s(values.map(\.sequence)) }
+
+    /// Ids of parts of a job as an array of `bigint`.
+    package static func ids(_ values: [(some FirstEventID)?]) -> Parameter { int8s(values.map { $0?.sequence }) }
+
     /// A time as a `timestamptz`.
     package static func timestamp(_ value: Timestamp?) -> Parameter {
         timestamptz(microsecondsSince1970: value?.microseconds)

@@ -259,7 +259,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func tasks(
-        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
         let page = try await attempting("reading tasks") { () throws(PQError) -> TaskPage? in
             guard let silence = try await snapshots.silence(of: job) else { return nil }
@@ -271,7 +271,7 @@ extension PostgresLedger: LedgerService {
     }
 
     public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
         try await refuseNewerSchema()
         guard let view = try await plainJob(job) else { return nil }
@@ -323,7 +323,7 @@ extension PostgresLedger: LedgerService {
             try await ExplainReader(pool: pool).isNamed(label, in: view.id)
         }
         guard isNamed else { return .noSuchIndicator }
-        let nothing = IndicatorState(sequence: sequence, label: label, updatedAt: view.createdAt)
+        let nothing = IndicatorState(id: IndicatorID(sequence), label: label, updatedAt: view.createdAt)
         return .found(Explanation(sequence: sequence, indicator: nothing, entries: [], nextCursor: nil))
     }
 

@@ -1,4 +1,5 @@
 import Ledger
+import LedgerTestSupport
 import LedgerWire
 import Testing
 
@@ -147,10 +148,10 @@ struct VisibleTextTests {
         func task(_ name: Name, silent seconds: Int64, isSilent: Bool = true) -> TaskSummary {
             let last = Timestamp(microseconds: start.microseconds - seconds * 1_000_000)
             return TaskSummary(
-                name: name, state: .running, firstSequence: 1, executionCount: 1,
+                name: name, state: .running, id: 1, executionCount: 1,
                 executions: [
                     ExecutionSummary(
-                        name: nil, attempt: 1, outcome: nil, firstSequence: 1, lastSequence: 1, startedAt: last,
+                        name: nil, attempt: 1, outcome: nil, id: 1, lastSequence: 1, startedAt: last,
                         lastAt: last, isCounted: true, isProvisional: false, silentSince: isSilent ? last : nil,
                         progress: [])
                 ])

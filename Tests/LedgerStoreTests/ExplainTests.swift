@@ -55,12 +55,12 @@ struct ExplainTests {
                     #expect(found.entries.reduce(.zero) { $0 + $1.discarded } == state.discarded, "seed \(seed)")
                     for entry in found.entries {
                         let execution = try #require(
-                            fold.executionStates.first { $0.sequence == entry.execution.sequence })
-                        let reported = execution.contributions.entries.first { $0.indicator == state.sequence }?.units
+                            fold.executionStates.first { $0.id == entry.execution.id })
+                        let reported = execution.contributions.entries.first { $0.indicator == state.id }?.units
                         #expect(entry.reported == reported ?? .zero)
-                        #expect(entry.supersededBy?.sequence == execution.supersededBy)
+                        #expect(entry.supersededBy?.id == execution.supersededBy)
                         let thrownAway = discards.filter {
-                            $0.execution == execution.sequence && $0.indicator == state.sequence
+                            $0.execution == execution.id && $0.indicator == state.id
                         }
                         #expect(entry.discarded == thrownAway.reduce(.zero) { $0 + $1.units })
                     }

@@ -25,7 +25,7 @@ struct StartTests {
             var attempts: Set<Int32> = []
             for (name, sequence) in started {
                 let status = try #require(try await ledger.status(of: name, task: "t", in: job, at: sequence))
-                #expect(status.isLast && status.execution.sequence == sequence, "\(name)")
+                #expect(status.isLast && status.execution.id.sequence == sequence, "\(name)")
                 attempts.insert(status.execution.attempt)
                 let now = try #require(try await ledger.status(of: name, task: "t", in: job, at: last))
                 #expect(now.isLast == (sequence == last))
@@ -49,7 +49,7 @@ struct StartTests {
             let isFolded = try await ledger.waitUntilFolded(job, sequence: third, deadline: .testTimeout)
             #expect(isFolded)
             let status = try #require(try await ledger.status(of: "a", task: "t", in: job, at: again))
-            #expect(!status.isLast && status.last.execution == "b" && status.last.sequence == second)
+            #expect(!status.isLast && status.last.execution == "b" && status.last.id.sequence == second)
             #expect(try await ledger.status(of: "a", task: "t", in: job, at: first)?.isLast == true)
         }
     }

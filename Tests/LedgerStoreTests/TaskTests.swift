@@ -8,13 +8,13 @@ import Testing
 struct TaskTests {
     /// The task summaries of the pure fold.
     private func summaries(_ fold: Fold) -> [TaskSummary] {
-        var labels: [Int64: Name?] = [:]
-        for indicator in fold.indicatorStates { labels.updateValue(indicator.label, forKey: indicator.sequence) }
+        var labels: [IndicatorID: Name?] = [:]
+        for indicator in fold.indicatorStates { labels.updateValue(indicator.label, forKey: indicator.id) }
         return fold.taskStates.map { task in
             TaskSummary(
-                name: task.name, state: task.state.shown(in: fold.progress.state), firstSequence: task.sequence,
+                name: task.name, state: task.state.shown(in: fold.progress.state), id: task.id,
                 executionCount: task.executionCount,
-                executions: fold.executionStates.filter { $0.task == task.sequence }.sorted { $0.rank < $1.rank }
+                executions: fold.executionStates.filter { $0.task == task.id }.sorted { $0.rank < $1.rank }
                     .map { ExecutionSummary($0, labels: labels) })
         }
     }
@@ -37,7 +37,7 @@ struct TaskTests {
             #expect(!expected.isEmpty)
             for limit in [1, 2, 1_000] {
                 var found: [TaskSummary] = []
-                var cursor: Int64?
+                var cursor: TaskID?
                 repeat {
                     let page = try #require(try await ledger.tasks(job, state: nil, limit: limit, after: cursor))
                     #expect(page.sequence == 400)
@@ -87,7 +87,7 @@ struct TaskTests {
             }
             _ = try await ledger.waitUntilFolded(job, sequence: 20_001, deadline: .testTimeout)
             let page = try #require(try await ledger.tasks(job, state: nil, limit: 100, after: 15_001))
-            #expect(page.tasks.map(\.firstSequence) == Array(15_002...15_101))
+            #expect(page.tasks.map(\.id.sequence) == Array(15_002...15_101))
             #expect(page.tasks.first?.name == Name("task 15000"))
             let rows = try await ledger.pool.query(
                 Query(

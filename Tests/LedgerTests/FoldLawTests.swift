@@ -48,14 +48,14 @@ struct FoldLawTests {
         }
         let head = Int64(events.count)
         let histories = Dictionary(grouping: fold.executionStates, by: \.task).mapValues { ExecutionClassifier($0) }
-        let tasks = Dictionary(uniqueKeysWithValues: fold.taskStates.map { ($0.name, $0.sequence) })
+        let tasks = Dictionary(uniqueKeysWithValues: fold.taskStates.map { ($0.name, $0.id) })
         for event in events {
             guard let reference = event.body.reference, oracle.discarded[event.sequence] == nil else { continue }
             let history = try #require(tasks[reference.task].flatMap { histories[$0] })
             let classification = try #require(history.classification(of: reference, at: event.sequence), "\(event)")
             #expect(classification.isLate == oracle.isLate(event), "\(event)")
-            #expect(classification.supersededBy?.sequence == oracle.supersededBy(event, at: head), "\(event)")
-            #expect(classification.execution.sequence == oracle.executionOfEvent[event.sequence]?.first, "\(event)")
+            #expect(classification.supersededBy?.id.sequence == oracle.supersededBy(event, at: head), "\(event)")
+            #expect(classification.execution.id.sequence == oracle.executionOfEvent[event.sequence]?.first, "\(event)")
         }
     }
 
@@ -79,7 +79,7 @@ struct FoldLawTests {
         #expect(stored.sortedExecutions == whole.executionStates)
         #expect(stored.sortedIndicators == whole.indicatorStates)
         for execution in whole.executionStates {
-            #expect(stored.encodedStates[execution.sequence] == execution.encodedState)
+            #expect(stored.encodedStates[execution.id] == execution.encodedState)
         }
     }
 
@@ -91,7 +91,7 @@ struct FoldLawTests {
             for indicator in fold.indicatorStates {
                 try #require(indicator.isConserved)
                 let counted = fold.executionStates.filter(\.isLast).flatMap(\.contributions.entries)
-                    .filter { $0.indicator == indicator.sequence }
+                    .filter { $0.indicator == indicator.id }
                 try #require(counted.reduce(Units.zero) { $0 + $1.units } == indicator.counted)
                 try #require(counted.reduce(0) { $0 + $1.events } == indicator.countedEvents)
             }

@@ -31,7 +31,7 @@ struct HistoryTests {
                 #expect(whole.entries.reduce(.zero) { $0 + $1.discarded } == whole.indicator.discarded)
                 for entry in whole.entries {
                     let own = decisions.filter {
-                        $0.1.execution == entry.execution.sequence && $0.0.label == label
+                        $0.1.execution == entry.execution.id && $0.0.label == label
                     }
                     let discarded = own.filter { $0.1.verdict.isDiscarded }.reduce(Units.zero) { $0 + $1.0.units }
                     #expect(entry.discarded == discarded)
@@ -74,22 +74,22 @@ struct HistoryTests {
             #expect(
                 numbers == Dictionary(uniqueKeysWithValues: difference.to.indicators.map { ($0.label, $0.counted) }))
 
-            let startedExecutions = fold.executionStates.filter { $0.sequence > Int64(start) }
+            let startedExecutions = fold.executionStates.filter { $0.id.sequence > Int64(start) }
             #expect(difference.started.first.map(\.execution) == startedExecutions.map(\.identity))
             #expect(difference.started.count == Int64(startedExecutions.count))
             let supersededExecutions = fold.executionStates.filter { execution in
-                execution.supersededBy.map { $0 > Int64(start) && $0 > execution.sequence } ?? false
+                execution.supersededBy.map { $0.sequence > Int64(start) && $0 > execution.id } ?? false
             }
             #expect(
                 Set(difference.superseded.first.map(\.execution)) == Set(supersededExecutions.map(\.identity)),
                 "seed \(seed)")
             for superseded in difference.superseded.first {
-                let execution = try #require(fold.execution(superseded.execution.sequence))
-                #expect(execution.supersededBy == superseded.by.sequence)
+                let execution = try #require(fold.execution(superseded.execution.id))
+                #expect(execution.supersededBy == superseded.by.id)
                 // The units that it had counted then follow from its events before that moment.
                 var then = Fold(tracksChanges: false)
-                for event in events[..<Int(superseded.by.sequence - 1)] { try then.apply(event) }
-                let had = try #require(then.execution(superseded.execution.sequence)).contributions.entries
+                for event in events[..<Int(superseded.by.id.sequence - 1)] { try then.apply(event) }
+                let had = try #require(then.execution(superseded.execution.id)).contributions.entries
                 #expect(superseded.lost.map(\.units) == had.map(\.units))
             }
             let ends = events[start..<end].filter { event in
@@ -141,7 +141,7 @@ struct HistoryTests {
                     #expect(left.sequence < right.sequence)
                 }
                 for cause in history.points.compactMap(\.cause) {
-                    #expect(fold.execution(cause.superseded.sequence)?.supersededBy == cause.execution.sequence)
+                    #expect(fold.execution(cause.superseded.id)?.supersededBy == cause.execution.id)
                     #expect(cause.lost.total > 0 || cause.lost.done > 0)
                 }
             }

@@ -6,20 +6,20 @@ import Ledger
 struct StoredFold {
     private(set) var progress = JobProgress()
     private var tasks: [Name: JobTask] = [:]
-    private var executions: [Int64: Execution] = [:]
-    private(set) var encodedStates: [Int64: [UInt8]] = [:]
-    private var indicators: [Int64: IndicatorState] = [:]
+    private var executions: [ExecutionID: Execution] = [:]
+    private(set) var encodedStates: [ExecutionID: [UInt8]] = [:]
+    private var indicators: [IndicatorID: IndicatorState] = [:]
     private var pages: [ReportPage.Key: [UInt8]] = [:]
     private var estimate = EstimateState().encoded
-    private var patterns: [Int64: [UInt8]] = [:]
-    private var work: [Int64: [UInt8]] = [:]
+    private var patterns: [IndicatorID: [UInt8]] = [:]
+    private var work: [ExecutionID: [UInt8]] = [:]
 
     mutating func fold(_ events: [Event]) throws {
         var fold = Fold(progress)
         var state = try EstimateState(encoded: estimate)
         try restore(FoldKeys(of: events), into: &fold, &state)
         let further = fold.dependentKeys(of: events)
-        for sequence in further.indicators { try restore(indicator: sequence, into: &fold, &state) }
+        for id in further.indicators { try restore(id, into: &fold, &state) }
         for key in further.pages { if let bytes = pages[key] { fold.restore(ReportPage(bytes: bytes), at: key) } }
         for event in events { try state.apply(event, to: &fold) }
         store(try fold.takeChanges(), state)
@@ -32,35 +32,33 @@ struct StoredFold {
             try restore(task.last, into: &fold, &state)
         }
         for key in keys.namedExecutions {
-            let found = executions.values.first { $0.task == tasks[key.task]?.sequence && $0.name == key.name }
-            if let found { try restore(found.sequence, into: &fold, &state) }
+            let found = executions.values.first { $0.task == tasks[key.task]?.id && $0.name == key.name }
+            if let found { try restore(found.id, into: &fold, &state) }
         }
         for key in keys.attemptedExecutions {
             let found = executions.values
-                .filter { $0.task == tasks[key.task]?.sequence && $0.attempt == key.attempt }
-                .min { $0.sequence < $1.sequence }
-            if let found { try restore(found.sequence, into: &fold, &state) }
+                .filter { $0.task == tasks[key.task]?.id && $0.attempt == key.attempt }
+                .min { $0.id < $1.id }
+            if let found { try restore(found.id, into: &fold, &state) }
         }
         for label in keys.labels {
             if let found = indicators.values.first(where: { $0.label == label }) {
-                try restore(indicator: found.sequence, into: &fold, &state)
+                try restore(found.id, into: &fold, &state)
             }
         }
     }
 
-    private func restore(
-        indicator sequence: Int64, into fold: inout Fold, _ state: inout EstimateState
-    ) throws {
-        guard let found = indicators[sequence] else { return }
+    private func restore(_ id: IndicatorID, into fold: inout Fold, _ state: inout EstimateState) throws {
+        guard let found = indicators[id] else { return }
         fold.restore(found)
-        if let bytes = patterns[sequence] { try state.restore(patterns: bytes) }
+        if let bytes = patterns[id] { try state.restore(patterns: bytes) }
     }
 
-    private func restore(_ sequence: Int64, into fold: inout Fold, _ state: inout EstimateState) throws {
-        guard var execution = executions[sequence], let bytes = encodedStates[sequence] else { return }
+    private func restore(_ id: ExecutionID, into fold: inout Fold, _ state: inout EstimateState) throws {
+        guard var execution = executions[id], let bytes = encodedStates[id] else { return }
         (execution.contributions, execution.reports) = try Execution.decodeState(bytes)
         fold.restore(execution)
-        if let bytes = work[sequence] { try state.restore(work: bytes) }
+        if let bytes = work[id] { try state.restore(work: bytes) }
     }
 
     private mutating func store(_ changes: FoldChanges, _ state: EstimateState) {
@@ -68,13 +66,13 @@ struct StoredFold {
         estimate = state.encoded
         for task in changes.tasks { tasks[task.name] = task }
         for execution in changes.executions {
-            executions[execution.sequence] = execution
-            encodedStates[execution.sequence] = execution.encodedState
-            work[execution.sequence] = state.encodedWork(of: execution.sequence)
+            executions[execution.id] = execution
+            encodedStates[execution.id] = execution.encodedState
+            work[execution.id] = state.encodedWork(of: execution.id)
         }
         for indicator in changes.indicators {
-            indicators[indicator.sequence] = indicator
-            patterns[indicator.sequence] = state.encodedPattern(of: indicator.sequence)
+            indicators[indicator.id] = indicator
+            patterns[indicator.id] = state.encodedPattern(of: indicator.id)
         }
         for (key, appended) in changes.pages { pages[key, default: []] += appended.bytes }
     }
@@ -88,7 +86,7 @@ struct StoredFold {
     }
 
     var isConserved: Bool { indicators.values.allSatisfy(\.isConserved) }
-    var sortedTasks: [JobTask] { tasks.values.sorted { $0.sequence < $1.sequence } }
-    var sortedExecutions: [Execution] { executions.values.sorted { $0.sequence < $1.sequence } }
-    var sortedIndicators: [IndicatorState] { indicators.values.sorted { $0.sequence < $1.sequence } }
+    var sortedTasks: [JobTask] { tasks.values.sorted { $0.id < $1.id } }
+    var sortedExecutions: [Execution] { executions.values.sorted { $0.id < $1.id } }
+    var sortedIndicators: [IndicatorState] { indicators.values.sorted { $0.id < $1.id } }
 }

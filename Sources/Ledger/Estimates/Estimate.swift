@@ -39,9 +39,9 @@ public struct Estimate: Hashable, Sendable {
         /// The running executions that will probably end last, by their first events.
         ///
         /// The most probable one is the first.
-        public var executions: [Int64]
+        public var executions: [ExecutionID]
 
-        public init(label: Name?, executions: [Int64]) {
+        public init(label: Name?, executions: [ExecutionID]) {
             self.label = label
             self.executions = executions
         }

@@ -57,7 +57,7 @@ extension EstimateState {
     }
 
     /// Returns the encoded pattern of an indicator; nil without one.
-    public func encodedPattern(of indicator: Int64) -> [UInt8]? {
+    public func encodedPattern(of indicator: IndicatorID) -> [UInt8]? {
         patterns[indicator].map { pattern in
             var writer = StateWriter()
             pattern.encode(to: &writer)
@@ -68,7 +68,7 @@ extension EstimateState {
     /// Returns the encoded work of a running execution.
     ///
     /// Nil if it is not running, or not the last one of its task.
-    public func encodedWork(of execution: Int64) -> [UInt8]? {
+    public func encodedWork(of execution: ExecutionID) -> [UInt8]? {
         running[execution].map { execution in
             var writer = StateWriter()
             execution.encode(to: &writer)
@@ -98,7 +98,7 @@ extension EstimateState {
         var reader = StateReader(bytes)
         while !reader.isAtEnd {
             let execution = try RunningExecution(from: &reader)
-            if running[execution.sequence] == nil { running[execution.sequence] = execution }
+            if running[execution.id] == nil { running[execution.id] = execution }
         }
     }
 }
@@ -117,7 +117,7 @@ extension AdvanceGaps {
 
 extension LabelPattern {
     fileprivate func encode(to writer: inout StateWriter) {
-        writer.write(indicator)
+        writer.write(indicator.sequence)
         writer.write(bits: key.hash)
         writer.write(samples)
         writer.write(microseconds)
@@ -143,7 +143,7 @@ extension LabelPattern {
     }
 
     fileprivate init(from reader: inout StateReader) throws(FoldStateError) {
-        indicator = try reader.readInt64()
+        indicator = IndicatorID(try reader.readInt64())
         key = NameKey(hash: try reader.readBits())
         samples = try reader.readInt64()
         microseconds = try reader.readInt64()
@@ -169,9 +169,9 @@ extension LabelPattern {
 
 extension RunningExecution {
     fileprivate func encode(to writer: inout StateWriter) {
-        writer.write(sequence)
-        writer.write(taskSequence)
-        writer.write(bits: task)
+        writer.write(id.sequence)
+        writer.write(task.sequence)
+        writer.write(bits: taskKey)
         writer.write(bits: startedAt.microseconds)
         writer.write(Int64(isAnnounced ? 1 : 0))
         writer.write(max(0, lastHeard.microseconds - startedAt.microseconds))
@@ -183,7 +183,7 @@ extension RunningExecution {
         writer.write(firstUnits)
         writer.write(Int64(parts.count))
         for part in parts {
-            writer.write(part.indicator)
+            writer.write(part.indicator.sequence)
             writer.write(part.total)
             writer.write(part.done)
             writer.write(part.microseconds)
@@ -191,9 +191,9 @@ extension RunningExecution {
     }
 
     fileprivate init(from reader: inout StateReader) throws(FoldStateError) {
-        sequence = try reader.readInt64()
-        taskSequence = try reader.readInt64()
-        task = try reader.readBits()
+        id = ExecutionID(try reader.readInt64())
+        task = TaskID(try reader.readInt64())
+        taskKey = try reader.readBits()
         let start: Int64 = try reader.readBits()
         startedAt = Timestamp(microseconds: start)
         isAnnounced = try reader.readInt64() == 1
@@ -209,7 +209,8 @@ extension RunningExecution {
         for _ in 0..<count {
             parts.append(
                 Part(
-                    indicator: try reader.readInt64(), total: try reader.readInt64(), done: try reader.readInt64(),
+                    indicator: IndicatorID(try reader.readInt64()), total: try reader.readInt64(),
+                    done: try reader.readInt64(),
                     microseconds: try reader.readInt64()))
         }
     }

@@ -5,14 +5,14 @@
 /// an event costs the same however many executions are running. What is done and what is left is not in it, because
 /// the snapshot has it.
 public struct EstimateState: Hashable, Sendable {
-    /// The patterns of the labels, by their indicators.
+    /// The patterns of the labels.
     ///
     /// Of a restored state, those that were restored.
-    var patterns: [Int64: LabelPattern] = [:]
-    /// The running last executions, by their first events.
+    var patterns: [IndicatorID: LabelPattern] = [:]
+    /// The running last executions.
     ///
     /// Of a restored state, those that were restored.
-    var running: [Int64: RunningExecution] = [:]
+    var running: [ExecutionID: RunningExecution] = [:]
     /// The number of labels with a pattern.
     var labelCount: Int64 = 0
     /// The number of running last executions.
@@ -89,7 +89,7 @@ public struct EstimateState: Hashable, Sendable {
     ///
     /// They are in the order in which their tasks began.
     var consideredExecutions: ArraySlice<RunningExecution> {
-        running.values.sorted { $0.taskSequence < $1.taskSequence }.prefix(Self.runningMax)
+        running.values.sorted { $0.task < $1.task }.prefix(Self.runningMax)
     }
 
     /// The approximate memory in bytes, by the sizes of the parts.
@@ -108,8 +108,8 @@ public struct EstimateState: Hashable, Sendable {
         let outcomeBefore: ExecutionOutcome? =
             if case .executionFinished(let reference, _) = event.body { fold.outcome(of: reference) } else { nil }
         let decision = try fold.apply(event)
-        if let sequence = decision.execution { hear(sequence, event) }
-        guard decision.verdict == .counted, let sequence = decision.execution, let startedAt = fold.progress.startedAt
+        if let execution = decision.execution { hear(execution, event) }
+        guard decision.verdict == .counted, let execution = decision.execution, let startedAt = fold.progress.startedAt
         else { return decision }
         if let last = lastEventAt {
             concurrency.add(
@@ -118,7 +118,7 @@ public struct EstimateState: Hashable, Sendable {
         }
         lastEventAt = event.recordedAt
         if let superseded = decision.superseded { supersede(superseded, in: &fold) }
-        if sequence == event.sequence { start(event, sequence, in: fold) }
+        if execution.sequence == event.sequence { start(event, execution, in: fold) }
         switch event.body {
         case .jobCreated, .jobFinished, .executionStarted: break
         case .progress(let report):
@@ -127,51 +127,51 @@ public struct EstimateState: Hashable, Sendable {
                 lastAdvance = event.recordedAt
             }
             if let indicator = decision.indicator {
-                add(report, on: indicator, of: sequence, at: event.recordedAt, since: startedAt)
+                add(report, on: indicator, of: execution, at: event.recordedAt, since: startedAt)
             }
         case .executionFinished(_, let outcome):
-            finish(sequence, as: outcome, after: outcomeBefore, at: event.recordedAt, in: &fold)
+            finish(execution, as: outcome, after: outcomeBefore, at: event.recordedAt, in: &fold)
         }
         return decision
     }
 
     // MARK: Executions
 
-    private mutating func start(_ event: Event, _ sequence: Int64, in fold: Fold) {
-        guard let reference = event.body.reference, let task = fold.execution(sequence)?.task else { return }
+    private mutating func start(_ event: Event, _ id: ExecutionID, in fold: Fold) {
+        guard let reference = event.body.reference, let task = fold.execution(id)?.task else { return }
         runningCount += 1
-        running[sequence] = RunningExecution(
-            sequence: sequence, taskSequence: task, task: NameKey(reference.task).half, startedAt: event.recordedAt,
+        running[id] = RunningExecution(
+            id, of: task, taskKey: NameKey(reference.task).half, startedAt: event.recordedAt,
             isAnnounced: event.body.type == .executionStarted)
     }
 
     /// Records a sign of life of a running execution.
     ///
     /// Any event of it is one, also a discarded one.
-    private mutating func hear(_ sequence: Int64, _ event: Event) {
-        guard sequence != event.sequence else { return }
+    private mutating func hear(_ id: ExecutionID, _ event: Event) {
+        guard id.sequence != event.sequence else { return }
         let isReport =
             switch event.body {
             // A declaration alone is preparation, after which the first unit takes as long as any.
             case .progress(let report): report.done ?? 0 > 0 || report.total ?? 0 == 0
             default: true
             }
-        running[sequence]?.hear(at: event.recordedAt, isReport: isReport)
+        running[id]?.hear(at: event.recordedAt, isReport: isReport)
     }
 
     /// Removes an execution that has ended or was superseded.
-    private mutating func remove(_ sequence: Int64) -> RunningExecution? {
-        guard let execution = running.removeValue(forKey: sequence) else { return nil }
+    private mutating func remove(_ id: ExecutionID) -> RunningExecution? {
+        guard let execution = running.removeValue(forKey: id) else { return nil }
         runningCount -= 1
         if execution.isOnlyDeclaring { onlyDeclaring -= 1 }
         return execution
     }
 
-    private mutating func supersede(_ sequence: Int64, in fold: inout Fold) {
-        guard let execution = fold.execution(sequence) else { return }
+    private mutating func supersede(_ id: ExecutionID, in fold: inout Fold) {
+        guard let execution = fold.execution(id) else { return }
         switch execution.outcome {
         case nil:
-            if let removed = remove(sequence), !isPlanner(removed) { failed += 1 }
+            if let removed = remove(id), !isPlanner(removed) { failed += 1 }
         case .failed:
             repeatsFailures = true
             addProvisional(of: execution, sign: -1, in: &fold)
@@ -185,14 +185,14 @@ public struct EstimateState: Hashable, Sendable {
     private func isPlanner(_ execution: RunningExecution) -> Bool { execution.isOnlyDeclaring && !workersDeclare }
 
     private mutating func finish(
-        _ sequence: Int64, as outcome: ExecutionOutcome, after before: ExecutionOutcome?, at moment: Timestamp,
+        _ id: ExecutionID, as outcome: ExecutionOutcome, after before: ExecutionOutcome?, at moment: Timestamp,
         in fold: inout Fold
     ) {
-        guard let execution = fold.execution(sequence) else { return }
+        guard let execution = fold.execution(id) else { return }
         if before == .failed { addProvisional(of: execution, sign: -1, in: &fold) }
         if outcome == .failed { addProvisional(of: execution, sign: 1, in: &fold) }
         // A repeated end changes the outcome, but the execution is over.
-        guard before == nil, var ended = remove(sequence), !isPlanner(ended) else { return }
+        guard before == nil, var ended = remove(id), !isPlanner(ended) else { return }
         switch outcome {
         case .canceled: break
         case .failed: failed += 1
@@ -213,7 +213,7 @@ public struct EstimateState: Hashable, Sendable {
                 .addSample(
                     microseconds: part.microseconds, units: part.done, quiet: execution.longestQuiet,
                     recentMax: recentMax)
-            fold.touchIndicator(startedBy: part.indicator)
+            fold.touchIndicator(part.indicator)
         }
     }
 
@@ -222,7 +222,7 @@ public struct EstimateState: Hashable, Sendable {
             guard let pattern = patterns[entry.indicator] else { continue }
             let change = sign * Int64(clamping: entry.units.done)
             patterns[entry.indicator]?.provisionalDone = max(0, pattern.provisionalDone.adding(change))
-            fold.touchIndicator(startedBy: entry.indicator)
+            fold.touchIndicator(entry.indicator)
         }
     }
 
@@ -231,7 +231,7 @@ public struct EstimateState: Hashable, Sendable {
     /// Adds the pattern of an indicator unless it exists or there are too many.
     ///
     /// - Returns: Whether there is one.
-    private mutating func addPattern(of indicator: Int64, label: Name?) -> Bool {
+    private mutating func addPattern(of indicator: IndicatorID, label: Name?) -> Bool {
         if patterns[indicator] != nil { return true }
         guard labelCount < Int64(Self.labelsMax) else { return false }
         labelCount += 1
@@ -240,7 +240,8 @@ public struct EstimateState: Hashable, Sendable {
     }
 
     private mutating func add(
-        _ report: ProgressReport, on indicator: Int64, of sequence: Int64, at moment: Timestamp, since start: Timestamp
+        _ report: ProgressReport, on indicator: IndicatorID, of id: ExecutionID, at moment: Timestamp,
+        since start: Timestamp
     ) {
         // Carried units took no time here.
         let (total, done, carried) = (report.total ?? 0, report.workedDone, report.carried ?? 0)
@@ -248,12 +249,12 @@ public struct EstimateState: Hashable, Sendable {
         if total > 0 { patterns[indicator]?.declare(total, at: moment) }
         if done > 0 { patterns[indicator]?.advance(done, at: moment, since: start) }
         // Progress after the end of its execution counts, but takes no time.
-        guard var execution = running[sequence] else { return }
+        guard var execution = running[id] else { return }
         let wasOnlyDeclaring = execution.isOnlyDeclaring
         execution.add(total: total, done: done, carried: carried, on: indicator, at: moment)
         if done > 0, execution.parts.contains(where: { $0.total > 0 && $0.done > 0 }) { workersDeclare = true }
         if execution.isOnlyDeclaring != wasOnlyDeclaring { onlyDeclaring += execution.isOnlyDeclaring ? 1 : -1 }
-        running[sequence] = execution
+        running[id] = execution
     }
 }
 
@@ -266,8 +267,8 @@ extension Fold {
     }
 
     /// Marks the indicator as changed, because its pattern did.
-    fileprivate mutating func touchIndicator(startedBy sequence: Int64) {
-        guard let index = indicatorIndices[sequence] else {
+    fileprivate mutating func touchIndicator(_ id: IndicatorID) {
+        guard let index = indicatorIndices[id] else {
             preconditionFailure("the indicators of an execution that ends or is superseded are restored with it")
         }
         touchIndicator(index)

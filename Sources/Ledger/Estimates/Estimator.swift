@@ -128,7 +128,7 @@ public struct Estimator: Sendable {
 
     private func addWaitingTasks(to classes: inout [WorkClass], _ labels: [LabelWork]) {
         guard let history else { return }
-        let running = Set(running.map(\.task))
+        let running = Set(running.map(\.taskKey))
         // A task that failed is waiting to be repeated.
         let begun = Set(startedTasks.filter { $0.hasSucceeded || running.contains($0.key) }.map(\.key))
         let indices = Dictionary(labels.map { ($0.key, $0.classIndex) }) { first, _ in first }
@@ -187,7 +187,7 @@ public struct Estimator: Sendable {
         let executions = byExecution.filter { 10 * $0.value >= draws.count }
             .sorted { ($0.value, $1.key) > ($1.value, $0.key) }
             .prefix(3)
-            .map { simulation.running[$0.key].sequence }
+            .map { simulation.running[$0.key].execution }
         return Estimate.WaitingFor(label: label.label, executions: executions)
     }
 }

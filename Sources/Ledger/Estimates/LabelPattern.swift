@@ -2,8 +2,8 @@
 ///
 /// One sample is one successful execution: the seconds that it spent on the label, and the units that it finished.
 public struct LabelPattern: Hashable, Sendable {
-    /// The sequence that identifies the indicator in its job.
-    let indicator: Int64
+    /// The indicator.
+    let indicator: IndicatorID
     /// The label, by which other jobs know it.
     let key: NameKey
     /// The number of samples.
@@ -42,7 +42,7 @@ public struct LabelPattern: Hashable, Sendable {
         var units: Int64
     }
 
-    init(indicator: Int64, key: NameKey) {
+    init(indicator: IndicatorID, key: NameKey) {
         self.indicator = indicator
         self.key = key
     }

@@ -108,10 +108,10 @@ extension Fold {
         tasks.map { StartedTask($0.name, hasSucceeded: $0.state == .succeeded) }
     }
 
-    /// The task of an execution, by its first event.
+    /// The task of an execution.
     ///
     /// The fold must contain the whole job. Costs a pass over the tasks.
-    public func taskName(ofExecution sequence: Int64) -> Name? {
-        execution(sequence).flatMap { execution in tasks.first { $0.sequence == execution.task }?.name }
+    public func taskName(of id: ExecutionID) -> Name? {
+        execution(id).flatMap { execution in tasks.first { $0.id == execution.task }?.name }
     }
 }

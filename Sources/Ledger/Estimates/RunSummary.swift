@@ -90,7 +90,7 @@ public struct RunSummary: Hashable, Sendable {
         seconds = max(LogDuration.secondsMin, end.seconds(since: start))
         let length = seconds
         let worked = fold.indicatorStates.compactMap { indicator in
-            state.patterns[indicator.sequence].map { (indicator: indicator, pattern: $0) }
+            state.patterns[indicator.id].map { (indicator: indicator, pattern: $0) }
         }
         labels =
             worked.sorted {

@@ -1,11 +1,9 @@
 /// The work of an execution that is running, as far as estimates need it.
 public struct RunningExecution: Hashable, Sendable {
-    /// The sequence of its first event, which identifies it.
-    public let sequence: Int64
-    /// The sequence that identifies its task.
-    let taskSequence: Int64
-    /// The name of its task, by which other jobs know it.
-    let task: UInt32
+    public let id: ExecutionID
+    let task: TaskID
+    /// The half of the key of its task's name, which identifies the task in other jobs.
+    let taskKey: UInt32
     let startedAt: Timestamp
     /// Whether it began with `execution_started`.
     ///
@@ -29,17 +27,17 @@ public struct RunningExecution: Hashable, Sendable {
     /// The work of the execution on one label.
     struct Part: Hashable, Sendable {
         /// The indicator of the label.
-        let indicator: Int64
+        let indicator: IndicatorID
         var total: Int64 = 0
         var done: Int64 = 0
         /// The time attributed to the label.
         var microseconds: Int64 = 0
     }
 
-    init(sequence: Int64, taskSequence: Int64, task: UInt32, startedAt: Timestamp, isAnnounced: Bool) {
-        self.sequence = sequence
-        self.taskSequence = taskSequence
+    init(_ id: ExecutionID, of task: TaskID, taskKey: UInt32, startedAt: Timestamp, isAnnounced: Bool) {
+        self.id = id
         self.task = task
+        self.taskKey = taskKey
         self.startedAt = startedAt
         lastHeard = startedAt
         self.isAnnounced = isAnnounced
@@ -55,7 +53,7 @@ public struct RunningExecution: Hashable, Sendable {
     /// - Parameters:
     ///   - done: The units that this execution did itself.
     ///   - carried: The units that an earlier one did. They are not left to do.
-    mutating func add(total: Int64, done: Int64, carried: Int64 = 0, on indicator: Int64, at moment: Timestamp) {
+    mutating func add(total: Int64, done: Int64, carried: Int64 = 0, on indicator: IndicatorID, at moment: Timestamp) {
         let part = part(of: indicator)
         parts[part].total = max(0, parts[part].total.adding(total).adding(-carried))
         guard done > 0 else { return }
@@ -69,7 +67,7 @@ public struct RunningExecution: Hashable, Sendable {
     /// The index of the part of a label, which is added if there is none.
     ///
     /// There are at most ``Limits/labelsPerExecutionMax``, because the fold discards further ones.
-    private mutating func part(of indicator: Int64) -> Int {
+    private mutating func part(of indicator: IndicatorID) -> Int {
         if let index = parts.lastIndex(where: { $0.indicator == indicator }) { return index }
         parts.append(Part(indicator: indicator))
         return parts.count - 1

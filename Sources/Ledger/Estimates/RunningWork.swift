@@ -1,7 +1,6 @@
 /// A running execution, as the simulation sees it.
 struct RunningWork {
-    /// The sequence that identifies the execution.
-    let sequence: Int64
+    let execution: ExecutionID
     /// The seconds since its start.
     let age: Double
     /// The logarithm of the age.
@@ -47,7 +46,7 @@ struct RunningWorkBuilder {
     private let startedAt: Timestamp
     private let labels: [LabelWork]
     /// The index in `labels` of each indicator.
-    private let labelIndices: [Int64: Int]
+    private let labelIndices: [IndicatorID: Int]
     private let history: EstimateHistory?
     private let speed: JobSpeed
     /// The seconds and units of announced running executions by label, for their pace.
@@ -64,7 +63,7 @@ struct RunningWorkBuilder {
         self.speed = speed
         self.now = now
         self.startedAt = startedAt
-        var indices: [Int64: Int] = [:]
+        var indices: [IndicatorID: Int] = [:]
         for index in labels.indices { if let pattern = labels[index].pattern { indices[pattern.indicator] = index } }
         labelIndices = indices
         paces = labels.map { _ in (0, 0) }
@@ -100,7 +99,7 @@ struct RunningWorkBuilder {
     private func describe(_ execution: RunningExecution, _ classes: inout [WorkClass]) -> RunningWork {
         let age = now.seconds(since: execution.startedAt)
         var work = RunningWork(
-            sequence: execution.sequence, age: age, logarithmOfAge: max(age, LogDuration.secondsMin).naturalLogarithm,
+            execution: execution.id, age: age, logarithmOfAge: max(age, LogDuration.secondsMin).naturalLogarithm,
             kind: .silent)
         if let (label, part) = shownPart(of: execution) {
             work.label = labels[label].label
@@ -122,7 +121,7 @@ struct RunningWorkBuilder {
 
     /// Uses the usual duration of the execution's task.
     private func recognise(_ execution: RunningExecution, _ work: inout RunningWork, _ classes: inout [WorkClass]) {
-        guard let task = history?.tasks[execution.task],
+        guard let task = history?.tasks[execution.taskKey],
             let label = labels.first(where: { $0.key == task.label }), let index = label.classIndex,
             work.classIndex == nil || work.classIndex == index
         else { return }

@@ -58,15 +58,18 @@ public struct Explanation: Hashable, Sendable {
 
     /// The position of an execution in the order of the entries.
     public struct Cursor: Hashable, Comparable, Sendable, CustomStringConvertible {
-        public var task: Int64
+        public var task: TaskID
         public var attempt: Int32
-        public var execution: Int64
+        public var execution: ExecutionID
 
-        public init(task: Int64, attempt: Int32, execution: Int64) {
+        public init(task: TaskID, attempt: Int32, execution: ExecutionID) {
             self.task = task
             self.attempt = attempt
             self.execution = execution
         }
+
+        /// The position before all executions.
+        public static let start = Cursor(task: TaskID(0), attempt: 0, execution: ExecutionID(0))
 
         /// Parses a ``description``; nil if the text is anything else.
         public init?(_ text: String) {
@@ -74,13 +77,13 @@ public struct Explanation: Hashable, Sendable {
             guard parts.count == 3, let task = Int64(parts[0]), let attempt = Int32(parts[1]),
                 let execution = Int64(parts[2]), task >= 0, attempt >= 0, execution >= 0
             else { return nil }
-            self.init(task: task, attempt: attempt, execution: execution)
+            self.init(task: TaskID(task), attempt: attempt, execution: ExecutionID(execution))
         }
 
         public static func < (left: Cursor, right: Cursor) -> Bool {
             (left.task, left.attempt, left.execution) < (right.task, right.attempt, right.execution)
         }
 
-        public var description: String { "\(task).\(attempt).\(execution)" }
+        public var description: String { "\(task.sequence).\(attempt).\(execution.sequence)" }
     }
 }

@@ -10,21 +10,21 @@ extension Fold {
     ) -> Explanation? {
         guard let indicator = indicatorState(of: label) else { return nil }
         let counted = countedExecutions(policy)
-        let taskNames = Dictionary(uniqueKeysWithValues: tasks.map { ($0.sequence, $0.name) })
-        var discarded: [Int64: Units] = [:]
-        for discard in dirty.discards where discard.indicator == indicator.sequence {
+        let taskNames = Dictionary(uniqueKeysWithValues: tasks.map { ($0.id, $0.name) })
+        var discarded: [ExecutionID: Units] = [:]
+        for discard in dirty.discards where discard.indicator == indicator.id {
             discarded[discard.execution, default: .zero] += discard.units
         }
         var units = Units.zero
         var entries: [(position: Explanation.Cursor, entry: Explanation.Entry)] = []
         for execution in executions {
-            let reported = execution.contributions.units(on: indicator.sequence)
-            guard reported != nil || discarded[execution.sequence] != nil else { continue }
+            let reported = execution.contributions.units(on: indicator.id)
+            guard reported != nil || discarded[execution.id] != nil else { continue }
             let winner = counted.execution(of: execution)
-            let isCounted = winner == nil ? counted.countsAll : winner == execution.sequence
+            let isCounted = winner == nil ? counted.countsAll : winner == execution.id
             if isCounted { units += reported ?? .zero }
             let position = Explanation.Cursor(
-                task: execution.task, attempt: execution.attempt, execution: execution.sequence)
+                task: execution.task, attempt: execution.attempt, execution: execution.id)
             if let cursor, position <= cursor { continue }
             let successor = policy == .last ? execution.supersededBy : isCounted ? nil : winner
             entries.append(
@@ -32,7 +32,7 @@ extension Fold {
                     position,
                     Explanation.Entry(
                         task: taskNames[execution.task] ?? "", execution: execution.identity,
-                        reported: reported ?? .zero, discarded: discarded[execution.sequence] ?? .zero,
+                        reported: reported ?? .zero, discarded: discarded[execution.id] ?? .zero,
                         isCounted: isCounted, supersededBy: successor.flatMap { self.execution($0)?.identity })
                 ))
         }
@@ -47,9 +47,9 @@ extension Fold {
     private struct CountedExecutions {
         let countsAll: Bool
         /// The sequence of the counted execution by the sequence of its task.
-        let ofTask: [Int64: Int64]
+        let ofTask: [TaskID: ExecutionID]
 
-        func execution(of execution: Execution) -> Int64? { ofTask[execution.task] }
+        func execution(of execution: Execution) -> ExecutionID? { ofTask[execution.task] }
     }
 
     private func countedExecutions(_ policy: CountingPolicy) -> CountedExecutions {
@@ -57,10 +57,10 @@ extension Fold {
         case .all: CountedExecutions(countsAll: true, ofTask: [:])
         case .last:
             CountedExecutions(
-                countsAll: false, ofTask: Dictionary(uniqueKeysWithValues: tasks.map { ($0.sequence, $0.last) }))
+                countsAll: false, ofTask: Dictionary(uniqueKeysWithValues: tasks.map { ($0.id, $0.last) }))
         case .lastSuccessful:
             CountedExecutions(
-                countsAll: false, ofTask: lastSuccessfulExecutions().mapValues { executions[$0].sequence })
+                countsAll: false, ofTask: lastSuccessfulExecutions().mapValues { executions[$0].id })
         }
     }
 }
@@ -69,7 +69,7 @@ extension ContributionTable {
     /// Returns the units on this indicator; nil if there are none.
     ///
     /// Costs a binary search.
-    func units(on indicator: Int64) -> Units? {
+    func units(on indicator: IndicatorID) -> Units? {
         let index = entries.partitioningIndex { $0.indicator >= indicator }
         return index < entries.count && entries[index].indicator == indicator ? entries[index].units : nil
     }

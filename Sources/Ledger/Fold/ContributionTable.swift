@@ -4,14 +4,13 @@
 public struct ContributionTable: Hashable, Sendable {
     /// The sum of an execution's events on one indicator, without discarded events.
     public struct Entry: Hashable, Sendable {
-        /// The sequence that identifies the indicator.
-        public let indicator: Int64
+        public let indicator: IndicatorID
         /// The number of events.
         public var events: Int64
         /// The sum of their units.
         public var units: Units
 
-        public init(indicator: Int64, events: Int64, units: Units) {
+        public init(indicator: IndicatorID, events: Int64, units: Units) {
             self.indicator = indicator
             self.events = events
             self.units = units
@@ -35,7 +34,7 @@ public struct ContributionTable: Hashable, Sendable {
     }
 
     /// Whether the execution has reported on this indicator. Costs a binary search.
-    public func contains(_ indicator: Int64) -> Bool {
+    public func contains(_ indicator: IndicatorID) -> Bool {
         let index = firstIndex(notBelow: indicator)
         return index < entries.count && entries[index].indicator == indicator
     }
@@ -43,7 +42,7 @@ public struct ContributionTable: Hashable, Sendable {
     /// Adds the units of one event to an indicator.
     ///
     /// - Returns: Whether it is the execution's first event on the indicator.
-    mutating func add(_ units: Units, to indicator: Int64) -> Bool {
+    mutating func add(_ units: Units, to indicator: IndicatorID) -> Bool {
         let index = firstIndex(notBelow: indicator)
         if index < entries.count, entries[index].indicator == indicator {
             entries[index].events += 1
@@ -54,7 +53,7 @@ public struct ContributionTable: Hashable, Sendable {
         return true
     }
 
-    private func firstIndex(notBelow indicator: Int64) -> Int {
+    private func firstIndex(notBelow indicator: IndicatorID) -> Int {
         entries.partitioningIndex { $0.indicator >= indicator }
     }
 }

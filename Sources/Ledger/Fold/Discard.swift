@@ -4,17 +4,18 @@ public struct Discard: Hashable, Sendable {
     public let sequence: Int64
     /// ``Verdict/duplicate``, ``Verdict/conflict`` or ``Verdict/overLimit``.
     public let verdict: Verdict
-    /// The sequence that identifies its execution.
-    public let execution: Int64
-    /// The sequence that identifies its indicator, for a progress event.
-    public let indicator: Int64?
+    /// Its execution.
+    public let execution: ExecutionID
+    /// Its indicator, for a progress event.
+    public let indicator: IndicatorID?
     /// The units that it would have added.
     public let units: Units
     /// The earlier event with the same report number.
     public let duplicateOf: Int64?
 
     public init(
-        sequence: Int64, verdict: Verdict, execution: Int64, indicator: Int64?, units: Units, duplicateOf: Int64?
+        sequence: Int64, verdict: Verdict, execution: ExecutionID, indicator: IndicatorID?, units: Units,
+        duplicateOf: Int64?
     ) {
         self.sequence = sequence
         self.verdict = verdict

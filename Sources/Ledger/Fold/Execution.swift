@@ -1,11 +1,9 @@
 /// The fold's state of one execution of a task.
 public struct Execution: Hashable, Sendable {
-    /// The sequence of its first event.
-    ///
-    /// It identifies the execution in its job, because each event begins at most one execution.
-    public let sequence: Int64
-    /// The sequence that identifies its task.
-    public let task: Int64
+    /// Its id: the sequence of its first event.
+    public let id: ExecutionID
+    /// Its task.
+    public let task: TaskID
     /// Its name; nil if it has none.
     public let name: Name?
     /// Its attempt, fixed by its first event; orders the executions of a task.
@@ -20,11 +18,11 @@ public struct Execution: Hashable, Sendable {
     public var lastSequence: Int64
     /// The time when its latest event was recorded.
     public var lastAt: Timestamp
-    /// The sequence that identifies the execution that superseded it.
+    /// The execution that superseded it.
     ///
     /// If it was superseded already when it began: the execution that was last then. Nil while it is the last execution
     /// of its task.
-    public var supersededBy: Int64?
+    public var supersededBy: ExecutionID?
     /// Its latest event with a message that was not discarded.
     ///
     /// The text stays in that event: a task may have a hundred thousand executions.
@@ -37,12 +35,12 @@ public struct Execution: Hashable, Sendable {
     public var reports: ReportNumbers
 
     public init(
-        sequence: Int64, task: Int64, name: Name?, attempt: Int32, startedAt: Timestamp,
-        outcome: ExecutionOutcome? = nil, lastSequence: Int64, lastAt: Timestamp, supersededBy: Int64? = nil,
+        id: ExecutionID, task: TaskID, name: Name?, attempt: Int32, startedAt: Timestamp,
+        outcome: ExecutionOutcome? = nil, lastSequence: Int64, lastAt: Timestamp, supersededBy: ExecutionID? = nil,
         messageSequence: Int64? = nil, linkSequence: Int64? = nil,
         contributions: ContributionTable = ContributionTable(), reports: ReportNumbers = ReportNumbers()
     ) {
-        self.sequence = sequence
+        self.id = id
         self.task = task
         self.name = name
         self.attempt = attempt
@@ -65,26 +63,26 @@ public struct Execution: Hashable, Sendable {
 
     /// The identity by which other parts refer to it.
     public var identity: ExecutionIdentity {
-        ExecutionIdentity(execution: name, attempt: attempt, sequence: sequence)
+        ExecutionIdentity(execution: name, attempt: attempt, id: id)
     }
 
     /// Its rank among the executions of its task; the highest one counts.
-    public var rank: Rank { Rank(attempt: attempt, sequence: sequence) }
+    public var rank: Rank { Rank(attempt: attempt, execution: id) }
 
     /// The order of the executions of a task: by attempt, then by first event.
     ///
     /// Specified in section 3 of the semantics.
     public struct Rank: Hashable, Comparable, Sendable {
         public let attempt: Int32
-        public let sequence: Int64
+        public let execution: ExecutionID
 
-        public init(attempt: Int32, sequence: Int64) {
+        public init(attempt: Int32, execution: ExecutionID) {
             self.attempt = attempt
-            self.sequence = sequence
+            self.execution = execution
         }
 
         public static func < (left: Rank, right: Rank) -> Bool {
-            (left.attempt, left.sequence) < (right.attempt, right.sequence)
+            (left.attempt, left.execution) < (right.attempt, right.execution)
         }
     }
 }

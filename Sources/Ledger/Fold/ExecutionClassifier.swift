@@ -21,27 +21,27 @@ public struct ExecutionClassifier: Sendable {
     private let lastPositions: [Int]
     private let byName: [Name: Int]
     private let byAttempt: [Int32: Int]
-    private let bySequence: [Int64: Int]
+    private let byID: [ExecutionID: Int]
 
     /// Creates a classifier from the executions of one task.
     public init(_ executions: [Execution]) {
-        let ordered = executions.sorted { $0.sequence < $1.sequence }
+        let ordered = executions.sorted { $0.id < $1.id }
         var lastPositions: [Int] = []
         var byName: [Name: Int] = [:]
         var byAttempt: [Int32: Int] = [:]
-        var bySequence: [Int64: Int] = [:]
+        var byID: [ExecutionID: Int] = [:]
         for (position, execution) in ordered.enumerated() {
             let last = lastPositions.last ?? position
             lastPositions.append(execution.rank > ordered[last].rank ? position : last)
             if let name = execution.name { byName[name] = position }
             if byAttempt[execution.attempt] == nil { byAttempt[execution.attempt] = position }
-            bySequence[execution.sequence] = position
+            byID[execution.id] = position
         }
         self.executions = ordered
         self.lastPositions = lastPositions
         self.byName = byName
         self.byAttempt = byAttempt
-        self.bySequence = bySequence
+        self.byID = byID
     }
 
     /// Returns the execution of a reference; nil if the fold has not reached it.
@@ -58,15 +58,15 @@ public struct ExecutionClassifier: Sendable {
     ///
     /// - Returns: nil if the fold has not reached its execution.
     public func classification(of reference: ExecutionReference, at sequence: Int64) -> Classification? {
-        guard let position = position(of: reference), executions[position].sequence <= sequence else { return nil }
+        guard let position = position(of: reference), executions[position].id.sequence <= sequence else { return nil }
         let execution = executions[position]
-        let arrivedCount = executions.partitioningIndex { $0.sequence > sequence }
+        let arrivedCount = executions.partitioningIndex { $0.id.sequence > sequence }
         let lastOnArrival = lastPositions[arrivedCount - 1]
         if lastOnArrival != position {
             return Classification(
                 execution: execution.identity, isLate: true, supersededBy: executions[lastOnArrival].identity)
         }
-        let successor = execution.supersededBy.flatMap { bySequence[$0] }
+        let successor = execution.supersededBy.flatMap { byID[$0] }
         return Classification(
             execution: execution.identity, isLate: false, supersededBy: successor.map { executions[$0].identity })
     }

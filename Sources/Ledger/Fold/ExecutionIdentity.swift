@@ -4,12 +4,12 @@ public struct ExecutionIdentity: Hashable, Sendable {
     public var execution: Name?
     /// Its attempt.
     public var attempt: Int32
-    /// The sequence of its first event, which identifies it in its job.
-    public var sequence: Int64
+    /// Its id in its job.
+    public var id: ExecutionID
 
-    public init(execution: Name?, attempt: Int32, sequence: Int64) {
+    public init(execution: Name?, attempt: Int32, id: ExecutionID) {
         self.execution = execution
         self.attempt = attempt
-        self.sequence = sequence
+        self.id = id
     }
 }

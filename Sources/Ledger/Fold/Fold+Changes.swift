@@ -37,12 +37,12 @@ extension Fold {
     ///   fold was restored from was then damaged, and nothing may be stored.
     public mutating func takeChanges() throws(FoldStateError) -> FoldChanges {
         precondition(tracksChanges, "a fold without change tracking has no changes to store")
-        let changedIndicators = dirty.indicators.map { indicators[$0] }.sorted { $0.sequence < $1.sequence }
+        let changedIndicators = dirty.indicators.map { indicators[$0] }.sorted { $0.id < $1.id }
         try Self.checkConserved(changedIndicators)
         let changes = FoldChanges(
             progress: progress,
-            tasks: dirty.tasks.map { tasks[$0] }.sorted { $0.sequence < $1.sequence },
-            executions: dirty.executions.map { executions[$0] }.sorted { $0.sequence < $1.sequence },
+            tasks: dirty.tasks.map { tasks[$0] }.sorted { $0.id < $1.id },
+            executions: dirty.executions.map { executions[$0] }.sorted { $0.id < $1.id },
             indicators: changedIndicators,
             pages: dirty.pages.sorted { $0.key < $1.key }.map { (key: $0.key, appended: $0.value) },
             discards: dirty.discards)
@@ -53,7 +53,7 @@ extension Fold {
     private static func checkConserved(_ indicators: [IndicatorState]) throws(FoldStateError) {
         for indicator in indicators where !indicator.isConserved {
             throw FoldStateError(
-                "indicator \(indicator.sequence): received \(indicator.received) is not counted + superseded + discarded"
+                "indicator \(indicator.id.sequence): received \(indicator.received) is not counted + superseded + discarded"
             )
         }
     }

@@ -11,13 +11,13 @@ extension Fold {
     ///
     /// Its task must also be restored before the next event is folded.
     public mutating func restore(_ execution: Execution) {
-        guard executionIndices[execution.sequence] == nil else { return }
+        guard executionIndices[execution.id] == nil else { return }
         _ = insert(execution)
     }
 
     /// Restores an indicator.
     public mutating func restore(_ indicator: IndicatorState) {
-        guard indicatorIndices[indicator.sequence] == nil else { return }
+        guard indicatorIndices[indicator.id] == nil else { return }
         _ = insert(indicator)
     }
 
@@ -35,13 +35,13 @@ extension Fold {
     mutating func insert(_ execution: Execution) -> Int {
         let index = executions.count
         executions.append(execution)
-        executionIndices[execution.sequence] = index
+        executionIndices[execution.id] = index
         if let name = execution.name {
             namedExecutions[NamedKey(task: execution.task, name: name)] = index
         }
         // An attempt without a name refers to the first execution with that attempt.
         let key = AttemptKey(task: execution.task, attempt: execution.attempt)
-        if let first = attemptedExecutions[key], executions[first].sequence < execution.sequence { return index }
+        if let first = attemptedExecutions[key], executions[first].id < execution.id { return index }
         attemptedExecutions[key] = index
         return index
     }
@@ -49,7 +49,7 @@ extension Fold {
     mutating func insert(_ indicator: IndicatorState) -> Int {
         let index = indicators.count
         indicators.append(indicator)
-        indicatorIndices[indicator.sequence] = index
+        indicatorIndices[indicator.id] = index
         labelledIndicators[indicator.label] = index
         return index
     }

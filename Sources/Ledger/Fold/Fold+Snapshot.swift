@@ -11,7 +11,7 @@ extension Fold {
     }
 
     private func indicators(_ policy: CountingPolicy) -> [Snapshot.Indicator] {
-        let ordered = indicators.sorted { $0.sequence < $1.sequence }
+        let ordered = indicators.sorted { $0.id < $1.id }
         switch policy {
         case .last:
             return ordered.compactMap(\.shown)
@@ -21,21 +21,21 @@ extension Fold {
                 return indicator.shown(counting: indicator.attempted)
             }
         case .lastSuccessful:
-            var counted: [Int64: Units] = [:]
+            var counted: [IndicatorID: Units] = [:]
             for index in lastSuccessfulExecutions().values {
                 for entry in executions[index].contributions.entries {
                     counted[entry.indicator, default: .zero] += entry.units
                 }
             }
             return ordered.compactMap { indicator in
-                counted[indicator.sequence].map { indicator.shown(counting: $0) }
+                counted[indicator.id].map { indicator.shown(counting: $0) }
             }
         }
     }
 
-    /// The index of each task's highest successful execution, by the task's sequence.
-    func lastSuccessfulExecutions() -> [Int64: Int] {
-        var highest: [Int64: Int] = [:]
+    /// The index of each task's highest successful execution, by task.
+    func lastSuccessfulExecutions() -> [TaskID: Int] {
+        var highest: [TaskID: Int] = [:]
         for (index, execution) in executions.enumerated() where execution.outcome == .succeeded {
             if let other = highest[execution.task], executions[other].rank > execution.rank { continue }
             highest[execution.task] = index
@@ -48,9 +48,9 @@ extension Fold {
         labelledIndicators[label].map { indicators[$0] }
     }
 
-    /// Returns the state of the execution with this sequence.
-    public func execution(_ sequence: Int64) -> Execution? {
-        executionIndices[sequence].map { executions[$0] }
+    /// Returns the state of the execution with this id.
+    public func execution(_ id: ExecutionID) -> Execution? {
+        executionIndices[id].map { executions[$0] }
     }
 
     /// Returns the state of the task with this name.
@@ -59,11 +59,11 @@ extension Fold {
     }
 
     /// The states of the indicators, in the order in which they were first named.
-    public var indicatorStates: [IndicatorState] { indicators.sorted { $0.sequence < $1.sequence } }
+    public var indicatorStates: [IndicatorState] { indicators.sorted { $0.id < $1.id } }
 
     /// The states of the executions, in the order in which they began.
-    public var executionStates: [Execution] { executions.sorted { $0.sequence < $1.sequence } }
+    public var executionStates: [Execution] { executions.sorted { $0.id < $1.id } }
 
     /// The states of the tasks, in the order in which they began.
-    public var taskStates: [JobTask] { tasks.sorted { $0.sequence < $1.sequence } }
+    public var taskStates: [JobTask] { tasks.sorted { $0.id < $1.id } }
 }

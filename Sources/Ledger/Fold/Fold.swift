@@ -32,11 +32,11 @@ public struct Fold: Sendable {
     /// Most events belong to it, and comparing a name costs less than looking it up.
     var recentExecutions: [Int] = []
     var executions: [Execution] = []
-    var executionIndices: [Int64: Int] = [:]
+    var executionIndices: [ExecutionID: Int] = [:]
     var namedExecutions: [NamedKey: Int] = [:]
     var attemptedExecutions: [AttemptKey: Int] = [:]
     var indicators: [IndicatorState] = []
-    var indicatorIndices: [Int64: Int] = [:]
+    var indicatorIndices: [IndicatorID: Int] = [:]
     var labelledIndicators: [Name?: Int] = [:]
     var pages: [ReportPage.Key: ReportPage] = [:]
     var dirty = DirtySet()
@@ -51,12 +51,12 @@ public struct Fold: Sendable {
     private static let comparedIndicatorsMax = 6
 
     struct NamedKey: Hashable {
-        let task: Int64
+        let task: TaskID
         let name: Name
     }
 
     struct AttemptKey: Hashable {
-        let task: Int64
+        let task: TaskID
         let attempt: Int32
     }
 
@@ -73,18 +73,18 @@ public struct Fold: Sendable {
     public struct Decision: Hashable, Sendable {
         /// The verdict on arrival.
         public let verdict: Verdict
-        /// The sequence that identifies its execution; nil for events of the job itself.
-        public let execution: Int64?
-        /// The sequence that identifies its indicator.
-        public let indicator: Int64?
+        /// Its execution; nil for events of the job itself.
+        public let execution: ExecutionID?
+        /// Its indicator; nil unless it is a progress event.
+        public let indicator: IndicatorID?
         /// The earlier event with the same report number.
         public let duplicateOf: Int64?
-        /// The sequence that identifies the execution that this event superseded.
-        public let superseded: Int64?
+        /// The execution that this event superseded.
+        public let superseded: ExecutionID?
 
         init(
-            verdict: Verdict, execution: Int64? = nil, indicator: Int64? = nil, duplicateOf: Int64? = nil,
-            superseded: Int64? = nil
+            verdict: Verdict, execution: ExecutionID? = nil, indicator: IndicatorID? = nil, duplicateOf: Int64? = nil,
+            superseded: ExecutionID? = nil
         ) {
             self.verdict = verdict
             self.execution = execution
@@ -118,7 +118,7 @@ public struct Fold: Sendable {
             return try apply(event, of: reference, .finish(outcome))
         case .progress(let report):
             let indicator = indicatorIndex(of: report.label, namedBy: event)
-            let contribution = Delta(report, indicator: indicators[indicator].sequence, at: event.sequence)
+            let contribution = Delta(report, indicator: indicators[indicator].id, at: event.sequence)
             indicators[indicator].received += contribution.units
             if let unit = report.unit, indicators[indicator].unit == nil { indicators[indicator].unit = unit }
             touchIndicator(indicator)
@@ -142,7 +142,7 @@ public struct Fold: Sendable {
         let carried: Int64
         var units: Units { Units(total: Int128(entry.total), done: Int128(entry.done)) }
 
-        init(_ progress: ProgressReport, indicator: Int64, at sequence: Int64) {
+        init(_ progress: ProgressReport, indicator: IndicatorID, at sequence: Int64) {
             entry = ReportNumbers.Entry(
                 report: progress.report ?? 0, sequence: sequence, indicator: indicator, total: progress.total ?? 0,
                 done: progress.done ?? 0)
@@ -170,10 +170,10 @@ public struct Fold: Sendable {
         case .progress(let contribution, let indicator): add(contribution, indicator, to: index, at: event.recordedAt)
         }
         if event.message != nil || event.link != nil { addNotes(of: event, effect, to: index) }
-        let indicator: Int64? =
+        let indicator: IndicatorID? =
             if case .progress(let contribution, _) = effect { contribution.entry.indicator } else { nil }
         return Decision(
-            verdict: executions[index].isLast ? .counted : .superseded, execution: executions[index].sequence,
+            verdict: executions[index].isLast ? .counted : .superseded, execution: executions[index].id,
             indicator: indicator, superseded: executions[index].isLast ? last : nil)
     }
 
@@ -219,7 +219,7 @@ public struct Fold: Sendable {
             if let entry = executions[index].reports.recentEntry(of: number) { return entry }
             guard number <= executions[index].reports.archivedMax else { return nil }
         }
-        let key = ReportPage.Key(execution: executions[index].sequence, part: part, report: number)
+        let key = ReportPage.Key(execution: executions[index].id, part: part, report: number)
         return try pages[key]?.entry(of: number)
     }
 
@@ -229,7 +229,7 @@ public struct Fold: Sendable {
         executions[index].lastSequence = event.sequence
         executions[index].lastAt = event.recordedAt
         touchExecution(index)
-        var indicator: Int64?
+        var indicator: IndicatorID?
         var units = Units.zero
         if case .progress(let contribution, let indicatorIndex) = effect {
             indicators[indicatorIndex].discarded += contribution.units
@@ -238,10 +238,10 @@ public struct Fold: Sendable {
         }
         dirty.discards.append(
             Discard(
-                sequence: event.sequence, verdict: verdict, execution: executions[index].sequence,
+                sequence: event.sequence, verdict: verdict, execution: executions[index].id,
                 indicator: indicator, units: units, duplicateOf: duplicateOf))
         return Decision(
-            verdict: verdict, execution: executions[index].sequence, indicator: indicator, duplicateOf: duplicateOf)
+            verdict: verdict, execution: executions[index].id, indicator: indicator, duplicateOf: duplicateOf)
     }
 
     // MARK: Executions
@@ -254,9 +254,9 @@ public struct Fold: Sendable {
         if let name = reference.execution {
             let recent = recentExecutions[task]
             if recent >= 0, executions[recent].name == name { return recent }
-            return namedExecutions[NamedKey(task: tasks[task].sequence, name: name)]
+            return namedExecutions[NamedKey(task: tasks[task].id, name: name)]
         }
-        return attemptedExecutions[AttemptKey(task: tasks[task].sequence, attempt: reference.attempt ?? 1)]
+        return attemptedExecutions[AttemptKey(task: tasks[task].id, attempt: reference.attempt ?? 1)]
     }
 
     /// Creates the execution that begins with this event, and ranks it within its task.
@@ -264,7 +264,7 @@ public struct Fold: Sendable {
         let taskIndex = taskIndices[reference.task]
         let last = taskIndex.flatMap { executionIndices[tasks[$0].last] }
         let execution = Execution(
-            sequence: event.sequence, task: taskIndex.map { tasks[$0].sequence } ?? event.sequence,
+            id: ExecutionID(event.sequence), task: taskIndex.map { tasks[$0].id } ?? TaskID(event.sequence),
             name: reference.execution, attempt: attempt(of: reference, after: last), startedAt: event.recordedAt,
             lastSequence: event.sequence, lastAt: event.recordedAt)
         let index = insert(execution)
@@ -274,8 +274,7 @@ public struct Fold: Sendable {
         guard let taskIndex else {
             insert(
                 JobTask(
-                    sequence: event.sequence, name: reference.task, last: event.sequence, state: .running,
-                    executionCount: 1))
+                    id: execution.task, name: reference.task, last: execution.id, state: .running, executionCount: 1))
             recentExecutions[tasks.count - 1] = index
             touchTask(tasks.count - 1)
             progress.tasks.running += 1
@@ -288,17 +287,17 @@ public struct Fold: Sendable {
         touchTask(taskIndex)
         if execution.rank > executions[last].rank {
             supersede(last, by: event)
-            tasks[taskIndex].last = event.sequence
+            tasks[taskIndex].last = execution.id
             setState(of: taskIndex, to: .running)
             reopen()
         } else {
-            executions[index].supersededBy = executions[last].sequence
+            executions[index].supersededBy = executions[last].id
         }
         return index
     }
 
-    /// The sequence that identifies a task's last execution; nil if it has none yet.
-    private func lastExecution(of task: Name) -> Int64? { taskIndices[task].map { tasks[$0].last } }
+    /// The last execution of a task; nil if it has none yet.
+    private func lastExecution(of task: Name) -> ExecutionID? { taskIndices[task].map { tasks[$0].last } }
 
     private func attempt(of reference: ExecutionReference, after last: Int?) -> Int32 {
         if let attempt = reference.attempt { return attempt }
@@ -311,7 +310,7 @@ public struct Fold: Sendable {
 
     /// Moves the units that an execution has counted to superseded.
     private mutating func supersede(_ index: Int, by event: Event) {
-        executions[index].supersededBy = event.sequence
+        executions[index].supersededBy = ExecutionID(event.sequence)
         touchExecution(index)
         for entry in executions[index].contributions.entries {
             guard let indicator = indicatorIndices[entry.indicator] else {
@@ -374,7 +373,7 @@ public struct Fold: Sendable {
 
     /// Adds a report to its page.
     private mutating func archive(_ entry: ReportNumbers.Entry, of part: Name? = nil, by index: Int) {
-        let key = ReportPage.Key(execution: executions[index].sequence, part: part, report: entry.report)
+        let key = ReportPage.Key(execution: executions[index].id, part: part, report: entry.report)
         archivedCount += 1
         pages[key, default: ReportPage()].append(entry)
         if tracksChanges { dirty.pages[key, default: ReportPage()].append(entry) }
@@ -389,6 +388,6 @@ public struct Fold: Sendable {
             return index
         }
         if indicators.count > Self.comparedIndicatorsMax, let index = labelledIndicators[label] { return index }
-        return insert(IndicatorState(sequence: event.sequence, label: label, updatedAt: event.recordedAt))
+        return insert(IndicatorState(id: IndicatorID(event.sequence), label: label, updatedAt: event.recordedAt))
     }
 }

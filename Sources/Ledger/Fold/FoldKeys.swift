@@ -42,7 +42,7 @@ public struct FoldKeys: Sendable {
 /// The further parts that a fold needs, which depend on the restored executions.
 public struct DependentFoldKeys: Sendable {
     /// The indicators on which these events may supersede or end an execution.
-    public var indicators: Set<Int64> = []
+    public var indicators: Set<IndicatorID> = []
     /// The pages that may contain a report number of these events.
     public var pages: Set<ReportPage.Key> = []
 
@@ -74,7 +74,7 @@ extension Fold {
             guard case .progress(let progress) = event.body, let report = progress.report else { continue }
             if progress.part != nil || executions[execution].reports.mayBeArchived(report) {
                 let key = ReportPage.Key(
-                    execution: executions[execution].sequence, part: progress.part, report: report)
+                    execution: executions[execution].id, part: progress.part, report: report)
                 if pages[key] == nil { keys.pages.insert(key) }
             }
         }

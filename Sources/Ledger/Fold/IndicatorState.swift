@@ -1,9 +1,9 @@
 /// The fold's state of one indicator: received units and their disposition.
 public struct IndicatorState: Hashable, Sendable {
-    /// The sequence of the first event that named it, with any verdict.
+    /// Its id: the sequence of the first event that named it, with any verdict.
     ///
-    /// It identifies the indicator in its job and orders the job's indicators.
-    public let sequence: Int64
+    /// It orders the job's indicators.
+    public let id: IndicatorID
     /// Its label; nil is the default indicator.
     public let label: Name?
     /// The units of all events that name it.
@@ -33,11 +33,11 @@ public struct IndicatorState: Hashable, Sendable {
     public var message: Name?
 
     public init(
-        sequence: Int64, label: Name?, received: Units = .zero, counted: Units = .zero, superseded: Units = .zero,
+        id: IndicatorID, label: Name?, received: Units = .zero, counted: Units = .zero, superseded: Units = .zero,
         discarded: Units = .zero, countedEvents: Int64 = 0, supersededEvents: Int64 = 0, updatedAt: Timestamp,
         carried: Int128 = 0, unit: Name? = nil, message: Name? = nil
     ) {
-        self.sequence = sequence
+        self.id = id
         self.label = label
         self.received = received
         self.counted = counted

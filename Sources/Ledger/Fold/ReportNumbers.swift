@@ -20,14 +20,14 @@ public struct ReportNumbers: Hashable, Sendable {
         public let report: Int64
         /// The event with this number.
         public let sequence: Int64
-        /// The sequence that identifies its indicator.
-        public let indicator: Int64
+        /// Its indicator.
+        public let indicator: IndicatorID
         /// Units declared.
         public let total: Int64
         /// Units done.
         public let done: Int64
 
-        public init(report: Int64, sequence: Int64, indicator: Int64, total: Int64, done: Int64) {
+        public init(report: Int64, sequence: Int64, indicator: IndicatorID, total: Int64, done: Int64) {
             self.report = report
             self.sequence = sequence
             self.indicator = indicator

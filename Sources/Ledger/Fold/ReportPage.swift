@@ -4,21 +4,20 @@
 public struct ReportPage: Hashable, Sendable {
     /// The execution, its part, and the number of a page.
     public struct Key: Hashable, Comparable, Sendable {
-        /// The sequence that identifies the execution.
-        public let execution: Int64
+        public let execution: ExecutionID
         /// The part of the execution; nil for the execution itself.
         public let part: Name?
         /// The report's number without its last six bits.
         public let page: Int64
 
-        public init(execution: Int64, part: Name? = nil, page: Int64) {
+        public init(execution: ExecutionID, part: Name? = nil, page: Int64) {
             self.execution = execution
             self.part = part
             self.page = page
         }
 
         /// Creates the key of the page that contains a report's number.
-        public init(execution: Int64, part: Name? = nil, report: Int64) {
+        public init(execution: ExecutionID, part: Name? = nil, report: Int64) {
             self.init(execution: execution, part: part, page: report >> 6)
         }
 

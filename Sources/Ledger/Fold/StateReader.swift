@@ -52,7 +52,7 @@ struct StateReader {
         let (report, overflow) = previous.addingReportingOverflow(try readInt64())
         guard !overflow else { throw FoldStateError("a report number has more than 63 bits") }
         return ReportNumbers.Entry(
-            report: report, sequence: try readInt64(), indicator: try readInt64(), total: try readInt64(),
+            report: report, sequence: try readInt64(), indicator: IndicatorID(try readInt64()), total: try readInt64(),
             done: try readInt64())
     }
 }

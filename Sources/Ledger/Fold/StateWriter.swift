@@ -28,7 +28,7 @@ struct StateWriter {
     mutating func write(_ entry: ReportNumbers.Entry, after previous: Int64) {
         write(entry.report - previous)
         write(entry.sequence)
-        write(entry.indicator)
+        write(entry.indicator.sequence)
         write(entry.total)
         write(entry.done)
     }

@@ -60,7 +60,7 @@ public struct IndicatorHistoryRecorder: Sendable {
         else { return nil }
         return IndicatorHistory.Cause(
             task: reference.task, execution: execution.identity, superseded: superseded.identity,
-            lost: superseded.contributions.units(on: state.sequence) ?? .zero)
+            lost: superseded.contributions.units(on: state.id) ?? .zero)
     }
 
     /// Returns the history up to the current state of the fold.

@@ -24,9 +24,9 @@ public struct SnapshotDiffRecorder: Sendable {
     public mutating func record(_ event: Event, _ decision: Fold.Decision, in fold: Fold) {
         difference.events[decision.verdict, default: 0] += 1
         guard !decision.verdict.isDiscarded, let reference = event.body.reference,
-            let sequence = decision.execution, let execution = fold.execution(sequence)
+            let id = decision.execution, let execution = fold.execution(id)
         else { return }
-        if sequence == event.sequence {
+        if id.sequence == event.sequence {
             difference.started.append(
                 SnapshotDiff.Started(
                     task: reference.task, execution: execution.identity, at: event.recordedAt,

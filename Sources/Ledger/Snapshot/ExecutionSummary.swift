@@ -5,8 +5,8 @@ public struct ExecutionSummary: Hashable, Sendable {
     public var attempt: Int32
     /// Its outcome; nil while it is running.
     public var outcome: ExecutionOutcome?
-    /// Its first event.
-    public var firstSequence: Int64
+    /// Its id: its first event.
+    public var id: ExecutionID
     /// Its latest event, discarded or not.
     public var lastSequence: Int64
     public var startedAt: Timestamp
@@ -47,14 +47,14 @@ public struct ExecutionSummary: Hashable, Sendable {
     }
 
     public init(
-        name: Name?, attempt: Int32, outcome: ExecutionOutcome?, firstSequence: Int64, lastSequence: Int64,
+        name: Name?, attempt: Int32, outcome: ExecutionOutcome?, id: ExecutionID, lastSequence: Int64,
         startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, reporter: Name? = nil,
         message: Name? = nil, link: Name? = nil, silentSince: Timestamp? = nil, progress: [CountedUnits]
     ) {
         self.name = name
         self.attempt = attempt
         self.outcome = outcome
-        self.firstSequence = firstSequence
+        self.id = id
         self.lastSequence = lastSequence
         self.startedAt = startedAt
         self.lastAt = lastAt
@@ -71,11 +71,11 @@ public struct ExecutionSummary: Hashable, Sendable {
     ///
     /// The fold does not keep these texts: ``TaskPage/setNotes(_:)``.
     ///
-    /// - Parameter labels: The labels of the indicators that it reported on, by the indicators' sequences.
-    public init(_ execution: Execution, labels: [Int64: Name?]) {
+    /// - Parameter labels: The labels of the indicators that it reported on.
+    public init(_ execution: Execution, labels: [IndicatorID: Name?]) {
         self.init(
             name: execution.name, attempt: execution.attempt, outcome: execution.outcome,
-            firstSequence: execution.sequence, lastSequence: execution.lastSequence, startedAt: execution.startedAt,
+            id: execution.id, lastSequence: execution.lastSequence, startedAt: execution.startedAt,
             lastAt: execution.lastAt, isCounted: execution.isLast, isProvisional: execution.isProvisional,
             progress: execution.contributions.entries.map { entry in
                 CountedUnits(label: labels[entry.indicator] ?? nil, units: entry.units)

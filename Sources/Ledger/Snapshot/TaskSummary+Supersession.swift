@@ -14,16 +14,16 @@ extension TaskSummary {
     public func supersession(of execution: ExecutionSummary) -> Supersession? {
         guard !execution.isCounted else { return nil }
         func isHigher(_ other: ExecutionSummary) -> Bool {
-            (other.attempt, other.firstSequence) > (execution.attempt, execution.firstSequence)
+            (other.attempt, other.id) > (execution.attempt, execution.id)
         }
         let higher = executions.filter(isHigher)
-        let earlier = higher.filter { $0.firstSequence < execution.firstSequence }
+        let earlier = higher.filter { $0.id < execution.id }
         let winner =
-            earlier.max { ($0.attempt, $0.firstSequence) < ($1.attempt, $1.firstSequence) }
-            ?? higher.min { $0.firstSequence < $1.firstSequence }
+            earlier.max { ($0.attempt, $0.id) < ($1.attempt, $1.id) }
+            ?? higher.min { $0.id < $1.id }
         return winner.map { winner in
             Supersession(
-                by: ExecutionIdentity(execution: winner.name, attempt: winner.attempt, sequence: winner.firstSequence),
+                by: ExecutionIdentity(execution: winner.name, attempt: winner.attempt, id: winner.id),
                 isLate: !earlier.isEmpty)
         }
     }

@@ -4,8 +4,8 @@ public struct TaskSummary: Hashable, Sendable {
     public var name: Name
     /// The state of its last execution.
     public var state: TaskState
-    /// The event that began its first execution.
-    public var firstSequence: Int64
+    /// Its id: the event that began its first execution.
+    public var id: TaskID
     /// The number of its executions; the summary may contain fewer.
     public var executionCount: Int64
     /// Its highest executions, ending with the last one; at most ``executionsMax``.
@@ -15,11 +15,11 @@ public struct TaskSummary: Hashable, Sendable {
     public static let executionsMax = 100
 
     public init(
-        name: Name, state: TaskState, firstSequence: Int64, executionCount: Int64, executions: [ExecutionSummary]
+        name: Name, state: TaskState, id: TaskID, executionCount: Int64, executions: [ExecutionSummary]
     ) {
         self.name = name
         self.state = state
-        self.firstSequence = firstSequence
+        self.id = id
         self.executionCount = executionCount
         self.executions = executions
     }
@@ -27,6 +27,6 @@ public struct TaskSummary: Hashable, Sendable {
     /// Sets since when the last execution is silent.
     public mutating func markSilence(_ silence: Silence) {
         guard state == .running, let last = executions.last, last.outcome == nil else { return }
-        executions[executions.count - 1].silentSince = silence.since(last.firstSequence, lastAt: last.lastAt)
+        executions[executions.count - 1].silentSince = silence.since(last.id, lastAt: last.lastAt)
     }
 }

@@ -1,9 +1,9 @@
 /// The silent executions of a job at a moment.
 public struct Silence: Sendable {
-    /// The first events of the silent executions that the state contains.
-    public let executions: Set<Int64>
-    /// The first events of all running executions that the state contains.
-    private let tracked: Set<Int64>
+    /// The silent executions that the state contains.
+    public let executions: Set<ExecutionID>
+    /// All running executions that the state contains.
+    private let tracked: Set<ExecutionID>
     /// The seconds after which the other running executions are silent.
     ///
     /// Nil if there are none.
@@ -14,8 +14,8 @@ public struct Silence: Sendable {
     public static let none = Silence(silent: [], tracked: [], limitOfOthers: nil, at: .earliest)
 
     init(silent: [RunningExecution], tracked: [RunningExecution], limitOfOthers: Double?, at now: Timestamp) {
-        executions = Set(silent.map(\.sequence))
-        self.tracked = Set(tracked.map(\.sequence))
+        executions = Set(silent.map(\.id))
+        self.tracked = Set(tracked.map(\.id))
         self.limitOfOthers = limitOfOthers
         self.now = now
     }
@@ -28,10 +28,10 @@ public struct Silence: Sendable {
     /// The time since which a running execution is silent; nil if it is not.
     ///
     /// - Parameters:
-    ///   - sequence: Its first event. It must be the last execution of its task.
+    ///   - execution: It must be the last execution of its task.
     ///   - lastAt: The time of its last event.
-    public func since(_ sequence: Int64, lastAt: Timestamp) -> Timestamp? {
-        if tracked.contains(sequence) { return executions.contains(sequence) ? lastAt : nil }
+    public func since(_ execution: ExecutionID, lastAt: Timestamp) -> Timestamp? {
+        if tracked.contains(execution) { return executions.contains(execution) ? lastAt : nil }
         guard let limitOfOthers else { return nil }
         return now.seconds(since: lastAt) > limitOfOthers ? lastAt : nil
     }

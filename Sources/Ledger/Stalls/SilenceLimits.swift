@@ -18,7 +18,7 @@ struct SilenceLimits {
     private let running: [RunningExecution]
     private let lease: Double?
     /// The limits of the known labels, by their indicators.
-    private let labels: [Int64: Double]
+    private let labels: [IndicatorID: Double]
     /// The limit of an execution that has not shown its label.
     private let ofUnknownLabel: Double
     /// Whether executions of this job end.
@@ -50,8 +50,8 @@ struct SilenceLimits {
             (labels, ofUnknownLabel) = ([:], 0)
             return
         }
-        var observed: [Int64: (longest: Double, count: Double)] = [:]
-        func add(_ seconds: Double, _ count: Double, to indicator: Int64) {
+        var observed: [IndicatorID: (longest: Double, count: Double)] = [:]
+        func add(_ seconds: Double, _ count: Double, to indicator: IndicatorID) {
             guard count > 0 else { return }
             let known = observed[indicator] ?? (0, 0)
             observed[indicator] = (max(known.longest, seconds), known.count + count)
@@ -75,24 +75,24 @@ struct SilenceLimits {
     ///
     /// - Returns: The limits by indicator, and those of the indicators with work left.
     private static func withStems(
-        _ limits: [Int64: Double], _ patterns: [LabelPattern], _ snapshot: Snapshot
-    ) -> (labels: [Int64: Double], waiting: [Double?]) {
+        _ limits: [IndicatorID: Double], _ patterns: [LabelPattern], _ snapshot: Snapshot
+    ) -> (labels: [IndicatorID: Double], waiting: [Double?]) {
         var limits = limits
-        let sequences = Dictionary(patterns.map { ($0.key, $0.indicator) }) { first, _ in first }
-        let indexed = snapshot.indicators.map { (indicator: $0, sequence: sequences[NameKey($0.label)]) }
+        let ids = Dictionary(patterns.map { ($0.key, $0.indicator) }) { first, _ in first }
+        let indexed = snapshot.indicators.map { (indicator: $0, id: ids[NameKey($0.label)]) }
         var stems: [NameKey: Double] = [:]
         if limits.count < indexed.count {
-            for (indicator, sequence) in indexed {
-                guard let sequence, let limit = limits[sequence] else { continue }
+            for (indicator, id) in indexed {
+                guard let id, let limit = limits[id] else { continue }
                 let stem = NameKey.Stems(of: indicator.label).whole
                 stems[stem] = max(stems[stem] ?? 0, limit)
             }
         }
         var waiting: [Double?] = []
-        for (indicator, sequence) in indexed {
-            var limit = sequence.flatMap { limits[$0] }
+        for (indicator, id) in indexed {
+            var limit = id.flatMap { limits[$0] }
             if limit == nil, !stems.isEmpty { limit = stems[NameKey.Stems(of: indicator.label).whole] }
-            if let sequence { limits[sequence] = limit }
+            if let id { limits[id] = limit }
             if indicator.counted.done < indicator.counted.total { waiting.append(limit) }
         }
         return (limits, waiting)
@@ -136,7 +136,7 @@ struct SilenceLimits {
         }
         // An execution that plans the work of others waits for them. It is as silent as the whole job.
         if let last = state.lastEventAt, now.seconds(since: last) > longest {
-            silent = (silent + planners).sorted { $0.sequence < $1.sequence }
+            silent = (silent + planners).sorted { $0.id < $1.id }
         }
         return silent
     }
@@ -146,7 +146,7 @@ extension RunningExecution {
     /// The indicator that it works on; nil if it has not shown it.
     ///
     /// That of the last units done, else of the first units declared.
-    fileprivate var shownLabel: Int64? {
+    fileprivate var shownLabel: IndicatorID? {
         (parts.last { $0.done > 0 } ?? parts.first { $0.total > 0 })?.indicator
     }
 }

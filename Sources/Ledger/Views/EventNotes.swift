@@ -27,14 +27,14 @@ extension Execution {
 extension ExecutionSummary {
     /// The events that contain its reporter, message and link; without repetition.
     public var notedEvents: [Int64] {
-        Array(Set([firstSequence, messageSequence, linkSequence].compactMap { $0 }))
+        Array(Set([id.sequence, messageSequence, linkSequence].compactMap { $0 }))
     }
 
     /// Sets its reporter, message and link.
     ///
     /// - Parameter notes: Those of ``notedEvents``, by their sequences.
     public mutating func setNotes(_ notes: [Int64: EventNotes]) {
-        reporter = notes[firstSequence]?.reporter
+        reporter = notes[id.sequence]?.reporter
         message = messageSequence.flatMap { notes[$0]?.message }
         link = linkSequence.flatMap { notes[$0]?.link }
     }

@@ -11,5 +11,5 @@ public struct ExecutionStatus: Hashable, Sendable {
     }
 
     /// Whether the execution is the last one, which counts.
-    public var isLast: Bool { execution.sequence == last.sequence }
+    public var isLast: Bool { execution.id == last.id }
 }

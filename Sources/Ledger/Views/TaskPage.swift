@@ -5,9 +5,9 @@ public struct TaskPage: Sendable {
     /// The tasks, in the order of start.
     public var tasks: [TaskSummary]
     /// The `cursor` for the next page. `nil` if this is the last one.
-    public var nextCursor: Int64?
+    public var nextCursor: TaskID?
 
-    public init(sequence: Int64, tasks: [TaskSummary], nextCursor: Int64?) {
+    public init(sequence: Int64, tasks: [TaskSummary], nextCursor: TaskID?) {
         self.sequence = sequence
         self.tasks = tasks
         self.nextCursor = nextCursor

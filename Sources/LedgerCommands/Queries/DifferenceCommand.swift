@@ -48,13 +48,13 @@ enum DifferenceText {
         for indicator in difference.indicators { lines.append(line(indicator)) }
         lines += section("started", difference.started) { started in
             let late = started.isLate ? ", late: a higher execution existed already" : ""
-            return "\(started.execution.sequence)  \(started.task) \(executionText(started.execution))\(late)"
+            return "\(started.execution.id.sequence)  \(started.task) \(executionText(started.execution))\(late)"
         }
         lines += section("finished", difference.finished) { finished in
             "\(finished.sequence)  \(finished.task) \(executionText(finished.execution)) \(finished.outcome.rawValue)"
         }
         lines += section("superseded", difference.superseded) { superseded in
-            "\(superseded.by.sequence)  \(superseded.task) \(executionText(superseded.execution)) by \(executionText(superseded.by))"
+            "\(superseded.by.id.sequence)  \(superseded.task) \(executionText(superseded.execution)) by \(executionText(superseded.by))"
                 + lost(superseded.lost)
         }
         return lines.map(VisibleText.escape)

@@ -74,7 +74,7 @@ struct EventsSection {
         switch verdict {
         case .superseded:
             guard let by = entry.supersededBy else { return ("superseded", "superseded") }
-            if let moment, by.sequence > moment, !entry.late { return ("counted", "counted") }
+            if let moment, by.id.sequence > moment, !entry.late { return ("counted", "counted") }
             return entry.late
                 ? ("late", "late <small>superseded by \(PageText.execution(by))</small>")
                 : ("superseded", "superseded <small>by \(PageText.execution(by))</small>")

@@ -131,7 +131,7 @@ struct JobPageBuilder: Sendable {
     private func tasks(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
         let state = try parameters.choice("state", TaskState.self)
         let onlySilent = try parameters.flag("silent")
-        let cursor = try parameters.integer("cursor", in: 1...Int64.max)
+        let cursor = try parameters.integer("cursor", in: 1...Int64.max).map { TaskID($0) }
         let (job, limit) = (page.view.id, Self.tasksOnPage)
         let tasks =
             if let moment = page.moment {

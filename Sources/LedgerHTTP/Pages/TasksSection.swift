@@ -14,7 +14,7 @@ struct TasksSection {
     var html: HTML {
         let first = link.without("cursor")
         let next = page.nextCursor.map { cursor in
-            HTML("<a rel=\"next\" href=\"\(link.with("cursor", String(cursor)).text)#tasks\">Next</a>")
+            HTML("<a rel=\"next\" href=\"\(link.with("cursor", String(cursor.sequence)).text)#tasks\">Next</a>")
         }
         let isFirst = link.parameters.contains { $0.name == "cursor" } == false
         return """
@@ -73,14 +73,14 @@ struct TasksSection {
         let rest = execution.progress.count - progress.count
         let took = execution.lastAt.microseconds - execution.startedAt.microseconds
         return """
-            <tr data-key="\(execution.firstSequence)" data-counts="\(counts.kind)">\(name)<td>\(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")\
+            <tr data-key="\(execution.id.sequence)" data-counts="\(counts.kind)">\(name)<td>\(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")\
             \(reporter)</td>\
             <td class="number">\(execution.attempt)</td>\
             <td><span class="outcome" data-outcome="\(outcome)">\(outcome)</span> \(silence)\
             \(PageParts.message(execution.message))\(PageParts.link(execution.link))</td>\
             <td class="counts">\(counts.words)</td><td>\(progress)\(rest > 0 ? HTML("<small>and \(rest) more</small>") : "")</td>\
             <td class="number">\(PageText.duration(microseconds: took))</td>\
-            <td class="number">\(PageText.number(execution.firstSequence))–\(PageText.number(execution.lastSequence))</td></tr>
+            <td class="number">\(PageText.number(execution.id.sequence))–\(PageText.number(execution.lastSequence))</td></tr>
             """
     }
 }

@@ -69,7 +69,7 @@ struct ExecutionRoutes: Sendable {
                 "Execution \(name) of task \(reference.task) is superseded by attempt \(status.last.attempt): its "
                     + "reports are recorded and do not count. Stop it.", status)
         }
-        return started(reference.task, name, execution.attempt, execution.sequence, in: job)
+        return started(reference.task, name, execution.attempt, execution.id.sequence, in: job)
     }
 
     /// The status of the execution after its start; nil if it cannot be read in time.
@@ -110,7 +110,7 @@ struct ExecutionRoutes: Sendable {
         problem.more = { writer in
             writer.field("execution", status.execution.execution?.text)
             writer.field("attempt", status.execution.attempt)
-            writer.field("sequence", status.execution.sequence)
+            writer.field("sequence", status.execution.id.sequence)
             writer.name("last")
             writer.object { writer in
                 writer.field("execution", status.last.execution?.text)

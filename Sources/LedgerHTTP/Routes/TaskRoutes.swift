@@ -47,12 +47,12 @@ struct TaskRoutes: Sendable {
         let state = try parameters.choice("state", TaskState.self)
         let onlySilent = try parameters.flag("silent")
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
-        var cursor: Int64?
+        var cursor: TaskID?
         if let text = parameters["cursor"] {
             guard let sequence = Int64(text), sequence > 0 else {
                 throw HTTPProblem.invalid(parameter: "cursor", "is not a next_cursor of a page")
             }
-            cursor = sequence
+            cursor = TaskID(sequence)
         }
         let page =
             if let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters) {
@@ -69,7 +69,7 @@ struct TaskRoutes: Sendable {
                 writer.field("sequence", page.sequence)
                 writer.name("tasks")
                 writer.array(page.tasks) { $1.write(to: &$0) }
-                writer.field("next_cursor", page.nextCursor.map(String.init))
+                writer.field("next_cursor", page.nextCursor.map { String($0.sequence) })
             }
         }
     }

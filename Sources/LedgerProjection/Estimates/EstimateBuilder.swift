@@ -226,7 +226,7 @@ struct EstimateBuilder: Sendable {
 
     /// The statements that store the patterns and the work of the running executions.
     private static func parts(of folding: StateFolding, _ job: JobID, _ candidate: Candidate) -> [Query] {
-        func update(_ table: String, _ column: String, _ parts: [(sequence: Int64, bytes: [UInt8])]) -> Query {
+        func update(_ table: String, _ column: String, _ parts: [(id: some FirstEventID, bytes: [UInt8])]) -> Query {
             Query(
                 """
                 update ledger.\(table) as stored
@@ -235,16 +235,16 @@ struct EstimateBuilder: Sendable {
                 where stored.job_id = $1 and stored.projection = $2 and stored.sequence = built.sequence
                 """,
                 [
-                    .uuid(job.uuid), .int2(candidate.projection), .int8s(parts.map(\.sequence)),
+                    .uuid(job.uuid), .int2(candidate.projection), .ids(parts.map(\.id)),
                     .byteas(parts.map(\.bytes)),
                 ])
         }
         let state = folding.state
         let patterns = folding.fold.indicatorStates.compactMap { indicator in
-            state.encodedPattern(of: indicator.sequence).map { (indicator.sequence, $0) }
+            state.encodedPattern(of: indicator.id).map { (indicator.id, $0) }
         }
         let work = folding.fold.executionStates.compactMap { execution in
-            state.encodedWork(of: execution.sequence).map { (execution.sequence, $0) }
+            state.encodedWork(of: execution.id).map { (execution.id, $0) }
         }
         return [update("indicator", "pattern", patterns), update("execution", "work", work)]
     }

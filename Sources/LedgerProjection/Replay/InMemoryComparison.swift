@@ -98,12 +98,12 @@ struct InMemoryComparison {
         let message = try row.text()
         guard let indicator else { return false }
         let units = [indicator.received, indicator.counted, indicator.superseded, indicator.discarded]
-        return sequence == indicator.sequence && isEqual(label, indicator.label?.text ?? "")
+        return sequence == indicator.id.sequence && isEqual(label, indicator.label?.text ?? "")
             && numbers == units.flatMap { [$0.total, $0.done] } && counted == indicator.countedEvents
             && superseded == indicator.supersededEvents && isEqual(updatedAt, indicator.updatedAt)
             && carried == indicator.carried && isEqual(unit, indicator.unit?.text)
             && isEqual(message, indicator.message?.text)
-            && (estimate.map { pattern == $0.encodedPattern(of: indicator.sequence) } ?? true)
+            && (estimate.map { pattern == $0.encodedPattern(of: indicator.id) } ?? true)
     }
 
     private static let taskColumns = ["sequence", "last", "execution_count", "name", "state"]
@@ -117,7 +117,7 @@ struct InMemoryComparison {
         let name = try row.text()
         let state = try row.text()
         guard let task else { return false }
-        return sequence == task.sequence && last == task.last && executionCount == task.executionCount
+        return sequence == task.id.sequence && last == task.last.sequence && executionCount == task.executionCount
             && isEqual(name, task.name.text) && isEqual(state, task.state.rawValue)
     }
 
@@ -143,13 +143,14 @@ struct InMemoryComparison {
         let messageSequence = try row.int8()
         let linkSequence = try row.int8()
         guard let execution else { return false }
-        return sequence == execution.sequence && task == execution.task && lastSequence == execution.lastSequence
-            && supersededBy == execution.supersededBy && isEqual(startedAt, execution.startedAt)
+        return sequence == execution.id.sequence && task == execution.task.sequence
+            && lastSequence == execution.lastSequence
+            && supersededBy == execution.supersededBy?.sequence && isEqual(startedAt, execution.startedAt)
             && isEqual(lastAt, execution.lastAt) && attempt == execution.attempt
             && isEqual(name, execution.name?.text) && isEqual(outcome, execution.outcome?.rawValue)
             && state == execution.encodedState && messageSequence == execution.messageSequence
             && linkSequence == execution.linkSequence
-            && (estimate.map { work == $0.encodedWork(of: execution.sequence) } ?? true)
+            && (estimate.map { work == $0.encodedWork(of: execution.id) } ?? true)
     }
 
     private static let pageColumns = ["execution", "part", "page", "entries"]
@@ -162,7 +163,7 @@ struct InMemoryComparison {
         let number = try row.int8()
         let entries = try row.bytes()
         guard let page else { return false }
-        return execution == page.key.execution && isEqual(part, page.key.part?.text ?? "")
+        return execution == page.key.execution.sequence && isEqual(part, page.key.part?.text ?? "")
             && number == page.key.page && entries == page.appended.bytes
     }
 
@@ -181,7 +182,8 @@ struct InMemoryComparison {
         let done = try row.int8()
         let verdict = try row.text()
         guard let discard else { return false }
-        return sequence == discard.sequence && execution == discard.execution && indicator == discard.indicator
+        return sequence == discard.sequence && execution == discard.execution.sequence
+            && indicator == discard.indicator?.sequence
             && duplicateOf == discard.duplicateOf && total.map { Int128($0) } == discard.units.total
             && done.map { Int128($0) } == discard.units.done && isEqual(verdict, discard.verdict.rawValue)
     }

@@ -34,8 +34,8 @@ struct EstimateReader: Sendable {
     /// The tasks of a past snapshot.
     struct PastTasks: Sendable {
         let started: [StartedTask]
-        /// The task of an execution, by its first event.
-        let task: @Sendable (Int64) -> Name?
+        /// The name of the task of an execution.
+        let taskName: @Sendable (ExecutionID) -> Name?
     }
 
     /// Returns the estimates, in order.
@@ -139,11 +139,11 @@ struct EstimateReader: Sendable {
     private func nameTasks(
         in results: inout [JobEstimate], _ questions: [Question], except known: Set<Int>
     ) async throws(PQError) {
-        var asked: [(index: Int, sequence: Int64)] = []
+        var asked: [(index: Int, execution: ExecutionID)] = []
         for index in results.indices where !known.contains(index) {
             let executions = (results[index].estimate.waitingFor?.executions ?? []).prefix(Self.namesMax)
             if let past = questions[index].past {
-                results[index].waitingTasks = executions.compactMap { past.task($0) }
+                results[index].waitingTasks = executions.compactMap { past.taskName($0) }
             } else {
                 asked += executions.map { (index, $0) }
             }
@@ -173,7 +173,7 @@ struct EstimateReader: Sendable {
                 [
                     .uuids(asked.map { questions[$0.index].view.id.uuid }),
                     .int2s(asked.map { questions[$0.index].view.version?.projection ?? 0 }),
-                    .int8s(asked.map(\.sequence)),
+                    .ids(asked.map(\.execution)),
                 ])
         ])[0]
         for row in rows {

@@ -212,7 +212,7 @@ struct EventReader: Sendable {
 
     private func identity(_ columns: inout RowColumns) throws(PQError) -> ExecutionIdentity {
         ExecutionIdentity(
-            execution: try columns.nextIfPresent(), attempt: try columns.next(), sequence: try columns.next())
+            execution: try columns.nextIfPresent(), attempt: try columns.next(), id: try columns.next())
     }
 }
 

@@ -32,12 +32,12 @@ public enum ExecutionRow {
     ///
     /// They are null if an outer join found none.
     public static func decodeIfPresent(_ columns: inout RowColumns) throws(PQError) -> Execution? {
-        guard let sequence = try columns.nextIfPresent(Int64.self) else {
+        guard let id = try columns.nextIfPresent(ExecutionID.self) else {
             columns.skip(columnCount - 1)
             return nil
         }
         var execution = Execution(
-            sequence: sequence, task: try columns.next(), name: try columns.nextIfPresent(),
+            id: id, task: try columns.next(), name: try columns.nextIfPresent(),
             attempt: try columns.next(), startedAt: try columns.next(), outcome: try outcome(&columns),
             lastSequence: try columns.next(), lastAt: try columns.next(), supersededBy: try columns.nextIfPresent(),
             messageSequence: try columns.nextIfPresent(), linkSequence: try columns.nextIfPresent())

@@ -24,13 +24,13 @@ struct ExplainReader: Sendable {
             let projection = try columns.next(Int16.self)
             var explanation = Explanation(
                 sequence: try columns.next(), indicator: indicator, entries: [], nextCursor: nil)
-            var position = cursor ?? Explanation.Cursor(task: 0, attempt: 0, execution: 0)
+            var position = cursor ?? .start
             var scanned = 0
             while true {
                 let chunk = try await transaction.query(
-                    Self.chunk(job, projection, after: position, indicator.sequence))
+                    Self.chunk(job, projection, after: position, indicator.id))
                 for row in chunk {
-                    let (entry, cursor) = try Self.entry(row, indicator.sequence)
+                    let (entry, cursor) = try Self.entry(row, indicator.id)
                     position = cursor
                     guard let entry else { continue }
                     explanation.entries.append(entry)
@@ -93,7 +93,7 @@ struct ExplainReader: Sendable {
     /// A row also contains the execution that superseded it, and the units that were discarded for this indicator: null
     /// without discarded events, which may also have no units.
     private static func chunk(
-        _ job: JobID, _ projection: Int16, after position: Explanation.Cursor, _ indicator: Int64
+        _ job: JobID, _ projection: Int16, after position: Explanation.Cursor, _ indicator: IndicatorID
     ) -> Query {
         Query(
             """
@@ -129,8 +129,8 @@ struct ExplainReader: Sendable {
             order by execution.task, execution.attempt, execution.sequence
             """,
             [
-                .uuid(job.uuid), .int2(projection), .int8(position.task), .int4(position.attempt),
-                .int8(position.execution), .int8(Int64(chunkMax)), .int8(indicator),
+                .uuid(job.uuid), .int2(projection), .id(position.task), .int4(position.attempt),
+                .id(position.execution), .int8(Int64(chunkMax)), .id(indicator),
             ])
     }
 
@@ -138,12 +138,12 @@ struct ExplainReader: Sendable {
     ///
     /// The entry is `nil` if no event of the execution has named the indicator.
     private static func entry(
-        _ row: Row, _ indicator: Int64
+        _ row: Row, _ indicator: IndicatorID
     ) throws(PQError) -> (entry: Explanation.Entry?, cursor: Explanation.Cursor) {
         var columns = row.columns
         let execution = try ExecutionRow.decode(&columns)
         let cursor = Explanation.Cursor(
-            task: execution.task, attempt: execution.attempt, execution: execution.sequence)
+            task: execution.task, attempt: execution.attempt, execution: execution.id)
         let discardedTotal = try columns.nextIfPresent(Int128.self)
         let discardedDone = try columns.nextIfPresent(Int128.self)
         let discarded = discardedTotal.map { Units(total: $0, done: discardedDone ?? 0) }
@@ -151,9 +151,9 @@ struct ExplainReader: Sendable {
         guard reported != nil || discarded != nil else { return (nil, cursor) }
         let task = try columns.next(Name.self)
         var winner: ExecutionIdentity?
-        if let sequence = try columns.nextIfPresent(Int64.self) {
+        if let id = try columns.nextIfPresent(ExecutionID.self) {
             winner = ExecutionIdentity(
-                execution: try columns.nextIfPresent(), attempt: try columns.next(), sequence: sequence)
+                execution: try columns.nextIfPresent(), attempt: try columns.next(), id: id)
         }
         return (
             Explanation.Entry(

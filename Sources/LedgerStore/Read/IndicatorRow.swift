@@ -20,13 +20,13 @@ package enum IndicatorRow {
     ///
     /// - Throws: ``PQError/Code/decoding`` if the row is not one that the projection writes.
     package static func decodeIfPresent(_ columns: inout RowColumns) throws(PQError) -> IndicatorState? {
-        guard let sequence = try columns.nextIfPresent(Int64.self) else {
+        guard let id = try columns.nextIfPresent(IndicatorID.self) else {
             columns.skip(names.count - 1)
             return nil
         }
         let label = try columns.next(Name.self)
         return IndicatorState(
-            sequence: sequence, label: label.text.utf8.isEmpty ? nil : label, received: try units(&columns),
+            id: id, label: label.text.utf8.isEmpty ? nil : label, received: try units(&columns),
             counted: try units(&columns), superseded: try units(&columns), discarded: try units(&columns),
             countedEvents: try columns.next(), supersededEvents: try columns.next(), updatedAt: try columns.next(),
             carried: try columns.next(), unit: try columns.nextIfPresent(), message: try columns.nextIfPresent())

@@ -46,7 +46,7 @@ final class PointInTimeFold: Sendable {
         ///
         /// Its arguments are the state that they must have, the silent executions, whether a task must have one of
         /// them, the maximum number, and the task after which the page begins.
-        let taskPage: @Sendable (TaskState?, Silence, Bool, Int, Int64?) -> TaskPage
+        let taskPage: @Sendable (TaskState?, Silence, Bool, Int, TaskID?) -> TaskPage
     }
 
     /// Returns the snapshot of events 1 to `sequence` with the inputs of its estimate.
@@ -60,12 +60,12 @@ final class PointInTimeFold: Sendable {
             let (folded, started) = (fold, fold.startedTasks)
             return Past(
                 snapshot: fold.snapshot(), state: state,
-                tasks: EstimateReader.PastTasks(started: started) { folded.taskName(ofExecution: $0) },
+                tasks: EstimateReader.PastTasks(started: started) { folded.taskName(of: $0) },
                 taskPage: { state, silence, onlySilent, limit, cursor in
                     let (tasks, hasMore) = folded.taskSummaries(
-                        in: state, silence: silence, onlySilent: onlySilent, limit: limit, after: cursor ?? 0)
+                        in: state, silence: silence, onlySilent: onlySilent, limit: limit, after: cursor)
                     return TaskPage(
-                        sequence: sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+                        sequence: sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.id : nil)
                 })
         }
     }

@@ -22,7 +22,7 @@ struct TaskReader: Sendable {
     ///
     /// - Parameter cursor: ``TaskPage/nextCursor`` of the previous page.
     func tasks(
-        _ job: JobID, state: TaskState?, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, limit: Int, after cursor: TaskID?
     ) async throws(PQError) -> TaskPage? {
         return try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) {
             transaction throws(PQError) in
@@ -48,7 +48,7 @@ struct TaskReader: Sendable {
             // A stored task cannot have this state while the job is in its current state.
             var stored = state.map { $0.stored(in: jobState) }
             if case .some(nil) = stored { return page }
-            var only: [Int64]?
+            var only: [TaskID]?
             if onlySilent {
                 guard jobState == .running, stored == nil || stored == .running else { return page }
                 stored = .running
@@ -64,15 +64,15 @@ struct TaskReader: Sendable {
             while page.tasks.count < limit, contributions < Self.contributionsMax, searched < Self.searchedMax {
                 let size = onlySilent && only == nil ? Self.chunkMax : min(limit - page.tasks.count, Self.chunkMax)
                 var chunk = try await Self.read(
-                    projection, stored ?? nil, only, after: page.nextCursor ?? 0, limit: size, &transaction)
+                    projection, stored ?? nil, only, after: page.nextCursor, limit: size, &transaction)
                 searched += size
                 contributions += chunk.reduce(0) { $1.executions.reduce($0) { $0 + $1.progress.count } }
-                page.nextCursor = chunk.count == size ? chunk.last?.firstSequence : nil
+                page.nextCursor = chunk.count == size ? chunk.last?.id : nil
                 for index in chunk.indices { chunk[index].markSilence(silence) }
                 if onlySilent { chunk.removeAll { $0.executions.last?.silentSince == nil } }
                 if chunk.count > limit - page.tasks.count {
                     chunk.removeLast(chunk.count - (limit - page.tasks.count))
-                    page.nextCursor = chunk.last?.firstSequence
+                    page.nextCursor = chunk.last?.id
                 }
                 page.tasks += chunk
                 if page.nextCursor == nil { break }
@@ -81,10 +81,10 @@ struct TaskReader: Sendable {
         }
     }
 
-    /// Reads the tasks of executions, by their first events.
+    /// Reads the tasks of executions.
     private func tasks(
-        of executions: Set<Int64>, in projection: Projection, _ transaction: inout Transaction
-    ) async throws(PQError) -> [Int64] {
+        of executions: Set<ExecutionID>, in projection: Projection, _ transaction: inout Transaction
+    ) async throws(PQError) -> [TaskID] {
         guard !executions.isEmpty else { return [] }
         let rows = try await transaction.query(
             Query(
@@ -99,8 +99,8 @@ struct TaskReader: Sendable {
                     limit 1
                 ) as execution
                 """,
-                [.uuid(projection.job.uuid), .int2(projection.number), .int8s(executions.sorted())]))
-        var tasks: [Int64] = []
+                [.uuid(projection.job.uuid), .int2(projection.number), .ids(executions.sorted())]))
+        var tasks: [TaskID] = []
         for row in rows { tasks.append(try row.decode(0)) }
         return tasks
     }
@@ -134,7 +134,7 @@ struct TaskReader: Sendable {
         """
 
     private static func read(
-        _ projection: Projection, _ state: TaskState?, _ only: [Int64]?, after cursor: Int64, limit: Int,
+        _ projection: Projection, _ state: TaskState?, _ only: [TaskID]?, after cursor: TaskID?, limit: Int,
         _ transaction: inout Transaction
     ) async throws(PQError) -> [TaskSummary] {
         let rows = try await transaction.query(
@@ -153,9 +153,10 @@ struct TaskReader: Sendable {
                 order by task.sequence, execution.attempt, execution.sequence
                 """,
                 [
-                    .uuid(projection.job.uuid), .int2(projection.number), .int8(cursor), .text(state?.rawValue),
+                    .uuid(projection.job.uuid), .int2(projection.number), .int8(cursor?.sequence ?? 0),
+                    .text(state?.rawValue),
                     .int8(Int64(limit)), .int8(Int64(TaskSummary.executionsMax)),
-                ] + (only.map { [.int8s($0)] } ?? [])))
+                ] + (only.map { [.ids($0)] } ?? [])))
         var executions: [Execution] = []
         for row in rows {
             var columns = row.columns
@@ -164,7 +165,7 @@ struct TaskReader: Sendable {
         let (labels, notes) = try await labelsAndNotes(projection, of: executions, &transaction)
         var tasks: [TaskSummary] = []
         for (row, execution) in zip(rows, executions) {
-            if tasks.last?.firstSequence != execution.task {
+            if tasks.last?.id != execution.task {
                 var columns = row.columns
                 columns.skip(ExecutionRow.columnCount)
                 let name = try columns.next(Name.self)
@@ -173,7 +174,7 @@ struct TaskReader: Sendable {
                 }
                 tasks.append(
                     TaskSummary(
-                        name: name, state: state.shown(in: projection.jobState), firstSequence: try columns.next(),
+                        name: name, state: state.shown(in: projection.jobState), id: try columns.next(),
                         executionCount: try columns.next(), executions: []))
             }
             var summary = ExecutionSummary(execution, labels: labels)
@@ -186,7 +187,7 @@ struct TaskReader: Sendable {
     /// Reads the labels of the executions' indicators, and the executions' notes.
     private static func labelsAndNotes(
         _ projection: Projection, of executions: [Execution], _ transaction: inout Transaction
-    ) async throws(PQError) -> (labels: [Int64: Name?], notes: [Int64: EventNotes]) {
+    ) async throws(PQError) -> (labels: [IndicatorID: Name?], notes: [Int64: EventNotes]) {
         let indicators = Set(executions.flatMap { $0.contributions.entries.map(\.indicator) })
         let notes = EventNotesLookup.query(projection.job, executions.flatMap(\.notedEvents))
         guard !indicators.isEmpty else {
@@ -204,16 +205,16 @@ struct TaskReader: Sendable {
                 limit 1
             ) as indicator
             """,
-            [.uuid(projection.job.uuid), .int2(projection.number), .int8s(indicators.map { $0 })])
+            [.uuid(projection.job.uuid), .int2(projection.number), .ids(Array(indicators))])
         let results = try await transaction.pipeline([labels, notes])
         return (try Self.labels(results[0]), try EventNotesLookup.notes(results[1]))
     }
 
-    private static func labels(_ rows: Rows) throws(PQError) -> [Int64: Name?] {
-        var labels: [Int64: Name?] = [:]
+    private static func labels(_ rows: Rows) throws(PQError) -> [IndicatorID: Name?] {
+        var labels: [IndicatorID: Name?] = [:]
         for row in rows {
             let label = try row.decode(1, as: Name.self)
-            labels.updateValue(label.text.utf8.isEmpty ? nil : label, forKey: try row.decode(0, as: Int64.self))
+            labels.updateValue(label.text.utf8.isEmpty ? nil : label, forKey: try row.decode(0, as: IndicatorID.self))
         }
         return labels
     }

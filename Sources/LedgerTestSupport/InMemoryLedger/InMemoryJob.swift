@@ -102,7 +102,7 @@ struct InMemoryJob: Sendable {
     ///
     /// - Parameter time: The past moment; nil for that of the event.
     func taskPage(
-        at past: Int64?, time: Timestamp?, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+        at past: Int64?, time: Timestamp?, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
     ) -> TaskPage {
         let snapshot = (past.map { pastFold(through: $0) } ?? fold).snapshot()
         let inputs = inputs(of: snapshot, at: past)
@@ -111,14 +111,14 @@ struct InMemoryJob: Sendable {
         let (tasks, hasMore) = inputs.fold.taskSummaries(
             in: state, silence: silence, onlySilent: onlySilent, limit: limit, after: cursor ?? 0)
         return TaskPage(
-            sequence: snapshot.sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.firstSequence : nil)
+            sequence: snapshot.sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.id : nil)
     }
 
     /// The estimate without history: a ledger in memory does not learn.
     private func estimate(of snapshot: Snapshot, _ inputs: Inputs) -> JobEstimate {
         let (fold, state, now) = inputs
         let estimate = Estimator(state, snapshot, history: nil, startedTasks: []).estimate(at: now)
-        let tasks = (estimate.waitingFor?.executions ?? []).compactMap { fold.taskName(ofExecution: $0) }
+        let tasks = (estimate.waitingFor?.executions ?? []).compactMap { fold.taskName(of: $0) }
         return JobEstimate(estimate, at: now, waitingTasks: tasks, paces: state.paces(of: snapshot, at: now))
     }
 
@@ -160,7 +160,7 @@ struct InMemoryJob: Sendable {
     func explained(_ events: some Sequence<RecordedEvent>) -> [ExplainedEvent] {
         let executions = Dictionary(grouping: fold.executionStates, by: \.task)
         var histories: [Name: ExecutionClassifier] = [:]
-        for task in fold.taskStates { histories[task.name] = ExecutionClassifier(executions[task.sequence] ?? []) }
+        for task in fold.taskStates { histories[task.name] = ExecutionClassifier(executions[task.id] ?? []) }
         return events.map { one in explained(one, by: one.event.body.reference.flatMap { histories[$0.task] }) }
     }
 

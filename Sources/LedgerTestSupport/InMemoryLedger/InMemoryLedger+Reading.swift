@@ -65,10 +65,10 @@ extension InMemoryLedger {
         of execution: Name, task: Name, in job: JobID, at sequence: Int64
     ) -> ExecutionStatus? {
         inspect(job) { job in
-            guard let task = job.fold.task(task)?.sequence else { return nil }
+            guard let task = job.fold.task(task)?.id else { return nil }
             let executions = job.fold.executionStates.filter { $0.task == task }
             guard let found = executions.first(where: { $0.name == execution }),
-                let last = executions.filter({ $0.sequence <= sequence }).max(by: { $0.rank < $1.rank })
+                let last = executions.filter({ $0.id.sequence <= sequence }).max(by: { $0.rank < $1.rank })
             else { return nil }
             return ExecutionStatus(execution: found.identity, last: last.identity)
         }
@@ -82,7 +82,7 @@ extension InMemoryLedger {
     }
 
     public func tasks(
-        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
     ) -> TaskPage? {
         inspect(job) { job in
             job.withNotes(
@@ -92,7 +92,7 @@ extension InMemoryLedger {
     }
 
     public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: Int64?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
     ) -> TaskPage? {
         inspect(job) { job in
             job.withNotes(
@@ -115,7 +115,7 @@ extension InMemoryLedger {
             // An indicator that only later events name has no units.
             guard job.names(label) else { return .noSuchIndicator }
             let sequence = fold.progress.sequence
-            let nothing = IndicatorState(sequence: sequence, label: label, updatedAt: job.createdAt)
+            let nothing = IndicatorState(id: IndicatorID(sequence), label: label, updatedAt: job.createdAt)
             return .found(Explanation(sequence: sequence, indicator: nothing, entries: [], nextCursor: nil))
         } ?? .noSuchJob
     }

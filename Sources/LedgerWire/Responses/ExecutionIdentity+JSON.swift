@@ -8,7 +8,7 @@ extension ExecutionIdentity {
     func writeFields(to writer: inout JSONWriter) {
         writer.field("execution", execution?.text)
         writer.field("attempt", attempt)
-        writer.field("sequence", sequence)
+        writer.field("sequence", id.sequence)
     }
 
     /// Parses the output of ``write(to:)``.
@@ -17,6 +17,6 @@ extension ExecutionIdentity {
         guard let attempt = Int32(exactly: try reader.integer("attempt")) else { throw ResponseError(field: "attempt") }
         self.init(
             execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
-            sequence: try reader.integer("sequence"))
+            id: ExecutionID(try reader.integer("sequence")))
     }
 }

@@ -6,7 +6,7 @@ extension ExecutionSummary {
             writer.field("execution", name?.text)
             writer.field("attempt", attempt)
             writer.field("outcome", outcome?.rawValue)
-            writer.field("first_sequence", firstSequence)
+            writer.field("first_sequence", id.sequence)
             writer.field("last_sequence", lastSequence)
             writer.field("started_at", RFC3339.text(startedAt))
             writer.field("last_at", RFC3339.text(lastAt))
@@ -33,7 +33,7 @@ extension ExecutionSummary {
         for element in value["progress"]?.elements ?? [] { progress.append(try CountedUnits(element)) }
         self.init(
             name: value["execution"]?.text.map { Name($0) }, attempt: attempt, outcome: outcome,
-            firstSequence: try reader.integer("first_sequence"), lastSequence: try reader.integer("last_sequence"),
+            id: ExecutionID(try reader.integer("first_sequence")), lastSequence: try reader.integer("last_sequence"),
             startedAt: try reader.timestamp("started_at"), lastAt: try reader.timestamp("last_at"),
             isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
             reporter: value["reporter"]?.text.map { Name($0) },

@@ -39,12 +39,13 @@ extension Explanation {
 
     /// Parses the output of ``write(to:)``.
     ///
-    /// The JSON does not contain the numbers of events and the time of the last change; they are set to 0.
+    /// The JSON does not contain the id of the indicator, the numbers of events and the time of the last change; they
+    /// are set to 0.
     public init(_ value: JSONValue) throws(ResponseError) {
         let reader = ResponseReader(value)
         guard let line = value["conservation"] else { throw ResponseError(field: "conservation") }
         let indicator = IndicatorState(
-            sequence: 0, label: value["label"]?.text.map { Name($0) }, received: try line.units("received"),
+            id: IndicatorID(0), label: value["label"]?.text.map { Name($0) }, received: try line.units("received"),
             counted: try line.units("counted"), superseded: try line.units("superseded"),
             discarded: try line.units("discarded"), updatedAt: Timestamp(microseconds: 0))
         var entries: [Entry] = []
@@ -63,7 +64,7 @@ extension Explanation.Entry {
         writer.object { writer in
             writer.field("execution", execution.execution?.text)
             writer.field("attempt", execution.attempt)
-            writer.field("sequence", execution.sequence)
+            writer.field("sequence", execution.id.sequence)
             writer.field("is_counted", isCounted)
             writer.field("counted", counted)
             writer.field("superseded", superseded)

@@ -5,7 +5,7 @@ extension TaskSummary {
         writer.object { writer in
             writer.field("task", name.text)
             writer.field("state", state.rawValue)
-            writer.field("first_sequence", firstSequence)
+            writer.field("first_sequence", id.sequence)
             writer.field("execution_count", executionCount)
             writer.name("executions")
             writer.array(executions) { $1.write(to: &$0) }
@@ -19,7 +19,7 @@ extension TaskSummary {
         var executions: [ExecutionSummary] = []
         for element in value["executions"]?.elements ?? [] { executions.append(try ExecutionSummary(element)) }
         self.init(
-            name: Name(try reader.text("task")), state: state, firstSequence: try reader.integer("first_sequence"),
+            name: Name(try reader.text("task")), state: state, id: TaskID(try reader.integer("first_sequence")),
             executionCount: try reader.integer("execution_count"), executions: executions)
     }
 }

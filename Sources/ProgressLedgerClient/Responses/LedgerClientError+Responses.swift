@@ -115,7 +115,7 @@ extension SupersededExecution {
             let lastAttempt = last["attempt"]?.integer.flatMap({ Int32(exactly: $0) })
         else { return nil }
         self.init(
-            execution: identity.execution, attempt: identity.attempt, sequence: identity.sequence,
+            execution: identity.execution, attempt: identity.attempt, sequence: identity.id.sequence,
             lastExecution: last.nameIfPresent("execution"), lastAttempt: lastAttempt)
     }
 }

@@ -1,4 +1,5 @@
 import Ledger
+import LedgerTestSupport
 import LedgerWire
 import Testing
 
@@ -111,8 +112,8 @@ struct WatchRendererTests {
         difference.superseded.count = 1
         difference.superseded.first = [
             SnapshotDiff.Superseded(
-                task: "tile-17", execution: ExecutionIdentity(execution: nil, attempt: 1, sequence: 3),
-                by: ExecutionIdentity(execution: nil, attempt: 2, sequence: 9), at: Self.noon,
+                task: "tile-17", execution: ExecutionIdentity(execution: nil, attempt: 1, id: 3),
+                by: ExecutionIdentity(execution: nil, attempt: 2, id: 9), at: Self.noon,
                 lost: [ExecutionSummary.CountedUnits(label: "tiles", units: Units(total: 0, done: 40))])
         ]
         #expect(history.explain(difference, now: Self.start) == ["tiles -40: tile-17 restarted, attempt 2"])

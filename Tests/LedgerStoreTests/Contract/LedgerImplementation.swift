@@ -58,7 +58,7 @@ extension LedgerService {
     /// Reads all tasks in pages of this size.
     func allTasks(_ job: JobID, state: TaskState? = nil, pagesOf limit: Int = 100) async throws -> [TaskSummary] {
         var tasks: [TaskSummary] = []
-        var cursor: Int64?
+        var cursor: TaskID?
         repeat {
             let page = try #require(try await self.tasks(job, state: state, limit: limit, after: cursor))
             #expect(page.tasks.count <= limit)

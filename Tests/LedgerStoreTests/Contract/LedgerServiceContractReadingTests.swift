@@ -94,7 +94,7 @@ struct LedgerServiceContractReadingTests {
             #expect(events.map(\.verdict) == verdicts)
             #expect(events.map(\.late) == [false, false, false, true, false, false, false, false, false])
             #expect(events.map(\.duplicateOf) == [nil, nil, nil, nil, 3, 3, nil, nil, nil])
-            #expect(events.map { $0.supersededBy?.sequence } == [nil, 3, 8, 3, nil, nil, 8, nil, nil])
+            #expect(events.map { $0.supersededBy?.id } == [nil, 3, 8, 3, nil, nil, 8, nil, nil])
             #expect(events.map(\.attempt) == [nil, 1, 2, 1, 2, 2, 2, 3, 9])
             #expect(try await ledger.verdicts(job, 1...9) == verdicts)
             #expect(try await ledger.verdicts(job, 8...20) == [.counted, .conflict])
@@ -129,7 +129,7 @@ struct LedgerServiceContractReadingTests {
             ])
             for moment in [nil, .sequence(3)] as [PointInTime?] {
                 let explanation = try #require(try await ledger.wholeExplanation(job, "b", at: moment))
-                #expect(explanation.entries.map(\.execution.sequence) == [2])
+                #expect(explanation.entries.map(\.execution.id) == [2])
                 #expect(explanation.entries.map(\.discarded) == [.zero])
             }
         }
@@ -143,10 +143,10 @@ struct LedgerServiceContractReadingTests {
                 try await ledger.status(of: execution, task: task, in: job, at: sequence)
             }
             let first = try #require(try await status("a", at: 2))
-            #expect(first.isLast && first.execution == ExecutionIdentity(execution: "a", attempt: 1, sequence: 2))
+            #expect(first.isLast && first.execution == ExecutionIdentity(execution: "a", attempt: 1, id: 2))
             let superseded = try #require(try await status("a", at: 3))
             #expect(!superseded.isLast)
-            #expect(superseded.last == ExecutionIdentity(execution: "b", attempt: 2, sequence: 3))
+            #expect(superseded.last == ExecutionIdentity(execution: "b", attempt: 2, id: 3))
             #expect(try await status("c", at: 4)?.last.execution == "b")
             #expect(try await status("b", at: 4)?.isLast == true)
             #expect(try await status("other", at: 4) == nil)

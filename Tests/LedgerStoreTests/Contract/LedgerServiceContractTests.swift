@@ -62,7 +62,7 @@ struct LedgerServiceContractTests {
             for after in [nil, 5] as [Int64?] {
                 let events = try await ledger.events(unknown, EventFilter(), after: after, limit: 1)
                 #expect(events == nil)
-                let tasks = try await ledger.tasks(unknown, state: nil, limit: 1, after: after)
+                let tasks = try await ledger.tasks(unknown, state: nil, limit: 1, after: after.map { TaskID($0) })
                 #expect(tasks == nil)
             }
             let past = try await ledger.tasks(unknown, at: .sequence(1), state: nil, limit: 1, after: nil)

@@ -225,7 +225,7 @@ struct Operation: Sendable {
         },
         Operation("a page of tasks", statements: ["found.task = task.sequence"], rowsMax: 60, pagesMax: 250) {
             ledger, subject in
-            let page = try await ledger.tasks(subject.job, state: nil, limit: 10, after: subject.after / 2)
+            let page = try await ledger.tasks(subject.job, state: nil, limit: 10, after: TaskID(subject.after / 2))
             #expect(try #require(page).tasks.count > 1)
         },
         Operation("verdicts", statements: ["found.sequence between $2 and $3"], rowsMax: 60, pagesMax: 200) {

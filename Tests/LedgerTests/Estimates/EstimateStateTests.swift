@@ -80,10 +80,10 @@ struct EstimateStateTests {
         #expect(EstimateState(stored: [99] + bytes.dropFirst()) == nil)
         var restored = try #require(EstimateState(stored: bytes))
         let indicator = try #require(fold.indicatorStates.first)
-        let pattern = try #require(state.encodedPattern(of: indicator.sequence))
+        let pattern = try #require(state.encodedPattern(of: indicator.id))
         #expect(throws: FoldStateError.self) { try restored.restore(patterns: Array(pattern.dropLast())) }
         try restored.restore(patterns: pattern)
-        let work = fold.executionStates.compactMap { state.encodedWork(of: $0.sequence) }
+        let work = fold.executionStates.compactMap { state.encodedWork(of: $0.id) }
         #expect(!work.isEmpty)
         #expect(throws: FoldStateError.self) { try restored.restore(work: Array(work[0].dropLast())) }
         try restored.restore(work: work.flatMap { $0 })
@@ -97,8 +97,8 @@ struct EstimateStateTests {
             job.plan(Int64(tasks) + 10)
             let end = job.work(tasks: tasks, workers: workers) { _ in 1 }
             let (fold, state) = try job.folded(to: end - 0.5)
-            let patterns = fold.indicatorStates.compactMap { state.encodedPattern(of: $0.sequence)?.count }
-            let work = fold.executionStates.compactMap { state.encodedWork(of: $0.sequence)?.count }
+            let patterns = fold.indicatorStates.compactMap { state.encodedPattern(of: $0.id)?.count }
+            let work = fold.executionStates.compactMap { state.encodedWork(of: $0.id)?.count }
             return try state.encoded.count + #require(patterns.max()) + #require(work.max())
         }
         #expect(try size(tasks: 20_000, workers: 1_000) <= size(tasks: 1_000, workers: 4) + 32)

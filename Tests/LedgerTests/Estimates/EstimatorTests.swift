@@ -231,7 +231,7 @@ struct EstimatorTests {
         let waiting = try #require(try job.estimate(at: 55).waitingFor)
         #expect(waiting.label == "merge")
         let first = try #require(waiting.executions.first)
-        #expect(fold.taskName(ofExecution: first) == "slow")
+        #expect(fold.taskName(of: first) == "slow")
     }
 
     @Test("a reopened job is estimated again")

@@ -129,10 +129,10 @@ struct StallDetectorTests {
         let (fold, state) = try job.folded(to: 400)
         var stored = try EstimateState(encoded: state.encoded)
         for indicator in fold.indicatorStates {
-            try state.encodedPattern(of: indicator.sequence).map { try stored.restore(patterns: $0) }
+            try state.encodedPattern(of: indicator.id).map { try stored.restore(patterns: $0) }
         }
         for execution in fold.executionStates {
-            try state.encodedWork(of: execution.sequence).map { try stored.restore(work: $0) }
+            try state.encodedWork(of: execution.id).map { try stored.restore(work: $0) }
         }
         for second in stride(from: 170.0, to: 1_000, by: 7) {
             let moment = EstimateScenario.moment(second)
@@ -154,7 +154,7 @@ extension EstimateScenario {
     func silent(at second: Double, history: EstimateHistory? = nil, lease: Int? = nil) throws -> [Name] {
         let silence = try detector(to: second, history, lease).silence(at: Self.moment(second))
         let fold = try folded(to: second).fold
-        return silence.executions.sorted().compactMap { fold.taskName(ofExecution: $0) }
+        return silence.executions.sorted().compactMap { fold.taskName(of: $0) }
     }
 
     private func detector(to second: Double, _ history: EstimateHistory?, _ lease: Int?) throws -> StallDetector {
