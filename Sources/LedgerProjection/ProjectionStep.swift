@@ -77,8 +77,8 @@ struct ProjectionStep {
         let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
         return try await pool.withTransaction { transaction in
             let claim =
-                projections.map { replayClaimQuery(jobs, $0, eventsMax: eventsMax) }
-                ?? claimQuery(jobs, eventsMax: eventsMax)
+                projections.map { ClaimQueries.claim(jobs, into: $0, eventsMax: eventsMax) }
+                ?? ClaimQueries.claim(jobs, eventsMax: eventsMax)
             let claimed = try await transaction.pipeline(
                 [IndexedLookup.planning, Self.asynchronousCommit, claim]
                     + (projections == nil ? [SubscriptionMatcher.version] : []))
@@ -152,86 +152,6 @@ struct ProjectionStep {
         for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
         result.damaged += damaged
         return statements
-    }
-
-    /// The condition that this build may fold a snapshot's events.
-    ///
-    /// It is false for a projection of a version of the fold that this one does not continue, and in a database with a
-    /// newer schema, whose events may have fields that this build does not know.
-    static let isFoldedHere = "\(isContinued(of: "snapshot")) and not \(KnownSchema.isNewer)"
-
-    /// The condition that the fold continues the states of a row with a `fold_version`.
-    static func isContinued(of table: String) -> String {
-        let versions = Fold.continuedVersions
-        return "\(table).fold_version between \(versions.lowerBound) and \(versions.upperBound)"
-    }
-
-    /// Returns the query that claims jobs that are behind and reads their next events.
-    ///
-    /// It must run after ``IndexedLookup/planning``. A job with a snapshot that another worker holds is skipped and not
-    /// waited for, so the order of the locks does not matter. The locks last until the commit: the checkpoint that is
-    /// read here is the one that is replaced there.
-    private func claimQuery(_ jobs: [JobID], eventsMax: Int) -> Query {
-        Query(
-            """
-            select \(ClaimedJobs.columns)
-            from unnest($1::uuid[]) with ordinality as requested (job_id, number)
-            cross join lateral (
-                select sequence from ledger.job_head as found where found.job_id = requested.job_id limit 1
-            ) as head
-            cross join lateral (
-                select snapshot.* from ledger.snapshot
-                where snapshot.job_id = requested.job_id and snapshot.is_live and snapshot.sequence < head.sequence
-                    and \(Self.isFoldedHere)
-                order by snapshot.projection
-                limit 1
-                for update of snapshot skip locked
-            ) as claimed
-            \(nextEvents)
-            """, [.uuids(jobs.map(\.uuid)), .int8(Int64(eventsMax))])
-    }
-
-    /// Returns the claim query for projections that a replay builds.
-    ///
-    /// They are behind if the live ones have a higher sequence.
-    private func replayClaimQuery(_ jobs: [JobID], _ projections: [Int16], eventsMax: Int) -> Query {
-        Query(
-            """
-            select \(ClaimedJobs.columns)
-            from unnest($1::uuid[], $3::smallint[]) with ordinality as requested (job_id, projection, number)
-            cross join lateral (
-                select sequence from ledger.snapshot as found
-                where found.job_id = requested.job_id and found.is_live
-                order by found.projection
-                limit 1
-            ) as head
-            cross join lateral (
-                select snapshot.* from ledger.snapshot
-                where snapshot.job_id = requested.job_id and snapshot.sequence < head.sequence and not snapshot.is_live
-                    and snapshot.projection between requested.projection and requested.projection
-                    and \(Self.isFoldedHere)
-                order by snapshot.projection
-                limit 1
-                for update of snapshot skip locked
-            ) as claimed
-            \(nextEvents)
-            """, [.uuids(jobs.map(\.uuid)), .int8(Int64(eventsMax)), .int2s(projections)])
-    }
-
-    /// The subquery for the next events of each claimed snapshot.
-    ///
-    /// They are returned in their order, snapshot by snapshot, because the plan contains no step that could reorder
-    /// them. If they were ever returned in another order, ``ClaimedJobs`` would refuse them.
-    private var nextEvents: String {
-        """
-        cross join lateral (
-            select * from ledger.event
-            where event.job_id = claimed.job_id and event.sequence > claimed.sequence
-                and event.sequence <= head.sequence
-            order by event.sequence
-            limit $2
-        ) as event
-        """
     }
 
     /// The jobs that are behind, by the reason.

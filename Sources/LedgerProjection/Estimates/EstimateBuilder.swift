@@ -93,7 +93,7 @@ struct EstimateBuilder: Sendable {
                     """
                     select job_id from ledger.snapshot
                     where is_live and not is_estimated and sequence > 0 and job_id > $2
-                        and \(ProjectionStep.isFoldedHere)
+                        and \(ClaimQueries.isFoldedHere)
                     order by job_id
                     limit $1
                     """,
@@ -282,7 +282,7 @@ struct EstimateBuilder: Sendable {
             from ledger.snapshot
             join ledger.job on job.job_id = snapshot.job_id
             where snapshot.job_id = $1 and snapshot.is_live and not snapshot.is_estimated
-                and \(ProjectionStep.isFoldedHere)
+                and \(ClaimQueries.isFoldedHere)
             """, [.uuid(job.uuid)])
     }
 

@@ -40,7 +40,7 @@ struct ReplayCheckpoints: Sendable {
                 select job_id, state, policy, applies, error
                 from ledger.replay
                 where state in ('running', 'canceling', 'reverting')
-                    and \(ProjectionStep.isContinued(of: "replay"))
+                    and \(ClaimQueries.isContinued(of: "replay"))
                     and not \(KnownSchema.isNewer)
                 """))
         guard let row = rows.first else { return nil }
