@@ -2,35 +2,6 @@ internal import Ledger
 internal import LedgerChain
 internal import PQ
 
-/// The last event of a job, as stored in its head row.
-struct JobHead: Sendable {
-    var sequence: Int64
-    var recordedAt: Timestamp
-    var chain: HashChain
-    /// Whether the job was retired, so that its head cannot move.
-    var isRetired = false
-    /// The sequence after which all events that cancel the job are known.
-    var cancelsKnownAfter: Int64
-    /// The last known event that cancels the job; nil for none.
-    var lastCancel: Int64?
-
-    init(sequence: Int64, recordedAt: Timestamp, chain: HashChain, isRetired: Bool = false) {
-        self.sequence = sequence
-        self.recordedAt = recordedAt
-        self.chain = chain
-        self.isRetired = isRetired
-        cancelsKnownAfter = sequence
-    }
-
-    /// Whether an event after this one cancels the job; nil if unknown.
-    func isCanceled(after sequence: Int64) -> Bool? {
-        guard sequence >= cancelsKnownAfter else { return nil }
-        return lastCancel.map { $0 > sequence } ?? false
-    }
-
-    var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
-}
-
 /// The events of a group with their sequences, times and hashes, and the new heads.
 ///
 /// It is a pure function of the present heads and the appends.
@@ -94,7 +65,7 @@ struct AppendGroupPlan {
     /// The statements for locked heads; none if no append succeeds.
     var statements: [Query] {
         guard columns.count > 0 else { return [] }
-        return [columns.insert, Query(Self.moveHeadsSQL, headParameters)]
+        return [columns.insert, Query(AppendStatements.moveHeads, headParameters)]
     }
 
     /// The conditional statement for few events.
@@ -104,7 +75,8 @@ struct AppendGroupPlan {
     var conditionalStatement: Query {
         let moved = newHeads
         guard moved.count == 1, let (job, head) = moved.first else {
-            return Query(Self.conditionalManyJobs.text(for: columns), conditionalParameters + columns.parameters)
+            return Query(
+                AppendStatements.insertOfManyJobs.text(for: columns), conditionalParameters + columns.parameters)
         }
         let heads: [Parameter] = [
             .uuid(job.uuid), .int8(head.sequence),
@@ -113,8 +85,8 @@ struct AppendGroupPlan {
             .bytea(before[job]?.chain.head.bytea),
         ]
         return columns.count == 1
-            ? Query(Self.conditionalOneEvent.text(for: columns), heads + columns.singleRow)
-            : Query(Self.conditionalOneJob.text(for: columns), heads + columns.parameters)
+            ? Query(AppendStatements.insertOneEvent.text(for: columns), heads + columns.singleRow)
+            : Query(AppendStatements.insertOfOneJob.text(for: columns), heads + columns.parameters)
     }
 
     /// The conditional statements for many events, for one transaction.
@@ -123,8 +95,8 @@ struct AppendGroupPlan {
     /// statement would have to return every event to count them, which takes a tenth of the time of inserting.
     var conditionalStatements: [Query] {
         [
-            Query(Self.conditionalMoveSQL, conditionalParameters),
-            Query(Self.insertIfMoved.text(for: columns), columns.parameters),
+            Query(AppendStatements.moveHeadsIfUnchanged, conditionalParameters),
+            Query(AppendStatements.insertIfMoved.text(for: columns), columns.parameters),
         ]
     }
 
@@ -160,103 +132,5 @@ struct AppendGroupPlan {
             .timestamps(heads.map { $0.head.recordedAt }),
             .byteas(heads.map { $0.head.chain.head.bytea }),
         ]
-    }
-
-    private static let moveHeadsSQL = """
-        update ledger.job_head as head
-        set sequence = new.sequence, recorded_at = new.recorded_at, hash = new.hash
-        from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[])
-            as new (job_id, sequence, recorded_at, hash)
-        where head.job_id = new.job_id
-        """
-
-    /// The condition that the planned time, `$6`, is current.
-    ///
-    /// It is at most a second old by the database's clock; see ``expiry``.
-    private static let isClockCurrent =
-        "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
-
-    /// Moves the head of one job, if it is current.
-    ///
-    /// The clock is compared again under the lock, because the statement may have waited for the lock. A late statement
-    /// fails with LG004; see ``AppendGroupWriter/resolveOutcome(_:expiry:)``.
-    private static let oneHeadClause = """
-        moved as (
-            update ledger.job_head
-            set sequence = $2, recorded_at = $3, hash = $4
-            where job_id = $1 and sequence = $5 and hash = $7 and \(isClockCurrent)
-            returning case when \(isClockCurrent) then 1 else ledger.fail_stale() end
-        )
-        """
-
-    private static let conditionalOneJob = EventColumns.Statement { shape in
-        """
-        with \(oneHeadClause), inserted as (
-            insert into ledger.event (\(shape.names))
-            \(shape.rows(from: 8)) where exists (select from moved)
-            returning 1
-        )
-        select clock_timestamp(), count(*) from inserted having count(*) > 0
-        """
-    }
-
-    /// Inserts one event.
-    ///
-    /// It needs no unnesting and no counting, which saves a third of the time, about 100 µs.
-    private static let conditionalOneEvent = EventColumns.Statement { shape in
-        """
-        with \(oneHeadClause)
-        insert into ledger.event (\(shape.names))
-        \(shape.row(from: 8)) from moved
-        returning clock_timestamp(), 1::bigint
-        """
-    }
-
-    /// Moves several heads, if all are current.
-    ///
-    /// A head that another server has moved does not match once its lock is granted, and then nothing is written. The
-    /// clock is compared under all locks, which are taken in the order of ids, as in all other statements.
-    private static let manyHeadsClause = """
-        with locked as materialized (
-            select head.job_id
-            from unnest($1::uuid[], $5::bigint[], $7::bytea[]) as expected (job_id, sequence, hash)
-            join ledger.job_head as head
-                on head.job_id = expected.job_id and head.sequence = expected.sequence and head.hash = expected.hash
-            order by head.job_id
-            for update of head
-        ), verdict as materialized (
-            select count(*) = cardinality($1)
-                and \(isClockCurrent) as is_unchanged
-            from locked
-        ), moved as (
-            \(moveHeadsSQL) and (select is_unchanged from verdict)
-        )
-        """
-
-    private static let conditionalManyJobs = EventColumns.Statement { shape in
-        """
-        \(manyHeadsClause), inserted as (
-            insert into ledger.event (\(shape.names))
-            \(shape.rows(from: 8)) where (select is_unchanged from verdict)
-            returning 1
-        )
-        select clock_timestamp(), count(*) from inserted having count(*) > 0
-        """
-    }
-
-    /// Moves the heads, and passes the verdict to the next statement.
-    ///
-    /// The verdict is passed in a setting of the transaction.
-    private static let conditionalMoveSQL = """
-        \(manyHeadsClause)
-        select clock_timestamp(), set_config('ledger.heads_moved', is_unchanged::text, true)
-        from verdict
-        """
-
-    private static let insertIfMoved = EventColumns.Statement { shape in
-        """
-        insert into ledger.event (\(shape.names))
-        \(shape.rows(from: 1)) where current_setting('ledger.heads_moved') = 'true'
-        """
     }
 }

@@ -2,14 +2,14 @@ internal import Ledger
 internal import LedgerChain
 internal import PQ
 
-/// Writes groups of appends, and resolves unknown outcomes.
+/// Writes groups of appends.
 struct AppendGroupWriter: Sendable {
     let pool: Pool
     /// The clock by which readings of the database's clock age.
     var now: @Sendable () -> ContinuousClock.Instant = { .now }
 
     /// Locks heads in the order of ids, so that two servers cannot deadlock.
-    private static func lockHeads(_ jobs: [JobID]) -> Query {
+    static func lockHeads(_ jobs: [JobID]) -> Query {
         Query(
             """
             select job_id, sequence, recorded_at, hash, clock_timestamp(), retired_hash is not null
@@ -177,47 +177,5 @@ struct AppendGroupWriter: Sendable {
             clock = max(clock, try row.decode(4, as: Timestamp.self))
         }
         return (heads, clock)
-    }
-
-    /// The outcome of an interrupted write.
-    enum OutcomeResolution {
-        case recorded
-        /// Nothing was recorded, and nothing will be.
-        case refused
-        /// Nothing was recorded yet; the write may still happen within this time.
-        case open(Duration)
-    }
-
-    /// Resolves the outcome of an interrupted write.
-    ///
-    /// This function locks a head of the plan and looks for the planned event.
-    ///
-    /// - A write that held the locks of the heads keeps them until its transaction ends, so this lock waits for that
-    ///   end.
-    /// - A conditional write may start after this lock was released. But it compares the clock once it holds the lock,
-    ///   and refuses to write from `expiry` on. Once that time has passed while this transaction holds the lock,
-    ///   the write can no longer succeed.
-    /// - No other event can have the planned hash, so the hash at the planned sequence decides.
-    ///
-    /// A visible event need not be durable, because the wait for a standby may have been interrupted. But the row lock
-    /// is a later record of the log, and its commit is acknowledged only after the standbys have confirmed the log up
-    /// to it. Therefore, if this transaction commits, the event is durable.
-    ///
-    /// - Parameter expiry: The database time from which a conditional write refuses; nil for one that held locks.
-    func resolveOutcome(_ plan: AppendGroupPlan, expiry: Timestamp?) async throws(PQError) -> OutcomeResolution {
-        guard let (job, head) = plan.newHeads.first else { return .recorded }
-        return try await pool.withTransaction { transaction throws(PQError) in
-            let rows = try await transaction.pipeline([
-                Self.lockHeads([job]),
-                Query(
-                    "select hash from ledger.event where job_id = $1 and sequence = $2",
-                    [.uuid(job.uuid), .int8(head.sequence)]),
-                Query("select clock_timestamp()"),
-            ])
-            if try rows[1].first?.decode(0, as: EventHash.self) == head.chain.head { return .recorded }
-            guard let expiry else { return .refused }
-            let rest = expiry.microseconds - (try rows[2][0].decode(0, as: Timestamp.self).microseconds)
-            return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))
-        }
     }
 }

@@ -33,9 +33,9 @@ struct GroupCommitQueue {
 
     /// The result of adding an append.
     enum Admission {
-        /// A writer will write it.
+        /// A running writer will write it.
         case queued
-        /// The caller must start another writer.
+        /// It is queued, and the caller must start another writer.
         case startWriter
         case overloaded(pendingEvents: Int)
         case closed
@@ -58,7 +58,9 @@ struct GroupCommitQueue {
     ///
     /// Later appends to these jobs wait as well, so that they do not overtake.
     private var blockedJobs: Set<JobID> = []
-    /// The waiting events that a group could contain now.
+    /// The waiting events of appends that are not blocked.
+    ///
+    /// The next group can contain them.
     private var eligibleEvents = 0
     /// The events that wait or are in flight.
     private(set) var pendingEvents = 0
@@ -89,23 +91,23 @@ struct GroupCommitQueue {
 
     /// Whether the caller must start another writer, because it would have a group.
     ///
-    /// The writer counts as started if this returns true.
+    /// If this returns true, the writer counts as started.
     mutating func reserveWriter(now: ContinuousClock.Instant) -> Bool {
         guard hasWork(for: writers + 1, now: now) else { return false }
         writers += 1
         return true
     }
 
-    /// Whether the last one of this many writers has a group to write.
+    /// Whether there is a group for each of this many writers.
     ///
-    /// A first writer has one if any event is eligible, a further one only with enough events or a stalled group.
+    /// For the first one if any event is eligible, for a further one only with enough events or a stalled group.
     private func hasWork(for writers: Int, now: ContinuousClock.Instant) -> Bool {
         guard writers <= limits.groupsInFlightMax, eligibleEvents > 0 else { return false }
         return writers == 1 || eligibleEvents >= limits.fullGroupEvents
             || inFlight.values.contains { now - $0.since >= limits.stallTimeout }
     }
 
-    /// Counts a waiting append as eligible, or its jobs as blocked.
+    /// Adds a waiting append to the eligible events, or its jobs to the blocked ones.
     private mutating func account(for append: PendingAppend) {
         let parts = append.request.parts
         if parts.contains(where: { busyJobs.contains($0.job) || blockedJobs.contains($0.job) }) {
