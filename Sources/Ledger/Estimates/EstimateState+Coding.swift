@@ -174,7 +174,7 @@ extension RunningExecution {
         writer.write(bits: taskKey)
         writer.write(bits: startedAt.microseconds)
         writer.write(Int64(isAnnounced ? 1 : 0))
-        writer.write(max(0, lastHeard.microseconds - startedAt.microseconds))
+        writer.write(max(0, lastEventAt.microseconds - startedAt.microseconds))
         writer.write(longestQuiet)
         writer.write(reports)
         // 0 before the first one. Times never decrease within a job.
@@ -197,7 +197,7 @@ extension RunningExecution {
         let start: Int64 = try reader.readBits()
         startedAt = Timestamp(microseconds: start)
         isAnnounced = try reader.readInt64() == 1
-        lastHeard = Timestamp(microseconds: start.adding(try reader.readInt64()))
+        lastEventAt = Timestamp(microseconds: start.adding(try reader.readInt64()))
         longestQuiet = try reader.readInt64()
         reports = try reader.readInt64()
         let advance = try reader.readInt64()

@@ -108,7 +108,7 @@ public struct EstimateState: Hashable, Sendable {
         let outcomeBefore: ExecutionOutcome? =
             if case .executionFinished(let reference, _) = event.body { fold.outcome(of: reference) } else { nil }
         let decision = try fold.apply(event)
-        if let execution = decision.execution { hear(execution, event) }
+        if let execution = decision.execution { recordEvent(event, of: execution) }
         guard decision.verdict == .counted, let execution = decision.execution, let startedAt = fold.progress.startedAt
         else { return decision }
         if let last = lastEventAt {
@@ -148,7 +148,7 @@ public struct EstimateState: Hashable, Sendable {
     /// Records a sign of life of a running execution.
     ///
     /// Any event of it is one, also a discarded one.
-    private mutating func hear(_ id: ExecutionID, _ event: Event) {
+    private mutating func recordEvent(_ event: Event, of id: ExecutionID) {
         guard id.sequence != event.sequence else { return }
         let isReport =
             switch event.body {
@@ -156,7 +156,7 @@ public struct EstimateState: Hashable, Sendable {
             case .progress(let report): report.done ?? 0 > 0 || report.total ?? 0 == 0
             default: true
             }
-        running[id]?.hear(at: event.recordedAt, isReport: isReport)
+        running[id]?.recordEvent(at: event.recordedAt, isReport: isReport)
     }
 
     /// Removes an execution that has ended or was superseded.

@@ -10,7 +10,7 @@ public struct RunningExecution: Hashable, Sendable {
     /// Then the duration of its first report is known.
     let isAnnounced: Bool
     /// The time of its last event.
-    var lastHeard: Timestamp
+    var lastEventAt: Timestamp
     /// The longest time in microseconds between two of its events.
     var longestQuiet: Int64 = 0
     /// The number of its reports of units done and of its heartbeats.
@@ -39,7 +39,7 @@ public struct RunningExecution: Hashable, Sendable {
         self.task = task
         self.taskKey = taskKey
         self.startedAt = startedAt
-        lastHeard = startedAt
+        lastEventAt = startedAt
         self.isAnnounced = isAnnounced
     }
 
@@ -47,6 +47,11 @@ public struct RunningExecution: Hashable, Sendable {
     ///
     /// Such an execution plans work for others, unless executions of this job do the units that they declare.
     var isOnlyDeclaring: Bool { advances == 0 && parts.contains { $0.total > 0 } }
+
+    /// The part that shows on which label it works; nil if it has not shown it.
+    ///
+    /// The last one with units done, else the first one with declared units.
+    var shownPart: Part? { parts.last { $0.done > 0 } ?? parts.first { $0.total > 0 } }
 
     /// Adds a report with units.
     ///
@@ -76,9 +81,9 @@ public struct RunningExecution: Hashable, Sendable {
     /// Records an event.
     ///
     /// - Parameter isReport: Whether it is part of a pattern that will continue.
-    mutating func hear(at moment: Timestamp, isReport: Bool) {
-        longestQuiet = max(longestQuiet, moment.microseconds - lastHeard.microseconds)
-        lastHeard = moment
+    mutating func recordEvent(at moment: Timestamp, isReport: Bool) {
+        longestQuiet = max(longestQuiet, moment.microseconds - lastEventAt.microseconds)
+        lastEventAt = moment
         if isReport { reports += 1 }
     }
 

@@ -76,12 +76,9 @@ struct RunningWorkBuilder {
         }
     }
 
-    /// The part of an execution that shows the label on which it works.
-    ///
-    /// The last one with units done, else the first one with declared units.
+    /// The shown part of an execution, with the index of its label.
     private func shownPart(of execution: RunningExecution) -> (label: Int, part: RunningExecution.Part)? {
-        let part = execution.parts.last { $0.done > 0 } ?? execution.parts.first { $0.total > 0 }
-        guard let part, let label = labelIndices[part.indicator] else { return nil }
+        guard let part = execution.shownPart, let label = labelIndices[part.indicator] else { return nil }
         return (label, part)
     }
 

@@ -308,23 +308,6 @@ public struct Fold: Sendable {
         return highest < Int32(Limits.attempts.upperBound) ? highest + 1 : highest
     }
 
-    /// Moves the units that an execution has counted to superseded.
-    private mutating func supersede(_ index: Int, by event: Event) {
-        executions[index].supersededBy = ExecutionID(event.sequence)
-        touchExecution(index)
-        for entry in executions[index].contributions.entries {
-            guard let indicator = indicatorIndices[entry.indicator] else {
-                preconditionFailure("the indicators of an execution that may be superseded are restored with it")
-            }
-            indicators[indicator].counted -= entry.units
-            indicators[indicator].superseded += entry.units
-            indicators[indicator].countedEvents -= entry.events
-            indicators[indicator].supersededEvents += entry.events
-            indicators[indicator].updatedAt = event.recordedAt
-            touchIndicator(indicator)
-        }
-    }
-
     /// Sets the job's state to running: a new last execution reopens a finished job.
     private mutating func reopen() {
         progress.state = .running

@@ -62,7 +62,7 @@ struct SilenceLimits {
             add(known.longestQuiet, known.executions, to: pattern.indicator)
         }
         for execution in running where execution.reports >= Self.reportsMin {
-            guard let label = execution.shownLabel else { continue }
+            guard let label = execution.shownPart?.indicator else { continue }
             add(Double(execution.longestQuiet) / 1e6, Double(execution.reports), to: label)
         }
         let ownLimits = observed.mapValues { Self.limit(longest: $0.longest, count: $0.count) }
@@ -105,7 +105,7 @@ struct SilenceLimits {
         if execution.reports >= Self.reportsMin {
             return Self.limit(longest: Double(execution.longestQuiet) / 1e6, count: Double(execution.reports))
         }
-        guard let label = execution.shownLabel else { return ofUnknownLabel }
+        guard let label = execution.shownPart?.indicator else { return ofUnknownLabel }
         return labels[label] ?? Self.unknownSeconds
     }
 
@@ -119,7 +119,7 @@ struct SilenceLimits {
 
     /// The silent executions at a moment, in the order of their start.
     func silent(at now: Timestamp) -> [RunningExecution] {
-        if let lease { return running.filter { now.seconds(since: $0.lastHeard) > lease && !isOver($0) } }
+        if let lease { return running.filter { now.seconds(since: $0.lastEventAt) > lease && !isOver($0) } }
         var planners: [RunningExecution] = []
         var silent: [RunningExecution] = []
         var longest = Self.unknownSeconds
@@ -132,21 +132,12 @@ struct SilenceLimits {
             if isOver(execution) { continue }
             let limit = limit(of: execution)
             longest = max(longest, limit)
-            if now.seconds(since: execution.lastHeard) > limit { silent.append(execution) }
+            if now.seconds(since: execution.lastEventAt) > limit { silent.append(execution) }
         }
         // An execution that plans the work of others waits for them. It is as silent as the whole job.
         if let last = state.lastEventAt, now.seconds(since: last) > longest {
             silent = (silent + planners).sorted { $0.id < $1.id }
         }
         return silent
-    }
-}
-
-extension RunningExecution {
-    /// The indicator that it works on; nil if it has not shown it.
-    ///
-    /// That of the last units done, else of the first units declared.
-    fileprivate var shownLabel: IndicatorID? {
-        (parts.last { $0.done > 0 } ?? parts.first { $0.total > 0 })?.indicator
     }
 }

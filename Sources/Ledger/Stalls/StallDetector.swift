@@ -108,7 +108,7 @@ public struct StallDetector: Sendable {
     /// Whether any execution has sent no event for the shortest limit.
     private func mayBeSilent(at now: Timestamp) -> Bool {
         let shortest = lease ?? SilenceLimits.secondsMin
-        return running.contains { now.seconds(since: $0.lastHeard) > shortest }
+        return running.contains { now.seconds(since: $0.lastEventAt) > shortest }
     }
 
     /// Whether anything may be stalled or silent.
