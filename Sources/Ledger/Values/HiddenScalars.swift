@@ -19,4 +19,18 @@ public enum HiddenScalars {
         default: false
         }
     }
+
+    /// The text with each hidden scalar written as `\u{…}`.
+    public static func escape(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: contains) else { return text }
+        var visible = ""
+        for scalar in text.unicodeScalars {
+            if contains(scalar) {
+                visible += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+            } else {
+                visible.unicodeScalars.append(scalar)
+            }
+        }
+        return visible
+    }
 }

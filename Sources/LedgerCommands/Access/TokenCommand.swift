@@ -105,10 +105,10 @@ struct TokenListCommand: AsyncParsableCommand {
             table.add([
                 token.id.text, token.name.text, token.state(at: .now).rawValue,
                 token.scopes.map(\.rawValue).sorted().joined(separator: ","), Self.jobs(token.confinement),
-                token.expiresAt.map(Self.time) ?? "never", token.lastUsedAt.map(Self.time) ?? "never",
+                token.expiresAt?.textToTheSecond ?? "never", token.lastUsedAt?.textToTheSecond ?? "never",
             ])
         }
-        for line in table.lines { Console.standard.print(line) }
+        Console.standard.print(table.lines)
     }
 
     private static func jobs(_ confinement: Confinement) -> String {
@@ -116,9 +116,6 @@ struct TokenListCommand: AsyncParsableCommand {
         let tags = confinement.tags.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         return ((confinement.job.map { ["\($0)"] } ?? []) + tags).joined(separator: " ")
     }
-
-    /// A time to the second.
-    private static func time(_ moment: Timestamp) -> String { RFC3339.text(moment).prefix(19) + "Z" }
 }
 
 struct TokenRevokeCommand: AsyncParsableCommand {

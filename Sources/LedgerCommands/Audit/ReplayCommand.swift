@@ -92,7 +92,7 @@ struct ReplayListCommand: AsyncParsableCommand {
                 String(replay.differenceCount), replay.keeps ? "yes" : "",
             ])
         }
-        for line in table.lines(Console.standard.style) { Console.standard.print(line) }
+        Console.standard.print(table.lines(Console.standard.style))
     }
 }
 

@@ -32,6 +32,11 @@ struct Console: Sendable {
         write(VisibleText.escapeJSON(line) + "\n", to: STDOUT_FILENO)
     }
 
+    /// Writes lines to standard output.
+    func print(_ lines: [String]) {
+        for line in lines { print(line) }
+    }
+
     /// Writes a line of bytes to standard output, with the same escaping.
     func print(_ line: [UInt8]) {
         print(String(decoding: line, as: UTF8.self))

@@ -7,18 +7,7 @@ import Ledger
 /// any script, emoji and combining marks pass unchanged.
 enum VisibleText {
     /// The text with every hidden character written as `\u{…}`.
-    static func escape(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: HiddenScalars.contains) else { return text }
-        var visible = ""
-        for scalar in text.unicodeScalars {
-            if HiddenScalars.contains(scalar) {
-                visible += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-            } else {
-                visible.unicodeScalars.append(scalar)
-            }
-        }
-        return visible
-    }
+    static func escape(_ text: String) -> String { HiddenScalars.escape(text) }
 }
 
 extension VisibleText {

@@ -18,9 +18,6 @@ struct NotifyCommand: AsyncParsableCommand {
             NotifyRemoveCommand.self,
         ])
 
-    /// A time to the second.
-    static func time(_ moment: Timestamp) -> String { RFC3339.text(moment).prefix(19) + "Z" }
-
     /// Finds a subscription by its id, or by its name if no other one has it.
     static func find(_ text: String, _ client: LedgerClient) async throws -> ShownSubscription {
         let (list, _) = try await client.sendForJSON(.subscriptions, as: SubscriptionList.self)
@@ -137,7 +134,7 @@ struct NotifyListCommand: AsyncParsableCommand {
                 one.kinds.joined(separator: ","), jobs.isEmpty ? "all" : jobs.joined(separator: " "), one.url,
             ])
         }
-        for line in table.lines { Console.standard.print(line) }
+        Console.standard.print(table.lines)
     }
 }
 
@@ -209,12 +206,12 @@ struct NotifyDeliveriesCommand: AsyncParsableCommand {
         ])
         for delivery in page.deliveries {
             table.add([
-                NotifyCommand.time(delivery.createdAt), delivery.cause.kind.text,
+                delivery.createdAt.textToTheSecond, delivery.cause.kind.text,
                 delivery.cause.job?.description ?? "–", delivery.state.rawValue, String(delivery.attempts),
-                delivery.nextAt.map(NotifyCommand.time) ?? "–", delivery.error ?? "",
+                delivery.nextAt?.textToTheSecond ?? "–", delivery.error ?? "",
             ])
         }
-        for line in table.lines { Console.standard.print(line) }
+        Console.standard.print(table.lines)
     }
 }
 

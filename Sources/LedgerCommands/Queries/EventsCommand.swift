@@ -74,7 +74,7 @@ struct EventsCommand: AsyncParsableCommand {
         let (page, document) = try await client.sendForJSON(.events(id, search), as: EventPage.self)
         if json { return Console.standard.print(document) }
         let table = EventText.table(page.events)
-        for line in table.lines(Console.standard.style) { Console.standard.print(line) }
+        Console.standard.print(table.lines(Console.standard.style))
         if let next = page.nextAfter { Console.standard.printToError("There are more: --after \(next)") }
     }
 

@@ -4,18 +4,7 @@ internal import LedgerWire
 /// Formats values for people, exactly as `Files/text.js` does.
 enum PageText {
     /// Replaces each invisible or reordering character by `\u{…}`.
-    static func visible(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: HiddenScalars.contains) else { return text }
-        var visible = ""
-        for scalar in text.unicodeScalars {
-            if HiddenScalars.contains(scalar) {
-                visible += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-            } else {
-                visible.unicodeScalars.append(scalar)
-            }
-        }
-        return visible
-    }
+    static func visible(_ text: String) -> String { HiddenScalars.escape(text) }
 
     /// A JavaScript module with a regular expression of the same characters.
     ///

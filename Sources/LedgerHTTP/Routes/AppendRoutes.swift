@@ -29,7 +29,7 @@ struct AppendRoutes: Sendable {
                         description:
                             "Respond after the projection has folded the events, with their verdicts; waits up to 5 s"),
                     .init(
-                        name: "unless_canceled", type: .choice(Condition.allCases.map(\.rawValue)),
+                        name: "unless_canceled", type: .choice(QueryParameters.Flag.allCases.map(\.rawValue)),
                         description:
                             "With true, nothing is recorded if the job is canceled: for appends that start executions"),
                 ],
@@ -57,18 +57,12 @@ struct AppendRoutes: Sendable {
         case folded
     }
 
-    /// The values of the parameter `unless_canceled`.
-    private enum Condition: String, CaseIterable {
-        case yes = "true"
-        case no = "false"
-    }
-
     private func append(_ request: RouteRequest) async throws -> LedgerResponse {
         let start = ContinuousClock.now
         let job = try request.job()
         let parameters = try request.parameters()
         let wait = try parameters.choice("wait", Wait.self)
-        let unlessCanceled = try parameters.choice("unless_canceled", Condition.self) == .yes
+        let unlessCanceled = try parameters.flag("unless_canceled")
         let drafts = try await request.read { body, format throws(RequestError) in
             try EventRequest.drafts(body, format)
         }
