@@ -58,15 +58,18 @@ struct EstimateRouteTests {
     }
 
     @Test("the response of a running job is used for a second, that of an ended job for ever")
-    func cachedEstimate() async throws {
-        let cache = ResponseCache()
+    func cachedEstimate() throws {
+        let clock = StoppedClock()
+        let cache = ResponseCache(now: { clock.now })
         let job = JobID(high: 1, low: 2)
         let stamp = SnapshotStamp(ledgerSequence: 1, head: .none, sequence: 1, projection: 1, writer: 1)
         cache.insert(.json(headers: [.eTag: "t"]) { $0.object { _ in } }, of: job, stamp, isRunning: true)
-        #expect(cache.response(job, stamp) != nil)
-        #expect(ResponseCache.estimateAgeMax == .seconds(1))
-        try await eventually { cache.response(job, stamp) == nil && !cache.contains(job) }
+        clock.move(by: .milliseconds(999))
+        #expect(cache.response(job, stamp) != nil && cache.contains(job))
+        clock.move(by: .milliseconds(1))
+        #expect(cache.response(job, stamp) == nil && !cache.contains(job))
         cache.insert(.json(headers: [.eTag: "t"]) { $0.object { _ in } }, of: job, stamp)
-        #expect(cache.contains(job))
+        clock.move(by: .seconds(86_400))
+        #expect(cache.response(job, stamp) != nil && cache.contains(job))
     }
 }

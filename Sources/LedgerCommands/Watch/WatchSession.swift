@@ -12,7 +12,8 @@ actor WatchSession {
 
     private let end: WatchEnd
     private let isJSON: Bool
-    private var history = WatchHistory(now: .now)
+    private let now: @Sendable () -> ContinuousClock.Instant
+    private var history: WatchHistory
     private var lines: WatchLines
     private var job: JobView?
     /// The server's clock; the viewer's clock may be wrong.
@@ -20,7 +21,15 @@ actor WatchSession {
     private var silent: [SilentExecution] = []
     private var connection = WatchRenderer.Connection.live
 
-    init(end: WatchEnd, isJSON: Bool, width: Int = WatchLines.defaultWidth) {
+    /// Creates the state before the first snapshot.
+    ///
+    /// - Parameter now: The viewer's clock, for rates, time limits and the time since a response of the server.
+    init(
+        end: WatchEnd, isJSON: Bool, width: Int = WatchLines.defaultWidth,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
+        self.now = now
+        history = WatchHistory(now: now())
         lines = WatchLines(width: width)
         self.end = end
         self.isJSON = isJSON
@@ -32,7 +41,7 @@ actor WatchSession {
     func receive(
         _ next: JobView, json: String, clock: ServerClock? = nil
     ) -> (decreases: [WatchHistory.Decrease], prints: [Print], status: ExitStatus?) {
-        let now = ContinuousClock.now
+        let now = self.now()
         var prints: [Print] = []
         if case .lost = connection { prints.append(.note("The connection is back.")) }
         connection = .live
@@ -42,7 +51,7 @@ actor WatchSession {
             prints += end.remarks(on: next.snapshot).map { .note(VisibleText.escapeLines($0)) }
         }
         job = next
-        self.clock = clock ?? ServerClock(moment: next.snapshot.updatedAt ?? next.createdAt)
+        self.clock = clock ?? ServerClock(moment: next.snapshot.updatedAt ?? next.createdAt, readAt: now)
         if !next.hasSilentExecutions { silent = [] }
         let decreases = history.add(next, now: now)
         let status = end.status(after: next.snapshot)
@@ -56,7 +65,7 @@ actor WatchSession {
 
     /// Adds the cause of a decrease to the next line.
     func explain(_ difference: SnapshotDiff) {
-        for line in history.explain(difference, now: .now) { lines.addRemark(line) }
+        for line in history.explain(difference, now: now()) { lines.addRemark(line) }
     }
 
     /// Replaces the silent executions.
@@ -68,12 +77,12 @@ actor WatchSession {
     /// The line that is due without a new snapshot.
     func dueLine() -> [Print] {
         guard let job, !isJSON, connection == .live else { return [] }
-        return lines.line(job, silent: silentLines, now: .now).map { [.line($0)] } ?? []
+        return lines.line(job, silent: silentLines, now: now()).map { [.line($0)] } ?? []
     }
 
     private var stalledLines: [String] {
         guard let since = job?.stalls?.since, let clock else { return [] }
-        let age = Duration.microseconds(clock.now().microseconds - since.microseconds)
+        let age = Duration.microseconds(clock.now(at: now()).microseconds - since.microseconds)
         return ["stalled: no unit was done for \(WatchMessages.duration(age))"]
     }
 
@@ -85,7 +94,7 @@ actor WatchSession {
         if case .lost(let before, _) = connection {
             (since, isNew) = (before, false)
         } else {
-            (since, isNew) = (.now, true)
+            (since, isNew) = (now(), true)
         }
         connection = .lost(since: since, retryIn: retryIn)
         return isNew
@@ -96,14 +105,14 @@ actor WatchSession {
     func finish() -> (prints: [Print], status: ExitStatus) {
         connection = .ended
         guard let job else { return ([], .done) }
-        let line = isJSON ? nil : lines.line(job, now: .now, isLast: true)
+        let line = isJSON ? nil : lines.line(job, now: now(), isLast: true)
         return (line.map { [.line($0)] } ?? [], end.status(atEndOf: job.snapshot))
     }
 
     /// Whether the job is stalled; unknown, and false, while the connection is lost.
     func isStalled() -> Bool {
         guard case .live = connection, job != nil else { return false }
-        return end.isStalled(since: history.advancedAt, now: .now)
+        return end.isStalled(since: history.advancedAt, now: now())
     }
 
     /// Whether the job has been idle for the timeout.
@@ -111,7 +120,7 @@ actor WatchSession {
     /// Unknown, and false, while the connection is lost.
     func isIdle() -> Bool {
         guard case .live = connection, let job, let clock else { return false }
-        return end.isIdle(job.snapshot, now: clock.now())
+        return end.isIdle(job.snapshot, now: clock.now(at: now()))
     }
 
     /// The frame for a terminal now; nil before the first snapshot.
@@ -119,7 +128,7 @@ actor WatchSession {
         guard let job, let clock else { return nil }
         let remarks = job.snapshot.indicators.isEmpty ? [] : end.remarks(on: job.snapshot).map(VisibleText.escape)
         let scene = WatchRenderer.Scene(
-            job: job, history: history, connection: connection, now: clock.now(), instant: .now,
+            job: job, history: history, connection: connection, now: clock.now(at: now()), instant: now(),
             notes: remarks + stalledLines + silentLines)
         return (WatchRenderer(style: style).lines(scene), taskbar(job.snapshot))
     }

@@ -19,7 +19,7 @@ final class ResponseCache: Sendable {
         /// The time from which on its estimate is too old; nil for never.
         let expiresAt: ContinuousClock.Instant?
 
-        var isFresh: Bool { expiresAt.map { .now < $0 } ?? true }
+        func isFresh(at now: ContinuousClock.Instant) -> Bool { expiresAt.map { now < $0 } ?? true }
     }
 
     /// The maximum memory of all entries, in bytes.
@@ -38,9 +38,17 @@ final class ResponseCache: Sendable {
     static let estimateAgeMax: Duration = .seconds(1)
 
     private let entries = Mutex(ClockCache<JobID, Entry>(costMax: bytesMax))
+    private let now: @Sendable () -> ContinuousClock.Instant
+
+    /// Creates an empty cache.
+    ///
+    /// - Parameter now: The clock by which the estimates in responses age.
+    init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
+        self.now = now
+    }
 
     /// Whether there is an entry that may be used if its snapshot is current.
-    func contains(_ job: JobID) -> Bool { entries.withLock { $0.peek(job)?.isFresh ?? false } }
+    func contains(_ job: JobID) -> Bool { entries.withLock { $0.peek(job)?.isFresh(at: now()) ?? false } }
 
     /// The approximate memory of all entries, in bytes.
     var byteCount: Int { entries.withLock { $0.cost } }
@@ -49,7 +57,9 @@ final class ResponseCache: Sendable {
     ///
     /// The body has the present time as `now`.
     func response(_ job: JobID, _ stamp: SnapshotStamp) -> (tag: SnapshotTag, body: [UInt8])? {
-        guard let entry = entries.withLock({ $0.find(job) { $0.stamp == stamp && $0.isFresh } }) else { return nil }
+        guard let entry = entries.withLock({ $0.find(job) { $0.stamp == stamp && $0.isFresh(at: now()) } }) else {
+            return nil
+        }
         var body = entry.bytes
         JobView.setNow(.now, in: &body)
         return (entry.tag, body)
@@ -65,7 +75,7 @@ final class ResponseCache: Sendable {
         // The copy has no spare capacity; the array of the writer does.
         let entry = Entry(
             stamp: stamp, tag: SnapshotTag(text: tag), bytes: bytes.withUnsafeBufferPointer { Array($0) },
-            expiresAt: isRunning ? .now + Self.estimateAgeMax : nil)
+            expiresAt: isRunning ? now() + Self.estimateAgeMax : nil)
         entries.withLock { $0.put(entry, job, cost: bytes.count + Self.overheadBytes) }
     }
 }

@@ -36,7 +36,7 @@ final class Appender: Sendable {
     private static let checkInterval: Duration = .seconds(1)
 
     private let reactor: Reactor
-    /// The clock by which cached heads age.
+    /// The clock of all time limits, and by which cached heads age.
     private let now: @Sendable () -> ContinuousClock.Instant
     private let writer: AppendGroupWriter
     private let logger: Logger
@@ -109,7 +109,7 @@ final class Appender: Sendable {
         if isCheckingLimits.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged {
             checkLimits()
         }
-        let append = PendingAppend(request, arrivedAt: .now, whenDone: whenDone)
+        let append = PendingAppend(request, arrivedAt: now(), whenDone: whenDone)
         switch queue.withLock({ $0.add(append, now: append.arrivedAt) }) {
         case .queued: break
         case .startWriter: startWriter()
@@ -150,7 +150,7 @@ final class Appender: Sendable {
 
     /// The last failure of a group; nil after a later success, or after half a minute.
     var lastFailure: LedgerStatus.Failure? {
-        guard let last = failure.withLock({ $0 }), last.at.duration(to: .now) < Self.failureAgeMax else { return nil }
+        guard let last = failure.withLock({ $0 }), last.at.duration(to: now()) < Self.failureAgeMax else { return nil }
         return last.failure
     }
 
@@ -168,7 +168,7 @@ final class Appender: Sendable {
     ///
     /// - Returns: Whether there may be more.
     private func finishOverdue() -> Bool {
-        let now = ContinuousClock.now
+        let now = self.now()
         let (waiting, inFlight, reserveWriter, hasEnded) = queue.withLock { queue in
             (
                 queue.withdraw(arrivedBefore: now - Self.queueTimeout),
@@ -213,7 +213,7 @@ final class Appender: Sendable {
         repeat {
             while queue.withLock({ $0.hasWriters }) {
                 await sleep(GroupCommitQueue.Limits().stallTimeout)
-                if queue.withLock({ $0.reserveWriter(now: .now) }) { startWriter() }
+                if queue.withLock({ $0.reserveWriter(now: now()) }) { startWriter() }
             }
             isWatchingStalls.store(false, ordering: .relaxed)
             // A writer may have started after the last look.
@@ -222,8 +222,8 @@ final class Appender: Sendable {
     }
 
     private func runWriter() async {
-        while let (number, group) = queue.withLock({ $0.takeGroup(now: .now) }) {
-            let results = await write(group, until: .now + Self.groupMax)
+        while let (number, group) = queue.withLock({ $0.takeGroup(now: now()) }) {
+            let results = await write(group, until: now() + Self.groupMax)
             queue.withLock { $0.finish(number) }
             for (append, result) in zip(group, results) { append.finish(result) }
         }
@@ -275,7 +275,7 @@ final class Appender: Sendable {
                 return recordFailure(failure.error, requests)
             }
             let attemptsMax = failure.error.isBlocked ? Self.blockedAttemptsMax : Self.attemptsMax
-            guard attempt < attemptsMax, .now < end else {
+            guard attempt < attemptsMax, now() < end else {
                 // Nothing was recorded: an unknown outcome has been resolved.
                 let error = failure.error
                 return recordFailure(
@@ -347,12 +347,12 @@ final class Appender: Sendable {
     private func resolveOutcome(
         _ plan: AppendGroupPlan, expiry: Timestamp?, until end: ContinuousClock.Instant
     ) async -> Bool? {
-        for attempt in 1...Self.attemptsMax where .now < end {
+        for attempt in 1...Self.attemptsMax where now() < end {
             do throws(PQError) {
                 switch try await writer.resolveOutcome(plan, expiry: expiry) {
                 case .recorded: return true
                 case .refused: return false
-                case .open(let rest): await sleep(min(rest, ContinuousClock.now.duration(to: end)))
+                case .open(let rest): await sleep(min(rest, now().duration(to: end)))
                 }
             } catch {
                 logger.warning("cannot determine yet whether a commit succeeded", metadata: ["error": "\(error)"])
@@ -403,7 +403,7 @@ final class Appender: Sendable {
         guard !error.isRetiredJob else { return requests.map { .failure(.retired($0.parts.map(\.job))) } }
         failure.withLock {
             $0 = (
-                LedgerStatus.Failure(at: .now, state: error.sqlState?.rawValue, message: error.message), .now
+                LedgerStatus.Failure(at: .now, state: error.sqlState?.rawValue, message: error.message), now()
             )
         }
         let storeError = StoreError(error, while: "appending events")

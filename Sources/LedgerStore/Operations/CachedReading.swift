@@ -5,6 +5,7 @@ internal import PQ
 /// Every load balancer polls readiness, and one reading may have to examine all jobs.
 actor CachedReading<Value: Sendable> {
     private let ageMax: Duration
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let read: @Sendable () async throws(PQError) -> Value
     private var cached: (value: Value, at: ContinuousClock.Instant)?
     private var reading: Task<Result<Value, PQError>, Never>?
@@ -13,19 +14,24 @@ actor CachedReading<Value: Sendable> {
     ///
     /// - Parameters:
     ///   - ageMax: The maximum age of a value.
+    ///   - now: The clock by which a value ages.
     ///   - read: Reads the value.
-    init(ageMax: Duration, _ read: @escaping @Sendable () async throws(PQError) -> Value) {
+    init(
+        ageMax: Duration, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
+        _ read: @escaping @Sendable () async throws(PQError) -> Value
+    ) {
         self.ageMax = ageMax
+        self.now = now
         self.read = read
     }
 
     func value() async throws(PQError) -> Value {
-        if let cached, cached.at.duration(to: .now) < ageMax { return cached.value }
+        if let cached, cached.at.duration(to: now()) < ageMax { return cached.value }
         let task = reading ?? startReading()
         let result = await task.value
         reading = nil
         let value = try result.get()
-        cached = (value, .now)
+        cached = (value, now())
         return value
     }
 

@@ -1,4 +1,5 @@
 import Ledger
+import LedgerTestSupport
 import LedgerWire
 import ProgressLedgerClient
 import Testing
@@ -40,6 +41,24 @@ struct WatchSessionTests {
 
     private static func session(_ goals: [WatchGoal] = []) -> WatchSession {
         WatchSession(end: WatchEnd(goals: goals, stalledTimeout: nil), isJSON: false)
+    }
+
+    @Test("a job is stalled once it has not advanced for the timeout")
+    func stalledTimeout() async {
+        let clock = StoppedClock()
+        let session = WatchSession(
+            end: WatchEnd(goals: [], stalledTimeout: .seconds(30)), isJSON: false, now: { clock.now })
+        _ = await session.receive(Self.job(5, done: 5), json: "")
+        clock.move(by: .seconds(20))
+        _ = await session.receive(Self.job(6, done: 6), json: "")
+        clock.move(by: .seconds(20))
+        _ = await session.receive(Self.job(7, done: 6), json: "")
+        clock.move(by: .seconds(9))
+        #expect(await !session.isStalled())
+        clock.move(by: .seconds(1))
+        #expect(await session.isStalled())
+        _ = await session.receive(Self.job(8, done: 7), json: "")
+        #expect(await !session.isStalled())
     }
 
     @Test("ages use the server's clock, not the viewer's")
