@@ -380,7 +380,7 @@ func (s *simulation) check(t *testing.T) {
 		}
 	}
 	if len(s.jobEnds)+len(s.JobEnds) > 0 && !reflect.DeepEqual(s.jobEnds, s.JobEnds) {
-		t.Errorf("the task is told of the ends %v, not %v", s.jobEnds, s.JobEnds)
+		t.Errorf("the task was notified of the ends %v, not %v", s.jobEnds, s.JobEnds)
 	}
 	if found := s.statistics(); !reflect.DeepEqual(found, s.Statistics) {
 		t.Errorf("the statistics are %v, not %v", found, s.Statistics)

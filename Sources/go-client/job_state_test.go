@@ -31,7 +31,7 @@ func TestAnExecutionLearnsThatItsJobIsCanceledAndALaterOneDoesNotStart(t *testin
 		t.Errorf("the callback gets %s, and the execution %s", state, worker.JobEnded())
 	}
 	if len(told) > 0 {
-		t.Error("the end of the job is told twice")
+		t.Error("the task was notified of the end of the job twice")
 	}
 	lateContext, late := start(t, job, "late")
 	if err := late.Started(lateContext); !errors.Is(err, ErrJobCanceled) {

@@ -56,7 +56,7 @@ struct AnswerTests {
             #expect(answer.text.contains("40 % are done, and 1 of 1 known tasks have ended."))
             #expect(answer.text.contains("are wasted and left out (5 of \"files\")."))
             #expect(answer.text.contains("What failed tasks had done counts until they are repeated."))
-            #expect(answer.text.contains("All of its tasks have ended, but nobody has ended the job"))
+            #expect(answer.text.contains("All of its tasks have ended, but the job has not been ended"))
         }
     }
 

@@ -23,7 +23,7 @@ struct StallRouteTests {
         String(decoding: try await client.get(path).body, as: UTF8.self)
     }
 
-    @Test("an execution that starts, declares units and is never heard from again is silent")
+    @Test("an execution that starts, declares units and sends nothing more is silent")
     func silence() async throws {
         try await withServer { client, _ in
             let job = try await Self.leased(client)
@@ -99,7 +99,7 @@ struct StallRouteTests {
                 try await Self.text(client, "/jobs/\(job)").contains("<strong>1 execution is silent</strong>")
             }
             let page = try await Self.text(client, "/jobs/\(job)")
-            #expect(page.contains("last heard from at") && page.contains("data-words=\"no report for\""))
+            #expect(page.contains("last event at") && page.contains("data-words=\"no report for\""))
             let part = try await Self.text(client, "/jobs/\(job)?part=stalls")
             #expect(part.contains("id=\"stalls\"") && part.contains("silent=true#tasks"))
             #expect(try await Self.text(client, "/").contains("1 execution is silent"))

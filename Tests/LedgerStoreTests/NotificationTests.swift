@@ -98,7 +98,7 @@ struct NotificationTests {
         }
     }
 
-    @Test("a rebuilt projection and a replay notify nobody again, and later events still do")
+    @Test("a rebuilt projection and a replay send no notification again; later events do")
     func rebuilt() async throws {
         try await withLedgerDatabase { target in
             let (job, other) = try await withRunningLedger(on: target) { ledger in
@@ -127,7 +127,7 @@ struct NotificationTests {
         }
     }
 
-    @Test("an import notifies nobody; events appended afterwards do")
+    @Test("an import sends no notification; events appended afterwards do")
     func imported() async throws {
         try await withLedger { ledger in
             _ = try await ledger.createSubscription(Self.request([.started, .finished, .reopened]), by: nil)

@@ -108,7 +108,8 @@ struct AnswerBuilder {
         }
         if let since = snapshot.idleSince {
             sentences.append(
-                "All of its tasks have ended, but nobody has ended the job; the last event is of \(Self.time(since)).")
+                "All of its tasks have ended, but the job has not been ended; the last event is of \(Self.time(since))."
+            )
         }
         if isRunning, let silent = view.stalls?.silentCount, silent > 0 {
             sentences.append("Executions that have been silent for too long: \(silent).")

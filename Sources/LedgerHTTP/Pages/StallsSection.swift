@@ -35,7 +35,7 @@ struct StallsSection {
             guard let last = task.executions.last, let since = last.silentSince else { return nil }
             let execution = last.name.map { HTML(" (\(HTML.name($0)))") }
             return """
-                <li>\(HTML.name(task.name))\(execution), last heard from at \(PageText.time(since)) UTC \
+                <li>\(HTML.name(task.name))\(execution), last event at \(PageText.time(since)) UTC \
                 \(PageParts.silence("no report for", since: since, now: now))</li>
                 """
         }

@@ -13,7 +13,7 @@ struct SilenceTests {
         #expect(try job.stalls(at: 301).silentCount == 1)
     }
 
-    @Test("a job that declares units and is never heard from again is silent")
+    @Test("a job that declares units and sends nothing more is silent")
     func declaredOnly() throws {
         var job = EstimateScenario()
         job.begin("t", at: 0)
@@ -69,7 +69,7 @@ struct SilenceTests {
         #expect(try job.silent(at: 1_935) == ["t"])
     }
 
-    @Test("frequent reports make nobody silent before a client would repeat its start")
+    @Test("frequent reports make no execution silent before a client would repeat its start")
     func shortest() throws {
         var job = EstimateScenario()
         job.begin("t", at: 0)
@@ -135,7 +135,7 @@ struct SilenceTests {
         #expect(try job.silent(at: 1e6).isEmpty)
     }
 
-    @Test("executions that never end, because nobody reports ends, are not silent")
+    @Test("executions that never end, because no ends are reported, are not silent")
     func progressOnly() throws {
         var job = EstimateScenario()
         for number in 0..<50 {
