@@ -95,7 +95,7 @@ let package = Package(
         .target(
             name: "LedgerStore",
             dependencies: [
-                "AsyncPrimitives", "CSpawn", "Ledger", "LedgerChain", "LedgerSchema", "PQ",
+                "AsyncPrimitives", "CSpawn", "Ledger", "LedgerChain", "LedgerSchema", "LedgerWire", "PQ",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
@@ -268,7 +268,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: settings
         ),

@@ -188,7 +188,7 @@ public final class PostgresLedger: Service {
         partitionReading = CachedReading(ageMax: .seconds(10)) { () async throws(PQError) in
             try await status.missingPartitions()
         }
-        let jobCounts = JobCountReader(pool: pool)
+        let jobCounts = JobCountReader(pool: pool, snapshots: snapshots)
         jobCountReading = CachedReading(ageMax: .seconds(15)) { () async throws(PQError) in
             try await jobCounts.counts()
         }

@@ -7,9 +7,10 @@ public enum PastJob {
     /// 2024-03-10T00:00:00Z.
     public static let march = Timestamp(microseconds: 1_710_028_800_000_000)
 
-    /// The first event of a job, and further ones, recorded a second apart.
+    /// The first event of a job, and further ones, recorded at intervals.
     public static func excerpt(
-        number: UInt64 = 1, createdAt: Timestamp = march, key: Name? = nil, _ drafts: [EventDraft]
+        number: UInt64 = 1, createdAt: Timestamp = march, every seconds: Int64 = 1, key: Name? = nil,
+        _ drafts: [EventDraft]
     ) -> LedgerExcerpt {
         let job = JobID(createdAt: createdAt, randomHigh: 0, randomLow: number)
         let first = EventDraft(.jobCreated(JobDescription(name: "past", key: key, tags: ["team": "a"])))
@@ -18,7 +19,7 @@ public enum PastJob {
         for (index, draft) in ([first] + drafts).enumerated() {
             let event = draft.recorded(
                 sequence: Int64(index + 1),
-                at: Timestamp(microseconds: createdAt.microseconds + Int64(index) * 1_000_000))
+                at: Timestamp(microseconds: createdAt.microseconds + Int64(index) * seconds * 1_000_000))
             events.append(RecordedEvent(event: event, hash: chain.append(event)))
         }
         let head = ChainPosition(sequence: Int64(events.count), hash: chain.head)
@@ -38,10 +39,10 @@ public enum PastJob {
 
     /// Imports a job, and waits until its events are folded.
     public static func add(
-        number: UInt64 = 1, createdAt: Timestamp = march, key: Name? = nil, _ drafts: [EventDraft] = finished,
-        to ledger: PostgresLedger
+        number: UInt64 = 1, createdAt: Timestamp = march, every seconds: Int64 = 1, key: Name? = nil,
+        _ drafts: [EventDraft] = finished, to ledger: PostgresLedger
     ) async throws -> JobID {
-        let excerpt = excerpt(number: number, createdAt: createdAt, key: key, drafts)
+        let excerpt = excerpt(number: number, createdAt: createdAt, every: seconds, key: key, drafts)
         _ = try await ledger.importExcerpt(excerpt)
         try await eventually {
             try await ledger.waitUntilFolded(excerpt.job, sequence: excerpt.head.sequence, deadline: .testTimeout)

@@ -123,6 +123,14 @@ public struct StallDetector: Sendable {
             || patterns.contains { isQuiet($0.lastAdvance) }
     }
 
+    /// Whether the job with this state may be stalled.
+    ///
+    /// Decides by the part of the state that concerns the job as a whole. If it is false, ``stalls(at:)`` finds no
+    /// stall of the job, whatever else is known.
+    public static func mayBeStalled(_ state: EstimateState, at now: Timestamp) -> Bool {
+        state.workers > 0 && isLong(state.gaps, gapFactor.withHistory, since: state.lastAdvance, 0, at: now)
+    }
+
     /// Whether the gaps of earlier jobs are known.
     ///
     /// Summaries of earlier versions do not have them.
@@ -138,19 +146,19 @@ public struct StallDetector: Sendable {
     }
 
     private func isJobLate(_ factor: Double, at now: Timestamp) -> Bool {
-        isLong(state.gaps, factor, since: state.lastAdvance, history?.longestGap ?? 0, at: now)
+        Self.isLong(state.gaps, factor, since: state.lastAdvance, history?.longestGap ?? 0, at: now)
     }
 
     private func isLate(_ label: LabelPattern, _ factor: Double, at now: Timestamp) -> Bool {
-        isLong(label.gaps, factor, since: label.lastAdvance, 0, at: now)
+        Self.isLong(label.gaps, factor, since: label.lastAdvance, 0, at: now)
     }
 
     /// Whether the time since the last advance is long against the gaps before.
-    private func isLong(
+    private static func isLong(
         _ gaps: AdvanceGaps, _ factor: Double, since last: Timestamp?, _ known: Double, at now: Timestamp
     ) -> Bool {
-        guard let last, gaps.count >= Self.advancesMin else { return false }
-        return now.seconds(since: last) >= max(Self.secondsMin, factor * max(Double(gaps.longest) / 1e6, known))
+        guard let last, gaps.count >= advancesMin else { return false }
+        return now.seconds(since: last) >= max(secondsMin, factor * max(Double(gaps.longest) / 1e6, known))
     }
 
     /// The indicators with work left and a long gap, with their patterns.

@@ -4,7 +4,7 @@ public struct JobCounts: Hashable, Sendable {
     public var running: Int64
     /// Running jobs that do not advance.
     ///
-    /// Some of their indicators have stalled, and none is moving: ``Snapshot/Indicator/Status``.
+    /// ``StallDetector`` finds them.
     public var stalled: Int64
     /// Running jobs after their deadlines.
     public var late: Int64

@@ -49,6 +49,20 @@ extension SnapshotReader {
         return try await stalls.silence(Self.question(view, state, at: now))
     }
 
+    /// Returns the jobs among these that are stalled now.
+    func stalled(among jobs: [JobID]) async throws(PQError) -> Set<JobID> {
+        var found: Set<JobID> = []
+        for start in stride(from: 0, to: jobs.count, by: Self.statesAtOnce) {
+            let part = jobs[start..<min(jobs.count, start + Self.statesAtOnce)]
+            let now = Timestamp.now
+            let questions = try await estimated(Array(part)).values.map { Self.question($0.view, $0.state, at: now) }
+            for (question, stalls) in zip(questions, try await stalls.stalls(questions)) where stalls?.since != nil {
+                found.insert(question.view.id)
+            }
+        }
+        return found
+    }
+
     private static func question(
         _ view: JobView, _ state: EstimateState?, at now: Timestamp
     ) -> EstimateReader.Question {

@@ -1,33 +1,43 @@
 internal import Ledger
+internal import LedgerWire
 internal import PQ
 
 /// Counts jobs by name.
 ///
-/// The cost is bounded: it reads the newest jobs that are running and the newest that have failed, by an index, and a
-/// limited number of indicators of each running job.
+/// The cost is bounded: it reads the newest jobs that are running and the newest that have failed, by an index. Of the
+/// running ones that have been quiet for unusually long, it examines a limited number in detail.
 struct JobCountReader: Sendable {
     /// The maximum number of jobs in each of the two states, the newest ones.
     ///
     /// A ledger may contain any number of jobs that were never finished.
     static let jobsMax = 10_000
-    /// The maximum number of indicators of a job.
-    private static let indicatorsMax = 100
-    /// The seconds without a change after which a job counts as stalled.
+    /// The maximum number of jobs that are examined in detail, the newest ones.
     ///
-    /// The count is taken by one query over very many jobs, which cannot look at the pattern of each one.
-    private static let stalledSeconds = 60.0
+    /// The detail of one takes about half a millisecond. The counts are read at most every 15 s, so this is a sixtieth
+    /// of a processor.
+    static let examinedMax = 500
 
     let pool: Pool
+    let snapshots: SnapshotReader
+    /// The maximum number of jobs that are examined in detail.
+    var examinedMax = JobCountReader.examinedMax
 
     /// Counts the jobs.
     func counts() async throws(PQError) -> JobCountsByName {
         let results = try await pool.lookUp([Self.running, Self.failed])
+        let now = Timestamp.now
         var counts: [Name: JobCounts] = [:]
+        var quiet: [JobID: Name] = [:]
         for row in results[0] {
-            var columns = row.columns
-            let name = try columns.next(Name.self)
-            counts[name] = JobCounts(
-                running: try columns.next(), stalled: try columns.next(), late: try columns.next())
+            let job = try RunningJob(row)
+            counts[job.description.name, default: JobCounts()].running += 1
+            if let deadline = job.description.deadline, deadline < now {
+                counts[job.description.name, default: JobCounts()].late += 1
+            }
+            if quiet.count < examinedMax, job.mayBeStalled(at: now) { quiet[job.id] = job.description.name }
+        }
+        for job in try await snapshots.stalled(among: Array(quiet.keys)) {
+            if let name = quiet[job] { counts[name, default: JobCounts()].stalled += 1 }
         }
         for row in results[1] {
             let name = try row.decode(0, as: Name.self)
@@ -36,20 +46,30 @@ struct JobCountReader: Sendable {
         return JobCountsByName(counts)
     }
 
-    /// The time in the tag `ledger.deadline`; null without a valid one.
-    ///
-    /// The tag is text of the caller. A cast would fail for other texts. A path reports no errors if it is silent; it
-    /// reads no fractions of a second.
-    private static let deadline = """
-        case when job.tags ? 'ledger.deadline' then (
-            jsonb_path_query_first_tz(
-                to_jsonb(
-                    regexp_replace(
-                        regexp_replace(upper(job.tags ->> 'ledger.deadline'), '\\.\\d+', ''), 'Z$', '+00:00')),
-                '$.datetime("YYYY-MM-DD\\"T\\"HH24:MI:SSTZH:TZM")', '{}', true
-            ) #>> '{}'
-        )::timestamptz end
-        """
+    /// A running job, as the statement ``running`` returns it.
+    private struct RunningJob {
+        let id: JobID
+        /// The name, and the tag with the deadline.
+        let description: JobDescription
+        /// The part of its state of estimates that concerns the job as a whole, encoded.
+        private let state: [UInt8]?
+
+        init(_ row: Row) throws(PQError) {
+            var columns = row.columns
+            id = try columns.next()
+            let name = try columns.next(Name.self)
+            let deadline = try columns.nextIfPresent(Name.self)
+            state = try columns.nextIfPresent()
+            description = JobDescription(name: name, tags: deadline.map { [JobDescription.deadlineTag: $0] } ?? [:])
+        }
+
+        /// Whether it has not advanced for so long that it must be examined.
+        ///
+        /// A state that must first be built says nothing, and neither does a missing one.
+        func mayBeStalled(at now: Timestamp) -> Bool {
+            state.flatMap { EstimateState(stored: $0) }.map { StallDetector.mayBeStalled($0, at: now) } ?? false
+        }
+    }
 
     /// The condition, order and limit of the newest jobs in a state.
     ///
@@ -63,38 +83,19 @@ struct JobCountReader: Sendable {
         """
     }
 
-    /// The running jobs, by name.
+    /// The running jobs, newest first.
     private static let running = Query(
         """
-        select
-            job.name, count(*),
-            count(*) filter (where progress.updated_at < clock_timestamp() - make_interval(secs => $3)),
-            count(*) filter (where \(deadline) < clock_timestamp())
+        select running.job_id, job.name, job.tags ->> '\(JobDescription.deadlineTag.text)', running.estimate
         from (
-            select job_id, projection from ledger.snapshot
+            select job_id, state, estimate from ledger.snapshot
             \(newest(.running))
         ) as running
         cross join lateral (
             select name, tags from ledger.job as found where found.job_id = running.job_id limit 1
         ) as job
-        cross join lateral (
-            -- The last change of an indicator that has begun and has not ended.
-            select max(updated_at) as updated_at
-            from (
-                select updated_at, counted_total, counted_done from ledger.indicator as found
-                where found.job_id = running.job_id and found.projection = running.projection
-                    and found.counted_events > 0
-                order by found.sequence
-                limit $2
-            ) as shown
-            where counted_done > 0 and counted_done < counted_total
-        ) as progress
-        group by 1
-        """,
-        [
-            .int8(Int64(jobsMax)), .int8(Int64(indicatorsMax)),
-            .float8(stalledSeconds),
-        ])
+        order by running.state, running.job_id desc
+        """, [.int8(Int64(jobsMax))])
 
     /// The jobs that have failed within an hour, by name.
     private static let failed = Query(
