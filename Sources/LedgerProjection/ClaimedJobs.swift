@@ -16,10 +16,10 @@ struct ClaimedJobs {
         var events: [Event] = []
         /// The subscriptions to the job; empty for most jobs, which then cost nothing more.
         var subscriptions: [Subscription] = []
-        /// The counted units of all shown indicators, by sequence.
+        /// The sum for the percentage before the events.
         ///
         /// Nil unless a subscription asks for percentages.
-        var shownUnits: [IndicatorID: Units]?
+        var percentage: PercentageSum?
 
         /// Restores the last execution of a task, with its work if it is running.
         mutating func restore(_ execution: Execution, work: [UInt8]?) {
@@ -53,6 +53,7 @@ struct ClaimedJobs {
         mutating func foldEvents() throws(FoldStateError) -> StateChanges.JobChanges {
             let before = fold.progress.sequence
             let stateBefore = fold.progress.state
+            let shownBefore = percentage.map { _ in shownUnits }
             var recorder =
                 subscriptions.isEmpty ? nil : NotificationRecorder(id, subscriptions, after: fold.progress)
             for event in events {
@@ -65,19 +66,29 @@ struct ClaimedJobs {
                 if recorder != nil, let decision { recorder?.record(event, decision, in: fold) }
             }
             let changes = try fold.takeChanges()
-            if let units = shownUnits, let last = events.last {
-                let before = Snapshot.percent(of: units.values, in: stateBefore)
+            if let before = percentage, let shownBefore, let last = events.last {
+                var after = before
                 for indicator in changes.indicators {
-                    shownUnits?[indicator.id] = indicator.countedEvents > 0 ? indicator.counted : nil
+                    if let units = shownBefore[indicator.id] { after.remove(units) }
+                    if indicator.countedEvents > 0 { after.add(indicator.counted) }
                 }
                 recorder?.recordPercent(
-                    from: before, to: Snapshot.percent(of: (shownUnits ?? [:]).values, in: fold.progress.state),
+                    from: before.percent(in: stateBefore), to: after.percent(in: fold.progress.state),
                     by: (last.sequence, last.recordedAt))
+                percentage = after
             }
             return StateChanges.JobChanges(
                 job: id, projection: projection, previousSequence: before, changes: changes, estimate: estimate,
                 isReopened: stateBefore != .running && fold.progress.state == .running, eventCount: events.count,
-                notifications: recorder?.notifications ?? [], shownUnits: shownUnits)
+                notifications: recorder?.notifications ?? [], percentage: percentage)
+        }
+
+        /// The counted units of the shown indicators, by sequence.
+        ///
+        /// They are those that the events may change.
+        private var shownUnits: [IndicatorID: Units] {
+            let shown = fold.indicatorStates.filter { $0.countedEvents > 0 }
+            return Dictionary(uniqueKeysWithValues: shown.map { ($0.id, $0.counted) })
         }
     }
 
@@ -175,7 +186,7 @@ struct ClaimedJobs {
         if let changes {
             jobs[index].fold = Fold(changes.changes.progress)
             jobs[index].estimate = changes.estimate.flatMap { EstimateState(stored: $0.encoded) }
-            jobs[index].shownUnits = changes.shownUnits
+            jobs[index].percentage = changes.percentage
         } else {
             jobs.remove(at: index)
             self = ClaimedJobs(jobs)
@@ -230,20 +241,25 @@ struct ClaimedJobs {
     /// The jobs with a percentage that must be known before the fold.
     private var percentJobs: [Job] {
         jobs.filter { job in
-            job.shownUnits == nil && !NotificationRecorder.thresholds(of: job.subscriptions).isEmpty
+            job.percentage == nil && !NotificationRecorder.thresholds(of: job.subscriptions).isEmpty
         }
+    }
+
+    /// Restores the sums for percentages that an earlier step remembered.
+    mutating func restorePercentages(_ recent: RecentPercentages) {
+        for job in percentJobs { jobs[indices[job.id] ?? 0].percentage = recent.sum(of: job) }
     }
 
     /// The statement that reads the indicators for percentages.
     ///
-    /// Empty if no subscription asks for them.
+    /// Empty unless a subscription asks for percentages of a job that no earlier step remembered.
     var percentQueries: [Query] {
         let jobs = percentJobs
         guard !jobs.isEmpty else { return [] }
         return [
             Query(
                 """
-                select requested.job_id, indicator.sequence, indicator.counted_total, indicator.counted_done
+                select requested.job_id, indicator.counted_total, indicator.counted_done
                 from unnest($1::uuid[], $2::smallint[]) as requested (job_id, projection)
                 cross join lateral (
                     select * from ledger.indicator as found
@@ -255,15 +271,14 @@ struct ClaimedJobs {
         ]
     }
 
-    /// Restores the units read by ``percentQueries``.
-    mutating func restoreShownUnits(_ rows: Rows) throws(PQError) {
-        for job in percentJobs { jobs[indices[job.id] ?? 0].shownUnits = [:] }
+    /// Restores the sums from the rows of ``percentQueries``.
+    mutating func restorePercentages(_ rows: Rows) throws(PQError) {
+        for job in percentJobs { jobs[indices[job.id] ?? 0].percentage = PercentageSum() }
         for row in rows {
             var columns = row.columns
             let index = try jobIndex(&columns)
-            let indicator = try columns.next(IndicatorID.self)
             let total = try columns.next(Int128.self)
-            jobs[index].shownUnits?[indicator] = Units(total: total, done: try columns.next())
+            jobs[index].percentage?.add(Units(total: total, done: try columns.next()))
         }
     }
 
@@ -273,7 +288,7 @@ struct ClaimedJobs {
         for row in results[0] {
             var columns = row.columns
             let index = try jobIndex(&columns)
-            jobs[index].fold.restore(try Self.task(&columns))
+            jobs[index].fold.restore(try TaskRow.decode(&columns))
             let last = try ExecutionRow.decode(&columns)
             jobs[index].restore(last, work: try columns.nextIfPresent())
             if let named = try ExecutionRow.decodeIfPresent(&columns) { jobs[index].fold.restore(named) }
@@ -317,16 +332,5 @@ struct ClaimedJobs {
             throw PQError(.decoding, "a query returned a row of a job that was not requested")
         }
         return index
-    }
-
-    private static func task(_ columns: inout RowColumns) throws(PQError) -> JobTask {
-        let id = try columns.next(TaskID.self)
-        let name = try columns.next(Name.self)
-        let last = try columns.next(ExecutionID.self)
-        guard let state = TaskState(rawValue: try columns.next()) else {
-            throw PQError(.decoding, "a task has an unknown state")
-        }
-        return JobTask(
-            id: id, name: name, last: last, state: state, executionCount: try columns.next())
     }
 }

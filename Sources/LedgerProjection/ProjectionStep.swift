@@ -12,6 +12,8 @@ struct ProjectionStep {
     let settings: ProjectionSettings
     /// The subscriptions to notifications.
     var subscriptions = SubscriptionMatcher()
+    /// The percentages that subscriptions ask for.
+    var percentages = RecentPercentages()
     /// The backend for spans; nil for none.
     var tracer: (any Tracer)?
 
@@ -123,9 +125,10 @@ struct ProjectionStep {
             // An event touches at most one execution.
             claims = .none
         }
-        let percents = prefix.percentQueries
-        var states = try await transaction.pipeline(StateQueries.queries(for: prefix) + percents)
-        if !percents.isEmpty { try prefix.restoreShownUnits(states.removeLast()) }
+        prefix.restorePercentages(percentages)
+        let percentQueries = prefix.percentQueries
+        var states = try await transaction.pipeline(StateQueries.queries(for: prefix) + percentQueries)
+        if !percentQueries.isEmpty { try prefix.restorePercentages(states.removeLast()) }
         try prefix.restore(states)
         let further = StateQueries.dependentQueries(for: prefix)
         if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
@@ -141,6 +144,7 @@ struct ProjectionStep {
         }
         for change in changes {
             claims.continueFolding(with: change.job, from: change)
+            percentages.insert(change)
             if change.changes.progress.state == .completed { result.completed.append(change.job) }
             // Replaces the result of an earlier prefix of the same job.
             if result.folded.last?.job == change.job { result.folded.removeLast() }

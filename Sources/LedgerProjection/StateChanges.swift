@@ -20,8 +20,10 @@ enum StateChanges {
         let eventCount: Int
         /// The notifications that its events cause.
         var notifications: [(subscription: Subscription.ID, cause: NotificationCause)] = []
-        /// The counted units of all shown indicators; nil unless the next events need them.
-        var shownUnits: [IndicatorID: Units]?
+        /// The sum for the percentage after the events.
+        ///
+        /// Nil unless a subscription asks for percentages.
+        var percentage: PercentageSum?
     }
 
     static func statements(_ changes: [JobChanges]) -> [Query] {

@@ -43,20 +43,5 @@ extension Snapshot {
     /// It is a mean because the units of indicators differ and cannot be added up. Each indicator counts at most 100.
     /// An indicator without a total counts as 0 while the job is running, and is left out when the job has ended. A
     /// running job shows at most 99, because more work may follow. Nil if no indicator counts.
-    public var percent: Int? { Self.percent(of: indicators.map(\.counted), in: state) }
-
-    /// The progress of a job with these counted units, one for each indicator.
-    ///
-    /// See ``percent``.
-    public static func percent(of indicators: some Sequence<Units>, in state: JobState) -> Int? {
-        let shares = indicators.compactMap { units -> Int128? in
-            let (done, total) = (units.done, units.total)
-            guard total > 0 else { return state == .running ? 0 : nil }
-            // The product of a sum and 10,000 may exceed 128 bits.
-            return total.dividingFullWidth(min(done, total).multipliedFullWidth(by: 10_000)).quotient
-        }
-        guard !shares.isEmpty else { return nil }
-        let percent = Int(shares.reduce(0, +) / Int128(shares.count * 100))
-        return state == .running ? min(percent, 99) : percent
-    }
+    public var percent: Int? { PercentageSum(indicators.lazy.map(\.counted)).percent(in: state) }
 }

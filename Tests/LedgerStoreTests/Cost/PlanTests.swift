@@ -96,6 +96,60 @@ struct PlanTests {
         }
     }
 
+    @Test("silent tasks are looked up one by one, and the others of their job are not read")
+    func silentTasks() async throws {
+        try await withLedgerDatabase { target in
+            try await PlanRecorder.listen(on: target)
+            try await withRecordedLedger(on: target) { ledger, recorder in
+                let description = JobDescription(name: "n", tags: ["ledger.lease": "1"])
+                let job = try await ledger.createJob(description).view.id
+                var drafts: [EventDraft] = []
+                for task in 0..<1_000 {
+                    let draft = LargeLedger.progress(task, 1, report: 1)
+                    drafts.append(draft)
+                    guard task % 400 != 0, let reference = draft.body.reference else { continue }
+                    drafts.append(EventDraft(.executionFinished(reference, .succeeded)))
+                }
+                let last = try await ledger.append(drafts, to: job).upperBound
+                #expect(try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout))
+                func silent() async throws -> [String] {
+                    let page = try await ledger.tasks(job, state: nil, onlySilent: true, limit: 10, after: nil)
+                    return try #require(page).tasks.map(\.name.text)
+                }
+                try await eventually(equals: ["task 0", "task 400", "task 800"]) { try await silent() }
+                _ = recorder.take()
+                _ = try await silent()
+                let plans = recorder.take().filter { $0.statement.contains("requested.sequence > $3") }
+                #expect(plans.count == 1)
+                for plan in plans {
+                    for scan in plan.scans where Operation.growing.contains(scan.table) {
+                        #expect(scan.rows <= 3 && scan.indexCondition != nil, "\(scan)")
+                    }
+                    #expect(plan.pages <= 40, "\(plan)")
+                }
+            }
+        }
+    }
+
+    @Test("for percentages, all indicators of a job are read once, and not with each step")
+    func percentages() async throws {
+        try await withLedgerDatabase { target in
+            try await PlanRecorder.listen(on: target)
+            try await withRecordedLedger(on: target) { ledger, recorder in
+                _ = try await ledger.createSubscription(
+                    SubscriptionRequest(name: "s", url: "https://example.com", kinds: [.percent(50)]), by: nil)
+                let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                for report in Int64(1)...4 {
+                    let last = try await ledger.append([LargeLedger.progress(1, 1, report: report)], to: job)
+                    #expect(
+                        try await ledger.waitUntilFolded(job, sequence: last.upperBound, deadline: .testTimeout))
+                }
+                let reads = recorder.take().filter { $0.statement.contains("indicator.counted_done from unnest") }
+                #expect(reads.count == 1)
+            }
+        }
+    }
+
     private func run(_ sql: String, _ target: ConnectionTarget) async throws {
         let pool = Pool(target: target, logger: TestCluster.logger)
         _ = try await pool.query(Query(sql, prepare: false))
