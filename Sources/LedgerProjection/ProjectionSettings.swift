@@ -1,3 +1,5 @@
+internal import Ledger
+
 /// The settings of a projection worker, with the reason for every limit.
 public struct ProjectionSettings: Sendable {
     /// Maximum number of concurrent steps.
@@ -42,10 +44,10 @@ public struct ProjectionSettings: Sendable {
     public var estimateShare = 0.5
     /// The share of time for which states and summaries are built after an upgrade.
     public var rebuildShare = 0.2
-    /// Maximum number of executions of a job that is summarised or rebuilt.
+    /// Maximum number of executions of a job that is folded again.
     ///
-    /// Its fold takes some 1.3 kB of memory for each.
-    public var estimateExecutionsMax: Int64 = 200_000
+    /// It is for a summary or a missing state. The fold takes some 1.3 kB of memory for each.
+    public var estimateExecutionsMax: Int64 = EstimateState.rebuiltExecutionsMax
     /// Maximum number of events read by one statement for a summary.
     public var estimateEventsMax: Int64 = 500_000
 

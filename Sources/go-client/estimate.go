@@ -19,7 +19,7 @@ type Estimate struct {
 	WaitingFor *WaitingFor `json:"waiting_for"`
 	// TrackRecord says how good earlier estimates for the name were; nil if there is none.
 	TrackRecord *TrackRecord `json:"track_record"`
-	// Reason is that for no prediction: "finished", "total_unknown", "no_progress" or "past_unknown".
+	// Reason is that for no prediction: for example "finished" or "no_progress".
 	Reason string `json:"reason"`
 }
 

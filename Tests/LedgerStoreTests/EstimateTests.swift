@@ -124,6 +124,59 @@ struct EstimateTests {
         }
     }
 
+    @Test("a summary of a later version is neither read nor replaced")
+    func laterVersion() async throws {
+        try await withLedger { ledger in
+            let first = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, first, done: 6, finishes: true)
+            try await eventually(equals: 1) { try await Self.summaries(ledger) }
+            func versions() async throws -> [Int16] {
+                try await ledger.pool.query(Query("select version from ledger.run_summary")).map { try $0.decode(0) }
+            }
+            #expect(try await versions() == [RunSummary.version])
+            _ = try await ledger.pool.query(
+                Query("update ledger.run_summary set version = $1", [.int2(RunSummary.version + 1)]))
+            let next = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, next, done: 1)
+            #expect(try await ledger.job(next)?.estimate?.estimate.basis == .job)
+            _ = try await ledger.pool.query(
+                Query("update ledger.snapshot set is_estimated = false where job_id = $1", [.uuid(first.highAndLow)]))
+            try await eventually(equals: 0) { try await ledger.status().unestimatedJobs }
+            #expect(try await versions() == [RunSummary.version + 1])
+        }
+    }
+
+    @Test("a job too large to be folded again is summarised from its stored parts, without a score")
+    func largeJob() async throws {
+        var settings = ProjectionSettings()
+        settings.estimateExecutionsMax = 2
+        try await withLedger(projection: settings) { ledger in
+            let job = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, job, tasks: 8, done: 8, finishes: true)
+            // Late events follow the end.
+            let late = try await ledger.append([Self.report("root"), Self.report("t1", done: 1)], to: job)
+            #expect(try await ledger.waitUntilFolded(job, sequence: late.upperBound, deadline: .testTimeout))
+            try await eventually(equals: 0) { try await ledger.status().unestimatedJobs }
+            let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
+            let events = page.events.map(\.event)
+            let end = try #require(events.first { $0.body.type == .jobFinished })
+            var fold = Fold(tracksChanges: false)
+            var review = RunReview(
+                from: events[1].recordedAt, to: end.recordedAt, events: Int64(events.count), history: nil)
+            for event in events { try review.apply(event, to: &fold) }
+            let expected = try #require(review.summary(of: fold))
+            let rows = try await ledger.pool.query(
+                Query("select sequence, summary, estimates from ledger.run_summary"))
+            #expect(try rows.count == 1 && rows[0].decode(0, as: Int64.self) == end.sequence)
+            #expect(try rows[0].decode(1, as: [UInt8].self) == expected.encoded)
+            #expect(try rows[0].decode(2, as: Int64.self) == 0)
+            let next = try await Self.create(ledger, "nightly")
+            try await Self.work(ledger, next, done: 1)
+            let estimate = try #require(try await ledger.job(next)?.estimate)
+            #expect(estimate.estimate.basis == .history && estimate.trackRecord?.jobs ?? 0 == 0)
+        }
+    }
+
     @Test("a job in the past sees only the jobs that had ended by then")
     func visibility() async throws {
         try await withLedger { ledger in

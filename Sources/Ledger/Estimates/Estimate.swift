@@ -55,8 +55,16 @@ public struct Estimate: Hashable, Sendable {
         case totalUnknown = "total_unknown"
         /// Nothing has been done yet, and history does not know the job.
         case noProgress = "no_progress"
+        /// Everything that was declared has been done for some time.
+        ///
+        /// Nothing shows when somebody will end the job.
+        case allDone = "all_done"
         /// The job began before an upgrade, and its past has not been read yet.
         case pastUnknown = "past_unknown"
+        /// The job began before an upgrade, and has too many executions.
+        ///
+        /// Its past is not read.
+        case tooLarge = "too_large"
     }
 
     /// An estimate without a prediction.

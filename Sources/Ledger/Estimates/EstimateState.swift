@@ -53,6 +53,11 @@ public struct EstimateState: Hashable, Sendable {
     /// The estimator treats further ones as not yet seen.
     public static let labelsMax = 1_000
 
+    /// The maximum number of executions of a job for which a missing state is built.
+    ///
+    /// Only a job that began before an upgrade lacks its state.
+    public static let rebuiltExecutionsMax: Int64 = 200_000
+
     /// The maximum number of recent samples per label.
     ///
     /// 256 give stable quantiles and let slow changes show; 8 are the fewest that a change is recognised from.
@@ -78,6 +83,11 @@ public struct EstimateState: Hashable, Sendable {
         /// The mean; 1 if nothing has run yet.
         var mean: Double { seconds > 0 ? workerSeconds / seconds : 1 }
     }
+
+    /// Whether executions of this job end.
+    ///
+    /// Jobs may report units without starts and ends of executions. Their executions stay running for ever.
+    var executionsEnd: Bool { succeeded + failed > 0 }
 
     /// The number of executions that failed or were superseded before they ended.
     public var failedExecutions: Int64 { failed }

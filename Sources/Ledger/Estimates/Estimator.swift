@@ -55,7 +55,9 @@ public struct Estimator: Sendable {
             return Prediction(estimate: usual(elapsed: elapsed) ?? .none(.totalUnknown))
         }
         let isLeft = labels.contains { $0.left > 0 }
-        if !isLeft, workers.isEmpty { return Prediction(estimate: closing(elapsed: elapsed, now: now)) }
+        if !isLeft, workers.allSatisfy({ !state.executionsEnd && $0.hasDoneAll }) {
+            return Prediction(estimate: closing(since: startedAt, now: now))
+        }
         guard history != nil || !workers.isEmpty || state.succeeded > 0 || labels.contains(where: { $0.done > 0 })
         else { return Prediction(estimate: .none(.noProgress)) }
 
@@ -95,13 +97,20 @@ public struct Estimator: Sendable {
         }
     }
 
+    /// The share of a job's duration after which it is not expected to end any more.
+    private static let closingShare = 0.25
+
     /// The estimate of a job that has done everything and has not ended.
     ///
-    /// The end is usually at once; the longer it does not come, the longer it may take.
-    private func closing(elapsed: Double, now: Timestamp) -> Estimate {
-        let advance = patterns.compactMap(\.lastAdvance).max()
-        let silence = max(0.002 * elapsed, advance.map { now.seconds(since: $0) } ?? elapsed)
-        let seconds = max(silence, 0.01)
+    /// The end is usually at once; the longer it does not come, the longer it may take. A job that stays like this is
+    /// one that nobody ends, and there is nothing to wait for.
+    private func closing(since startedAt: Timestamp, now: Timestamp) -> Estimate {
+        let last = max(patterns.compactMap(\.lastAdvance).max() ?? startedAt, state.lastEventAt ?? startedAt)
+        let silence = now.seconds(since: last)
+        guard silence <= max(Self.closingShare * last.seconds(since: startedAt), LogDuration.secondsMin) else {
+            return .none(.allDone)
+        }
+        let seconds = max(silence, 0.002 * now.seconds(since: startedAt), 0.01)
         return Estimate(
             remaining: Estimate.Remaining(p10: 0.1 * seconds, p50: 0.6 * seconds, p90: 5 * seconds),
             basis: history == nil ? .job : .history, waitingFor: nil, reason: nil)

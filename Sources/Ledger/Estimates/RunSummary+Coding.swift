@@ -1,8 +1,13 @@
 extension RunSummary {
     /// The version of the encoding and of the rules by which summaries are made.
     ///
-    /// Summaries of an older version are made again from the events.
-    public static let version: Int16 = 1
+    /// A program reads no summary of a later version than its own.
+    public static let version: Int16 = 2
+    /// The versions that can be decoded.
+    ///
+    /// Those of retired jobs cannot be made again. Version 1 lacks the longest times without an advance or an event; as
+    /// the last builds that wrote it appended them, they may be there all the same.
+    public static let readableVersions: ClosedRange<Int16> = 1...version
 
     /// The encoding, for storage: at most about 45 kB.
     public var encoded: [UInt8] {
@@ -37,8 +42,12 @@ extension RunSummary {
 
     /// Decodes an ``encoded`` summary.
     ///
+    /// - Parameter version: The version with which it was stored.
     /// - Throws: ``FoldStateError`` if the bytes are anything else.
-    public init(encoded bytes: [UInt8]) throws(FoldStateError) {
+    public init(encoded bytes: [UInt8], version: Int16 = RunSummary.version) throws(FoldStateError) {
+        guard Self.readableVersions.contains(version) else {
+            throw FoldStateError("unknown version \(version) of a summary")
+        }
         var reader = StateReader(bytes)
         seconds = try reader.readDouble()
         labels = []
@@ -66,8 +75,7 @@ extension RunSummary {
             }
             errors = Errors(bias: bias, above: try reader.readDouble(), below: try reader.readDouble())
         }
-        // The rest is absent in summaries of earlier versions.
-        guard !reader.isAtEnd else { return }
+        if version == 1, reader.isAtEnd { return }
         longestGap = try reader.readDouble()
         for index in labels.indices { labels[index].longestQuiet = try reader.readDouble() }
         guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }

@@ -10,7 +10,7 @@ public struct RunSummary: Hashable, Sendable {
     var tasks: [TaskDuration]
     /// The longest time without an advance, in seconds.
     ///
-    /// 0 in summaries of earlier versions.
+    /// 0 in summaries of version 1.
     var longestGap = 0.0
     /// The errors of this job's own estimates; nil if they were made without history.
     var errors: Errors?
@@ -41,7 +41,7 @@ public struct RunSummary: Hashable, Sendable {
         var quantiles: [LogDuration]
         /// The longest time for which an execution sent no event, in seconds.
         ///
-        /// 0 in summaries of earlier versions.
+        /// 0 in summaries of version 1.
         var longestQuiet = 0.0
     }
 
@@ -54,7 +54,7 @@ public struct RunSummary: Hashable, Sendable {
     }
 
     /// The errors of a job's estimates, from which later intervals are calibrated.
-    struct Errors: Hashable, Sendable {
+    public struct Errors: Hashable, Sendable {
         /// The mean of ln(true / estimated) in each phase; nil without an estimate.
         var bias: [Double?]
         /// The 90 % quantile of the distances of the truth above the median.
@@ -82,10 +82,12 @@ public struct RunSummary: Hashable, Sendable {
     /// Summarises a job that has ended.
     ///
     /// - Parameters:
-    ///   - fold: The whole job, folded up to its end.
+    ///   - fold: The whole job, folded up to its end. Of its parts, only the indicators with a pattern are necessary,
+    ///     and the tasks to describe with their last executions.
     ///   - state: Its state at the end.
-    ///   - errors: The errors of its estimates.
-    init?(of fold: Fold, _ state: EstimateState, errors: Errors?) {
+    ///   - errors: The errors of its estimates; nil without history, or if they were not compared.
+    /// - Returns: nil if nothing was executed, or if the job has not ended.
+    public init?(of fold: Fold, _ state: EstimateState, errors: Errors? = nil) {
         guard let start = fold.progress.startedAt, let end = fold.progress.finishedAt else { return nil }
         seconds = max(LogDuration.secondsMin, end.seconds(since: start))
         let length = seconds

@@ -53,6 +53,11 @@ public struct RunningExecution: Hashable, Sendable {
     /// The last one with units done, else the first one with declared units.
     var shownPart: Part? { parts.last { $0.done > 0 } ?? parts.first { $0.total > 0 } }
 
+    /// Whether it was not announced, and has done all that it has declared.
+    ///
+    /// If executions of its job do not end, it will probably report nothing more.
+    var hasDoneAll: Bool { !isAnnounced && advances > 0 && parts.allSatisfy { $0.done >= $0.total } }
+
     /// Adds a report with units.
     ///
     /// - Parameters:

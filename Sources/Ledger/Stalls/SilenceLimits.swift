@@ -45,7 +45,7 @@ struct SilenceLimits {
         self.state = state
         self.running = running
         self.lease = lease
-        executionsEnd = state.succeeded + state.failed > 0
+        executionsEnd = state.executionsEnd
         guard lease == nil else {
             (labels, ofUnknownLabel) = ([:], 0)
             return
@@ -109,13 +109,7 @@ struct SilenceLimits {
         return labels[label] ?? Self.unknownSeconds
     }
 
-    /// Whether an execution has done all that it will ever report.
-    ///
-    /// Jobs may report units without starts and ends of executions. Their executions stay running for ever.
-    private func isOver(_ execution: RunningExecution) -> Bool {
-        !executionsEnd && !execution.isAnnounced && execution.advances > 0
-            && execution.parts.allSatisfy { $0.done >= $0.total }
-    }
+    private func isOver(_ execution: RunningExecution) -> Bool { !executionsEnd && execution.hasDoneAll }
 
     /// The silent executions at a moment, in the order of their start.
     func silent(at now: Timestamp) -> [RunningExecution] {

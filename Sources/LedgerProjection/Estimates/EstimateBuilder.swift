@@ -5,9 +5,10 @@ internal import PQ
 
 /// Summarises completed jobs, and builds missing states of estimates.
 ///
-/// Both are folds of all events of a job. A job that has just ended is summarised at once. Jobs from before an upgrade,
-/// and those that this process does not learn of, are found by an index and built in the order of their creation, at a
-/// limited rate. `status` shows how many are left.
+/// Both are folds of all events of a job; only a job with very many executions is summarised from its stored parts. A
+/// job that has just ended is summarised at once. Jobs from before an upgrade, and those that this process does not
+/// learn of, are found by an index and built in the order of their creation, at a limited rate. `status` shows how many
+/// are left.
 struct EstimateBuilder: Sendable {
     private let ledger: PostgresLedger
     private let settings: ProjectionSettings
@@ -145,16 +146,14 @@ struct EstimateBuilder: Sendable {
             let rows = try await transaction.pipeline([lock, Self.candidate(job)])
             guard try rows[0].first?.decode(0, as: Bool.self) == true, let row = rows[1].first else { return }
             let candidate = try Self.decode(row)
-            guard candidate.executions <= settings.estimateExecutionsMax else {
-                logger.warning(
-                    "a job has too many executions to build its estimates",
-                    metadata: ["job": "\(job)", "execution.count": "\(candidate.executions)"])
-                _ = try await transaction.commit(after: [Self.marking(job, candidate, state: nil)])
-                return
-            }
+            let isLarge = candidate.executions > settings.estimateExecutionsMax
             let statements =
-                candidate.state == .completed
-                ? try await summarise(job, candidate, &transaction) : try await rebuild(job, candidate, &transaction)
+                switch (candidate.state, isLarge) {
+                case (.completed, false): try await summarise(job, candidate, &transaction)
+                case (.completed, true): try await summariseStored(job, candidate, &transaction)
+                case (_, false): try await rebuild(job, candidate, &transaction)
+                case (_, true): leave(job, candidate)
+                }
             _ = try await transaction.commit(after: statements)
         }
     }
@@ -180,6 +179,29 @@ struct EstimateBuilder: Sendable {
             job: job, sequence: sequence, startedAt: start, finishedAt: end, history: history,
             score: review.review.score, summary: summary)
         return [stored.insertion, marking]
+    }
+
+    /// Summarises a completed job that is too large to be folded again.
+    private func summariseStored(
+        _ job: JobID, _ candidate: Candidate, _ transaction: inout Transaction
+    ) async throws(PQError) -> [Query] {
+        let run = StoredRun(job: job, projection: candidate.projection, sequence: candidate.sequence)
+        guard let history = candidate.description.history, let start = candidate.startedAt,
+            let end = candidate.finishedAt
+        else { return [Self.marking(job, candidate, state: nil)] }
+        guard let (finish, summary) = try await run.summary(in: &transaction) else { return leave(job, candidate) }
+        let stored = RunSummaryStore.Summary(
+            job: job, sequence: finish, startedAt: start, finishedAt: end, history: history, score: nil,
+            summary: summary)
+        return [stored.insertion, Self.marking(job, candidate, state: nil)]
+    }
+
+    /// Leaves a job without a state or a summary, because it is too large.
+    private func leave(_ job: JobID, _ candidate: Candidate) -> [Query] {
+        logger.warning(
+            "a job has too many executions to build its estimates",
+            metadata: ["job": "\(job)", "execution.count": "\(candidate.executions)"])
+        return [Self.marking(job, candidate, state: nil)]
     }
 
     /// A review and its fold, as events arrive.

@@ -69,7 +69,9 @@ struct EstimateReader: Sendable {
     private static func reason(_ question: Question) -> Estimate.Reason {
         guard question.view.snapshot.state == .running else { return .finished }
         // The state is read only for jobs with an execution.
-        return question.state == nil && question.view.snapshot.startedAt != nil ? .pastUnknown : .noProgress
+        guard question.state == nil, question.view.snapshot.startedAt != nil else { return .noProgress }
+        let isLarge = question.view.snapshot.tasks.executions > EstimateState.rebuiltExecutionsMax
+        return isLarge ? .tooLarge : .pastUnknown
     }
 
     private static func estimate(

@@ -122,6 +122,7 @@ package final class RunSummaryStore: Sendable {
                     estimates = excluded.estimates, logarithmic_error = excluded.logarithmic_error,
                     coverage_p90 = excluded.coverage_p90, coverage_p10 = excluded.coverage_p10,
                     ended_inside = excluded.ended_inside
+                where run_summary.version <= excluded.version
                 """,
                 [
                     .uuid(job.uuid), .int8(sequence), .timestamp(startedAt), .timestamp(finishedAt), .text(history),
@@ -156,8 +157,8 @@ package final class RunSummaryStore: Sendable {
             \(hasTags ? "join ledger.job on job.job_id = run.job_id" : "")
             where run.history = requested.history and run.finished_at <= requested.at
                 and (run.reopened_at is null or run.reopened_at > requested.at)
-                and run.job_id <> requested.job_id and run.version = $4
-                \(hasTags ? "and " + Group.condition(of: "job", parameter: 6) : "")
+                and run.job_id <> requested.job_id and run.version between $4 and $6
+                \(hasTags ? "and " + Group.condition(of: "job", parameter: 7) : "")
             order by run.finished_at desc, run.job_id desc
             limit $5
         ) as found
@@ -196,8 +197,8 @@ package final class RunSummaryStore: Sendable {
                 Self.newest(hasTags: tags != nil),
                 [
                     .uuids(requests.map(\.job.uuid)), .texts(requests.map(\.group.history)),
-                    .timestamps(requests.map(\.moment)), .int2(RunSummary.version),
-                    .int8(Int64(EstimateHistory.runsMax)),
+                    .timestamps(requests.map(\.moment)), .int2(RunSummary.readableVersions.lowerBound),
+                    .int8(Int64(EstimateHistory.runsMax)), .int2(RunSummary.readableVersions.upperBound),
                 ] + (tags?.parameters ?? [])))
         var keys = requests.map { _ in [Key]() }
         for row in rows {
@@ -227,7 +228,7 @@ package final class RunSummaryStore: Sendable {
         let rows = try await pool.query(
             Query(
                 """
-                select run.summary
+                select run.summary, run.version
                 from unnest($1::uuid[], $2::bigint[]) with ordinality as requested (job_id, sequence, number)
                 join ledger.run_summary as run
                     on run.job_id = requested.job_id and run.sequence = requested.sequence
@@ -235,9 +236,9 @@ package final class RunSummaryStore: Sendable {
                 """, [.uuids(keys.map(\.job.uuid)), .int8s(keys.map(\.sequence))]))
         var summaries: [RunSummary] = []
         for row in rows {
-            let bytes = try row.decode(0, as: [UInt8].self)
+            let (bytes, version) = (try row.decode(0, as: [UInt8].self), try row.decode(1, as: Int16.self))
             do throws(FoldStateError) {
-                summaries.append(try RunSummary(encoded: bytes))
+                summaries.append(try RunSummary(encoded: bytes, version: version))
             } catch {
                 throw PQError(.decoding, "a summary cannot be decoded: \(error)")
             }

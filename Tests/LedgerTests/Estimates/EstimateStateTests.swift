@@ -126,6 +126,20 @@ struct EstimateStateTests {
         #expect(throws: FoldStateError.self) { try RunSummary(encoded: Array(summary.encoded.dropLast())) }
     }
 
+    @Test("summaries of version 1 are read, and those of a later version than known are refused")
+    func summaryVersions() throws {
+        let summary = try #require(try nightly().summary().summary)
+        // A number of the job, and one of its only label.
+        let appended = 2 * 8
+        let old = try RunSummary(encoded: Array(summary.encoded.dropLast(appended)), version: 1)
+        #expect(old != summary && old.encoded.dropLast(appended) == summary.encoded.dropLast(appended))
+        #expect(try RunSummary(encoded: summary.encoded, version: 1) == summary)
+        #expect(throws: FoldStateError.self) {
+            try RunSummary(encoded: Array(summary.encoded.dropLast(appended)), version: 2)
+        }
+        #expect(throws: FoldStateError.self) { try RunSummary(encoded: summary.encoded, version: 3) }
+    }
+
     @Test("after one earlier job, the first moment already has a good estimate")
     func historyFromTheFirstSecond() throws {
         let history = EstimateHistory([try #require(try nightly().summary().summary)])

@@ -51,16 +51,37 @@ struct EstimatorTests {
         #expect(try planned.estimate(at: 7) == .none(.finished))
     }
 
-    @Test("a job that has done everything is expected to end soon, and later the longer it does not")
+    @Test("a job that has done everything is expected to end soon, and later there is no estimate")
     func closing() throws {
         var job = EstimateScenario()
         job.plan(4)
         let end = job.work(tasks: 4, workers: 2) { _ in 10 }
         job.end("root", at: end)
-        let soon = try #require(try job.estimate(at: end + 1).remaining)
-        let later = try #require(try job.estimate(at: end + 60).remaining)
-        #expect(soon.p50 < 2)
+        let soon = try #require(try job.estimate(at: end + 0.1).remaining)
+        let later = try #require(try job.estimate(at: end + 5).remaining)
+        #expect(soon.p50 < 0.2)
         #expect(later.p50 > 10 * soon.p50)
+        for second in [5.1, 60, 1e6] {
+            #expect(try job.estimate(at: end + second) == .none(.allDone))
+        }
+        job.report("more", total: 4, done: 1, at: end + 100)
+        let again = try job.estimate(at: end + 101)
+        #expect(again.remaining != nil)
+    }
+
+    @Test("without ends of executions, a job is done once its indicators reach their totals")
+    func closingWithoutEnds() throws {
+        var job = EstimateScenario()
+        job.report("a", total: 10, done: 1, at: 0)
+        for second in 1...9 { job.report("a", done: 1, at: Double(second) * 10) }
+        #expect(try job.estimate(at: 85).remaining != nil)
+        let soon = try #require(try job.estimate(at: 91).remaining)
+        #expect(soon.p50 < 2)
+        #expect(try job.estimate(at: 150) == .none(.allDone))
+        // An execution that was announced and has not ended may do more.
+        job.begin("b", at: 92)
+        let later = try job.estimate(at: 150)
+        #expect(later.remaining != nil)
     }
 
     @Test("more units done than declared leave nothing, and the estimate stays positive")
