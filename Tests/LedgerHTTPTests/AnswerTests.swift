@@ -102,20 +102,30 @@ struct AnswerTests {
         #expect(ended.stalledSince == nil && !ended.text.contains("silent"))
     }
 
-    @Test("Accept: text/plain gives the text alone, unless JSON is named before it")
+    @Test("Accept: text/plain gives the text alone, if it is preferred to JSON")
     func plainText() async throws {
         try await withJob { client, _, job in
             func get(_ accept: String) async throws -> RawResponse {
                 try await client.request("GET", "/v1/jobs/\(job)/answer", headers: ["Accept": accept])
             }
-            for accept in ["text/plain", "text/html, Text/Plain; q=0.5", "text/plain, application/json"] {
+            for accept in [
+                "text/plain", "text/html, Text/Plain; q=0.5", "text/plain, application/json", "text/*",
+                "application/json; q=0.5, text/plain; q=0.501", "*/*, text/plain",
+                "text/plain;format=flowed, */*;q=0.1",
+            ] {
                 let response = try await get(accept)
                 #expect(response.headers["content-type"] == "text/plain; charset=utf-8", "\(accept)")
                 #expect(String(decoding: response.body, as: UTF8.self).hasPrefix("Job \"nightly import\""))
-                #expect(response.headers["retry-after"] != nil)
+                #expect(response.headers["retry-after"] != nil && response.headers["vary"] == "Accept")
             }
-            for accept in ["*/*", "application/json", "application/json, text/plain"] {
-                #expect(try await get(accept).headers["content-type"] == "application/json", "\(accept)")
+            for accept in [
+                "*/*", "application/json", "application/json, text/plain", "text/plain; q=0", "text/plain;q=0.000, */*",
+                "text/plain; q=0.4, application/json; q=0.5", "text/plain;q=0.4, application/*;q=0.5", "text/html",
+                "text/*, text/plain;q=0, application/json", "text/plain;q=2", "text/plainer", "",
+            ] {
+                let response = try await get(accept)
+                #expect(response.headers["content-type"] == "application/json", "\(accept)")
+                #expect(response.headers["vary"] == "Accept", "\(accept)")
             }
         }
     }

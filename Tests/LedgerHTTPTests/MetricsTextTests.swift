@@ -34,7 +34,8 @@ struct MetricsTextTests {
             let open = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
             for (accept, isOpen) in [
                 (open, true), ("text/plain, application/OpenMetrics-Text; version=1.0.0", true), ("*/*", false),
-                ("text/plain", false), ("application/openmetrics-text; q=0, */*", false), (nil, false),
+                ("text/plain", false), ("application/openmetrics-text; q=0, */*", false),
+                ("application/openmetrics-text; q=0.2, text/plain", false), (nil, false),
             ] {
                 let response = try await client.get("/metrics", headers: accept.map { ["Accept": $0] } ?? [:])
                 let type = response.headers["content-type"] ?? ""

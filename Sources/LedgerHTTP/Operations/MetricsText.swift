@@ -12,11 +12,8 @@ struct MetricsText {
 
         /// The format that a client accepts. Prometheus names OpenMetrics first.
         init(accepting fields: HTTPFields) {
-            let accepted = fields[values: .accept].flatMap { $0.split(separator: ",") }
-            let isOpen = accepted.contains { range in
-                let parts = range.lowercased().split(separator: ";").map { $0.filter { !$0.isWhitespace } }
-                return parts.first == "application/openmetrics-text" && !parts.contains("q=0")
-            }
+            let isOpen = AcceptedTypes(fields).prefers(
+                "application/openmetrics-text", to: "text/plain", atEqualWeights: true)
             self = isOpen ? .openMetrics : .prometheus
         }
 
@@ -58,7 +55,8 @@ struct MetricsText {
     /// The response with all metrics.
     var response: LedgerResponse {
         let end = format == .openMetrics ? "# EOF\n" : ""
-        return LedgerResponse(status: .ok, contentType: format.contentType, bytes: Array((text + end).utf8))
+        return LedgerResponse(
+            status: .ok, headers: .varyByAccept, contentType: format.contentType, bytes: Array((text + end).utf8))
     }
 
     /// Escapes a backslash and a line feed, and a quote in the value of a label.

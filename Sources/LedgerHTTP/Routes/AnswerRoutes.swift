@@ -45,23 +45,13 @@ struct AnswerRoutes: Sendable {
                 try await service.tasks(job, state: .failed, limit: AnswerBuilder.failuresMax, after: nil)?.tasks ?? []
         }
         let answer = builder.answer
-        let headers = HTTPFields(retryAfter: answer.askAgain)
-        guard request.request.headers.prefersText else {
+        var headers = HTTPFields(retryAfter: answer.askAgain)
+        headers[.vary] = "Accept"
+        guard AcceptedTypes(request.request.headers).prefers("text/plain", to: "application/json") else {
             return .json(headers: headers) { answer.write(to: &$0) }
         }
         return LedgerResponse(
             status: .ok, headers: headers, contentType: "text/plain; charset=utf-8",
             bytes: Array("\(answer.text)\n".utf8))
-    }
-}
-
-extension HTTPFields {
-    /// Whether the client names plain text, and does not name JSON before it.
-    fileprivate var prefersText: Bool {
-        let types = self[values: .accept].flatMap { $0.split(separator: ",") }.map { type in
-            type.prefix { $0 != ";" }.filter { !$0.isWhitespace }.lowercased()
-        }
-        guard let text = types.firstIndex(of: "text/plain") else { return false }
-        return types.firstIndex(of: "application/json").map { text < $0 } ?? true
     }
 }

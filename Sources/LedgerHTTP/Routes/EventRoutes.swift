@@ -62,8 +62,7 @@ struct EventRoutes: Sendable {
         let parameters = try request.parameters()
         let filter = try filter(parameters)
         let after = try parameters.integer("after", in: 0...Int64.max)
-        let accept = request.request.headers[values: .accept].joined(separator: ",")
-        if accept.contains("application/x-ndjson") {
+        if AcceptedTypes(request.request.headers).prefers("application/x-ndjson", to: "application/json") {
             guard parameters["limit"] == nil else {
                 throw HTTPProblem.invalid(parameter: "limit", "applies to pages only; a stream contains all events")
             }
@@ -73,7 +72,7 @@ struct EventRoutes: Sendable {
         guard let page = try await service.events(job, filter, after: after, limit: limit) else {
             throw HTTPProblem.noSuchJob(job.description)
         }
-        return .json { writer in
+        return .json(headers: .varyByAccept) { writer in
             writer.object { writer in
                 writer.name("events")
                 writer.array(page.events) { $1.write(to: &$0) }
@@ -110,7 +109,7 @@ struct EventRoutes: Sendable {
         }
         let service = service
         return LedgerResponse(
-            status: .ok, headers: [.contentType: "application/x-ndjson"],
+            status: .ok, headers: [.contentType: "application/x-ndjson", .vary: "Accept"],
             body: .stream { body in
                 var page = first
                 while true {
