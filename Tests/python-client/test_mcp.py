@@ -98,6 +98,12 @@ def test_every_tool_answers_in_both_kinds_of_sessions(
         assert explained["counted"]["done"] == 4
         assert explained["superseded"]["done"] == 5
         assert len(explained["executions"]) == 3
+        assert explained["labels"] == [{"from_job": "files"}]
+        assert not explained["has_more_labels"]
+        for arguments in ({}, {"label": "tiles"}):
+            missing = await session.call_tool("explain", {"job": failed_job.id, **arguments})
+            assert missing.is_error
+            assert 'It has: "files".' in str(missing.content)
         names = {entry["task"]["from_job"] for entry in explained["executions"]}
         assert all(len(name) <= 200 and name.isprintable() for name in names)
 

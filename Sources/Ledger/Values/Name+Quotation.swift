@@ -16,10 +16,13 @@ extension String {
     /// The text, cut to ``excerptLengthMax`` scalars and without hidden characters.
     ///
     /// A space replaces each of them.
-    public var excerpt: String {
+    public var excerpt: String { excerpt(max: Self.excerptLengthMax) }
+
+    /// The text, cut to a number of scalars and without hidden characters.
+    public func excerpt(max length: Int) -> String {
         var excerpt = ""
         for (index, scalar) in unicodeScalars.enumerated() {
-            guard index < Self.excerptLengthMax else {
+            guard index < length else {
                 excerpt.unicodeScalars.removeLast()
                 excerpt.unicodeScalars.append("…")
                 break

@@ -27,7 +27,7 @@ enum MCPTool: String, CaseIterable, Equatable, Sendable {
                 + "date and verified, and when to ask again. Its text can be quoted as it is."
         case .explain:
             "Accounts for each unit of one indicator of a job: counted, superseded by a newer execution of its task, or "
-                + "discarded. Use it if the user doubts a number or asks why it decreased."
+                + "discarded. Use it if the user doubts a number or asks why it decreased. Also lists the job's labels."
         case .failedTasks: "Lists the tasks of a job with a last execution that failed."
         case .wait:
             "Waits until the state or the percentage of a job changes, for at most 30 seconds, and then answers about it. "
@@ -58,7 +58,10 @@ enum MCPTool: String, CaseIterable, Equatable, Sendable {
         case .answer: return [job]
         case .explain:
             return [
-                job, Parameter(name: "label", description: "The label of the indicator; without it, the default one."),
+                job,
+                Parameter(
+                    name: "label",
+                    description: "The label of the indicator; without it, the default one, if the job has it."),
             ]
         case .failedTasks:
             return [

@@ -17,8 +17,12 @@ struct MCPTools: Sendable {
     /// The number of jobs or tasks in a result.
     static let limits: ClosedRange<Int64> = 1...50
     private static let limitDefault: Int64 = 10
-    /// The number of executions in an explanation.
+    /// The number of executions, and of labels, in an explanation.
     private static let explainedMax = 50
+    /// The maximum length of the reason of a failure, which the ledger gives.
+    ///
+    /// The texts of jobs in it are excerpts already.
+    private static let reasonMax = 1_000
     /// The time of a wait.
     static let waitSeconds: ClosedRange<Int64> = 1...30
 
@@ -36,9 +40,9 @@ struct MCPTools: Sendable {
         } catch let error as MCPArguments.Refusal {
             return MCPToolResult(failure: error.message)
         } catch let error as LedgerClientError {
-            return MCPToolResult(failure: error.description.excerpt)
+            return MCPToolResult(failure: error.description.excerpt(max: Self.reasonMax))
         } catch {
-            return MCPToolResult(failure: "The call failed: \("\(error)".excerpt)")
+            return MCPToolResult(failure: "The call failed: \("\(error)".excerpt(max: Self.reasonMax))")
         }
     }
 
@@ -87,10 +91,19 @@ struct MCPTools: Sendable {
     private func explain(_ arguments: MCPArguments) async throws -> MCPToolResult {
         let label = try arguments.text("label").flatMap { $0.isEmpty ? nil : Name($0) }
         let job = try arguments.job()
-        let found = try await client.explain(job, label: label, limit: Self.explainedMax)
+        let indicators = try await client.job(job).snapshot.indicators
+        let found: Explanation
+        do {
+            found = try await client.explain(job, label: label, limit: Self.explainedMax)
+        } catch let error where error.code == .notFound {
+            return Self.missing(label, among: indicators)
+        }
         return MCPToolResult { writer in
             writer.field("note", Self.note)
             writer.field("job", job.description)
+            writer.name("labels")
+            writer.array(indicators.prefix(Self.explainedMax)) { Self.write($1.label, to: &$0) }
+            writer.field("has_more_labels", indicators.count > Self.explainedMax)
             writer.field("sequence", found.sequence)
             let units = found.indicator
             for (name, value) in [
@@ -105,6 +118,15 @@ struct MCPTools: Sendable {
             writer.array(found.entries) { Self.write($1, to: &$0) }
             writer.field("has_more", found.nextCursor != nil)
         }
+    }
+
+    /// The result for a label that the job does not have.
+    private static func missing(_ label: Name?, among indicators: [Snapshot.Indicator]) -> MCPToolResult {
+        let labels = indicators.prefix(explainedMax).map { $0.label?.quotation ?? "the default one" }
+        let wanted = label.map { "indicator \($0.quotation)" } ?? "default indicator; give a label"
+        let more = indicators.count > explainedMax ? ", and \(indicators.count - explainedMax) more" : ""
+        let known = labels.isEmpty ? "It has none yet." : "It has: \(labels.joined(separator: ", "))\(more). \(note)"
+        return MCPToolResult(failure: "The job has no \(wanted). \(known)")
     }
 
     private func failedTasks(_ arguments: MCPArguments) async throws -> MCPToolResult {
