@@ -1,6 +1,7 @@
 internal import Crypto
 internal import CryptoExtras
 internal import FoundationEssentials
+internal import Ledger
 internal import LedgerWire
 
 /// A public key of an issuer, for one algorithm.
@@ -19,13 +20,23 @@ struct JWTKey: Sendable {
     let digest: [UInt8]
     private let verifier: Verifier
 
-    /// Reads a key of a JWK set; nil if it is for another purpose or algorithm.
+    /// Why a key of a set cannot be used.
+    struct Unusable: Error {
+        /// A sentence without subject and full stop.
+        let reason: String
+    }
+
+    /// Reads a key of a JWK set.
     ///
     /// The algorithms are those of RFC 7518, sections 3.3 and 3.4, and of RFC 8037, section 3.1, with Ed25519.
-    init?(_ key: JSONValue) {
-        guard key["use"].map({ $0.text == "sig" }) ?? true, let (algorithm, verifier, parts) = Self.read(key),
-            key["alg"].map({ $0.text == algorithm }) ?? true
-        else { return nil }
+    ///
+    /// - Throws: ``Unusable`` for a key for another purpose or algorithm.
+    init(_ key: JSONValue) throws(Unusable) {
+        guard key["use"].map({ $0.text == "sig" }) ?? true else { throw Unusable(reason: "is not for signatures") }
+        let (algorithm, verifier, parts) = try Self.read(key)
+        guard key["alg"].map({ $0.text == algorithm }) ?? true else {
+            throw Unusable(reason: "names another algorithm than \(algorithm)")
+        }
         id = key["kid"]?.text
         self.algorithm = algorithm
         self.verifier = verifier
@@ -37,26 +48,35 @@ struct JWTKey: Sendable {
         digest = Array(hash.finalize())
     }
 
-    private static func read(_ key: JSONValue) -> (algorithm: String, verifier: Verifier, parts: [Data])? {
+    private static func read(_ key: JSONValue) throws(Unusable) -> (
+        algorithm: String, verifier: Verifier, parts: [Data]
+    ) {
         func bytes(_ name: String) -> Data? { key[name]?.text.flatMap { Base64URL.decode($0.utf8) } }
+        func unusable(for algorithm: String, _ error: any Error) -> Unusable {
+            Unusable(reason: "cannot be used for \(algorithm): \(error)")
+        }
         switch (key["kty"]?.text, key["crv"]?.text) {
         case ("RSA", _):
-            // The initializer refuses a key of less than 2,048 bits.
-            guard let n = bytes("n"), let e = bytes("e"), let key = try? _RSA.Signing.PublicKey(n: n, e: e) else {
-                return nil
+            guard let n = bytes("n"), let e = bytes("e") else {
+                throw Unusable(reason: "lacks its modulus or exponent")
             }
-            return ("RS256", .rs256(key), [n, e])
+            do {
+                // The initializer refuses a key of less than 2,048 bits.
+                return ("RS256", .rs256(try _RSA.Signing.PublicKey(n: n, e: e)), [n, e])
+            } catch { throw unusable(for: "RS256", error) }
         case ("EC", "P-256"):
-            guard let x = bytes("x"), let y = bytes("y"), x.count == 32, y.count == 32,
-                let key = try? P256.Signing.PublicKey(rawRepresentation: x + y)
-            else { return nil }
-            return ("ES256", .es256(key), [x, y])
-        case ("OKP", "Ed25519"):
-            guard let x = bytes("x"), let key = try? Curve25519.Signing.PublicKey(rawRepresentation: x) else {
-                return nil
+            guard let x = bytes("x"), let y = bytes("y"), x.count == 32, y.count == 32 else {
+                throw Unusable(reason: "lacks its coordinates of 32 bytes")
             }
-            return ("EdDSA", .eddsa(key), [x])
-        default: return nil
+            do {
+                return ("ES256", .es256(try P256.Signing.PublicKey(rawRepresentation: x + y)), [x, y])
+            } catch { throw unusable(for: "ES256", error) }
+        case ("OKP", "Ed25519"):
+            guard let x = bytes("x") else { throw Unusable(reason: "lacks its coordinate") }
+            do {
+                return ("EdDSA", .eddsa(try Curve25519.Signing.PublicKey(rawRepresentation: x)), [x])
+            } catch { throw unusable(for: "EdDSA", error) }
+        default: throw Unusable(reason: "is of another type than RSA, EC with P-256, and OKP with Ed25519")
         }
     }
 
@@ -68,11 +88,14 @@ struct JWTKey: Sendable {
                 _RSA.Signing.RSASignature(rawRepresentation: signature), for: SHA256.hash(data: bytes),
                 padding: .insecurePKCS1v1_5)
         case .es256(let key):
-            (try? P256.Signing.ECDSASignature(rawRepresentation: signature)).map {
-                key.isValidSignature($0, for: bytes)
-            } ?? false
+            Self.signature(signature).map { key.isValidSignature($0, for: bytes) } ?? false
         case .eddsa(let key): key.isValidSignature(signature, for: bytes)
         }
+    }
+
+    /// The signature in these bytes; nil if they are none, which makes it as invalid as a wrong one.
+    private static func signature(_ bytes: Data) -> P256.Signing.ECDSASignature? {
+        do { return try P256.Signing.ECDSASignature(rawRepresentation: bytes) } catch { return nil }
     }
 }
 
@@ -84,6 +107,10 @@ struct JWTKeySet: Sendable {
     private static let keysMax = 100
 
     let keys: [JWTKey]
+    /// Why the other keys are not used, each with the id of the key.
+    let unusable: [String]
+    /// The maximum number of keys for which a reason is kept.
+    private static let unusableMax = 10
 
     /// Parses a set.
     ///
@@ -100,12 +127,21 @@ struct JWTKeySet: Sendable {
         guard let all = set["keys"]?.elements else {
             throw JWTSettingsError(source: source, reason: "it is no JWK set: it has no array \"keys\"")
         }
-        keys = Array(all.lazy.compactMap { JWTKey($0) }.prefix(Self.keysMax))
+        var (keys, unusable): ([JWTKey], [String]) = ([], [])
+        for key in all where keys.count < Self.keysMax {
+            do throws(JWTKey.Unusable) { keys.append(try JWTKey(key)) } catch {
+                guard unusable.count < Self.unusableMax else { continue }
+                unusable.append("key \(key["kid"]?.text?.excerpt ?? "without id") \(error.reason)")
+            }
+        }
         guard !keys.isEmpty else {
+            let reasons = unusable.isEmpty ? "" : ": \(unusable.joined(separator: "; "))"
             throw JWTSettingsError(
                 source: source,
-                reason: "it contains no key for RS256 with at least 2,048 bits, ES256, or EdDSA with Ed25519")
+                reason:
+                    "it contains no key for RS256 with at least 2,048 bits, ES256, or EdDSA with Ed25519\(reasons)")
         }
+        (self.keys, self.unusable) = (keys, unusable)
     }
 
     /// Returns the key of a token.

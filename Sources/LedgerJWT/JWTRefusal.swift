@@ -11,6 +11,8 @@ public enum JWTRefusal: Error, Hashable, Sendable {
     case signature
     case issuer
     case audience
+    /// It has no expiry, or one of its times is not a number.
+    case times
     case expired
     case notYetValid
     /// It has no subject, or one that cannot be part of a reporter.
@@ -31,6 +33,8 @@ public enum JWTRefusal: Error, Hashable, Sendable {
         case .signature: "The token's signature is invalid."
         case .issuer: "The token is from another issuer than this server accepts."
         case .audience: "The token is for another audience than this server's."
+        case .times:
+            "The token needs its expiry, exp, as a number of seconds since 1970; so must nbf be, if it is present."
         case .expired: "The token has expired. Request a new one from its issuer."
         case .notYetValid: "The token is not valid yet. Check the clocks of its issuer and of this server."
         case .subject:

@@ -43,9 +43,10 @@ struct JWTText {
     ///
     /// Two parsers may read different values of a repeated field.
     private static func object(_ data: Data) -> JSONValue? {
-        guard let value = try? JSONReader.read(Array(data)), case .object = value, !hasRepetition(value) else {
-            return nil
-        }
+        let value: JSONValue
+        // The refusal of a text that is not JSON names no more than that.
+        do throws(JSONError) { value = try JSONReader.read(Array(data)) } catch { return nil }
+        guard case .object = value, !hasRepetition(value) else { return nil }
         return value
     }
 
@@ -69,7 +70,8 @@ struct JWTText {
 
     /// Returns the expiry, and the beginning of the validity if there is one.
     func times() throws(JWTRefusal) -> (expiry: Double, beginning: Double?) {
-        guard let times = try? JSONDecoder().decode(Times.self, from: claimsData) else { throw .malformed }
+        let times: Times
+        do { times = try JSONDecoder().decode(Times.self, from: claimsData) } catch { throw .times }
         return (times.exp, times.nbf)
     }
 }

@@ -185,6 +185,7 @@ public final class JWTVerifier: Sendable {
     /// What cannot be used is logged, and the last keys and rules stay in use: a file may be half replaced.
     public func reloadChanges(_ logger: Logger) async {
         var failures: [String: String] = [:]
+        var unusable: [String] = []
         var nextURL = ContinuousClock.now
         while !Task.isCancelled {
             await report(to: logger, &failures, settings.rules) { () throws(JWTSettingsError) in try readRules() }
@@ -197,6 +198,11 @@ public final class JWTVerifier: Sendable {
                 nextURL = .now + (isKnown ? Self.urlInterval : Self.urlRetryInterval)
             case .url: break
             }
+            let current = state.withLock { $0.keys?.unusable ?? [] }
+            if current != unusable, !current.isEmpty {
+                logger.info("some keys of the issuer are not used", metadata: ["reasons": "\(current)"])
+            }
+            unusable = current
             do { try await Task.sleep(for: Self.fileInterval) } catch { return }
         }
     }

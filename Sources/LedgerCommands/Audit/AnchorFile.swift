@@ -67,9 +67,13 @@ struct AnchorFile {
         guard let createdAt = RFC3339.timestamp(try value("created", lines.popFirst())) else {
             throw refuse("its time cannot be read")
         }
-        guard let keyBytes = Hexadecimal.bytes(try value("key", lines.popFirst())),
-            let key = try? Curve25519.Signing.PublicKey(rawRepresentation: keyBytes)
-        else { throw refuse("its key cannot be read") }
+        guard let keyBytes = Hexadecimal.bytes(try value("key", lines.popFirst())) else {
+            throw refuse("its key is not hexadecimal")
+        }
+        let key: Curve25519.Signing.PublicKey
+        do { key = try Curve25519.Signing.PublicKey(rawRepresentation: keyBytes) } catch {
+            throw refuse("its key is not one of Ed25519: \(error)")
+        }
         guard let signature = Hexadecimal.bytes(try value("signature", lines.popLast())) else {
             throw refuse("its signature cannot be read")
         }
