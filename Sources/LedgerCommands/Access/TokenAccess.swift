@@ -127,6 +127,8 @@ private struct DatabaseTokens: TokenOperations {
             throw CommandFailure(.notFound, "There is no job \(job).")
         }
         let (token, text) = try await ledger.createToken(request, by: nil)
+        // The token is stored. A caller that uses it at once must not be refused by a server that does not know it yet.
+        do { try await Task.sleep(for: PostgresLedger.tokenPropagation) } catch {}
         return CreatedToken(id: token.id, text: text, json: Self.json { token.write(to: &$0, now: .now, text: text) })
     }
 

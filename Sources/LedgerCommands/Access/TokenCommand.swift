@@ -134,10 +134,15 @@ struct TokenRevokeCommand: AsyncParsableCommand {
         let text = token
         let (revoked, document, lacksAdmin) = try await access.with { tokens in
             let known = try await tokens.list().tokens
-            guard
-                let found = known.first(where: { $0.id.text == text }) ?? known.first(where: { $0.name == Name(text) })
-            else {
+            let matches = known.filter { $0.id.text == text || $0.name == Name(text) }
+            guard let found = matches.first else {
                 throw CommandFailure(.notFound, "There is no token with the id or name '\(VisibleText.escape(text))'.")
+            }
+            guard matches.count == 1 else {
+                throw CommandFailure(
+                    .usage,
+                    "'\(VisibleText.escape(text))' is the id of a token, and the name of another one. Give the name of the "
+                        + "first, or the id of the second.")
             }
             let (revoked, document) = try await tokens.revoke(found.id)
             return (revoked, document, found.isValidAdmin && !known.contains { $0.id != found.id && $0.isValidAdmin })

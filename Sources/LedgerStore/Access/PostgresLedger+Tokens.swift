@@ -5,6 +5,8 @@ internal import PQ
 extension PostgresLedger {
     /// The interval between checks for changed tokens.
     private static let tokenRefreshInterval: Duration = .seconds(1)
+    /// The time after which all running servers know a change of the tokens.
+    public static let tokenPropagation: Duration = .seconds(2)
 
     public func createToken(
         _ request: AccessTokenRequest, by creator: Name?
