@@ -45,7 +45,9 @@ struct NotificationsPage {
 
     private func row(_ delivery: Delivery) -> HTML {
         let name = subscriptions.first { $0.id == delivery.subscription }?.name
-        let job = delivery.cause.job.map { HTML("<a href=\"./jobs/\($0.description)\">\($0.description)</a>") }
+        let job = delivery.cause.job.map {
+            HTML("<a class=\"id\" href=\"./jobs/\($0.description)\">\($0.description)</a>")
+        }
         return """
             <tr data-state="\(delivery.state.rawValue)"><td>\(PageText.time(delivery.createdAt, withDay: true))</td>\
             <td>\(name.map { HTML.name($0) } ?? "\(delivery.subscription.text)")</td>\
