@@ -3,6 +3,7 @@ import Ledger
 import LedgerStore
 import LedgerTestSupport
 import PQ
+import Synchronization
 import Testing
 
 @testable import LedgerCommands
@@ -272,6 +273,43 @@ struct RetirerTests {
             _ = try await fixture.retirer().retire(Self.march, drops: true, exportsOnly: false)
             #expect(try await fixture.tables() == [])
             try await Self.expectRetired(fixture, jobs + [other])
+        }
+    }
+
+    @Test("while a month is detached and attached again, a reader sees all of it or an error")
+    func attachedAgainUnderLoad() async throws {
+        try await Self.withFixture { fixture in
+            let job = try await PastJob.add(to: fixture.ledger)
+            let ledger = fixture.ledger
+            let isOver = Atomic(false)
+            async let changes: Void = {
+                defer { isOver.store(true, ordering: .releasing) }
+                for _ in 0..<20 {
+                    try await fixture.run("alter table ledger.event detach partition ledger.event_2024_03 concurrently")
+                    try await fixture.store.attach(Self.march)
+                }
+            }()
+            var (whole, failed) = (0, 0)
+            while !isOver.load(ordering: .acquiring) {
+                do throws(StoreError) {
+                    let page = try await ledger.events(job, EventFilter(), after: nil, limit: 10)
+                    #expect(page?.events.count == 4)
+                    whole += 1
+                } catch {
+                    #expect(error.code == .incomplete, "\(error)")
+                    failed += 1
+                }
+                let verification = try #require(try await ledger.verify(job, Verification.Range()))
+                #expect(verification.isIntact || verification.fault?.kind == .missing, "\(verification)")
+                // Another month concerns no job of this one.
+                let partitions = await ledger.readiness().checks.first { $0.name == "partitions" }
+                #expect(partitions?.isPassed == true && partitions?.isWarning == false)
+            }
+            try await changes
+            #expect(whole + failed > 0)
+            #expect(try await ledger.verify(job, Verification.Range())?.isIntact == true)
+            #expect(try await fixture.tables() == ["event_2024_03 attached"])
+            #expect(try await Migrator(target: fixture.target, logger: TestCluster.logger).guaranteeFaults() == [])
         }
     }
 
