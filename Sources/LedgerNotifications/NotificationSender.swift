@@ -113,8 +113,8 @@ public struct NotificationSender: Service {
         guard !Task.isCancelled else { return }
         let result = DeliverySchedule.result(
             of: outcome, claimed.delivery, now: .now, random: .random(in: 0...1))
-        ledger.deliveryStatistics.count(result)
-        if result.state == .failed {
+        ledger.deliveryStatistics.count(result, of: claimed.delivery.cause.kind)
+        if result.state == .failed, claimed.delivery.cause.kind != .test {
             logger.warning(
                 "gave up a notification",
                 metadata: [

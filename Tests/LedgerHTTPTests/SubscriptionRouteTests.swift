@@ -88,8 +88,9 @@ struct SubscriptionRouteTests {
 
     @Test("the server's --notify-allow permits further receivers")
     func allowed() async throws {
+        let targets = try WebhookTargets(["10.0.0.0/8", "localhost:9000"])
         try await withServer {
-            $0.notificationTargets = WebhookTargets(["10.0.0.0/8", "localhost:9000"]) ?? .usual
+            $0.notificationTargets = targets
         } _: { client, _ in
             for (url, status) in [
                 ("http://10.1.2.3/", 201), ("http://localhost:9000/", 201), ("https://192.168.0.1/", 422),
@@ -115,12 +116,16 @@ struct SubscriptionRouteTests {
             let id = try #require(try created.json["id"]?.text)
             let contradicting = Self.body.dropLast() + #","filter":{"tags":{"team":"b"}}}"#
             #expect(try await request(client, "POST", "/v1/subscriptions", own, String(contradicting)).status == 403)
+            #expect(try await request(client, "POST", "/v1/subscriptions/\(id)/test", own, "").status == 200)
             for (token, count) in [(admin, 1), (own, 1), (other, 0)] {
                 let list = try await request(client, "GET", "/v1/subscriptions", token)
                 #expect(try list.json["subscriptions"]?.elements?.count == count)
                 let page = String(
                     decoding: try await request(client, "GET", "/notifications", token).body, as: UTF8.self)
                 #expect(page.contains(id) == (count == 1))
+                // The delivery of the test.
+                #expect(page.contains("<td>pending</td>") == (count == 1))
+                #expect(page.contains("No deliveries.") == (count == 0))
             }
             for (method, path) in [("GET", ""), ("GET", "/deliveries"), ("POST", "/test"), ("DELETE", "")] {
                 let body = method == "POST" ? "" : nil

@@ -1,8 +1,10 @@
+import Foundation
 import Ledger
 import LedgerProjection
 import LedgerStore
 import LedgerTestSupport
 import LedgerWire
+import NIOHTTP1
 import PQ
 import Synchronization
 import Testing
@@ -11,19 +13,21 @@ import Testing
 
 @Suite("Sending notifications", .timeLimit(.minutes(5)))
 struct NotificationSenderTests {
-    private static var settings: NotificationSettings {
+    /// Settings with short intervals, which permit receivers on this machine.
+    private static func settings() throws -> NotificationSettings {
         var settings = NotificationSettings()
         settings.pollInterval = .milliseconds(100)
-        if let targets = WebhookTargets(["localhost"]) { settings.targets = targets }
+        settings.targets = try WebhookTargets(["localhost"])
         return settings
     }
 
     /// Runs the closure with a ledger, a worker and a sender on this database.
     private func withSender<R: Sendable>(
-        on target: ConnectionTarget, _ settings: NotificationSettings = settings,
+        on target: ConnectionTarget, _ settings: NotificationSettings? = nil,
         _ body: (PostgresLedger) async throws -> R
     ) async throws -> R {
-        try await withRunningLedger(on: target) { ledger in
+        let settings = try settings ?? Self.settings()
+        return try await withRunningLedger(on: target) { ledger in
             let sender = Task {
                 try await NotificationSender(ledger: ledger, settings: settings, logger: TestCluster.logger).run()
             }
@@ -53,6 +57,18 @@ struct NotificationSenderTests {
 
     private static func newest(_ ledger: PostgresLedger, _ id: Subscription.ID) async throws -> Delivery? {
         try await ledger.deliveries(of: id, within: .unconfined, limit: 1, before: nil).first
+    }
+
+    /// Waits until jobs were searched several times more, each time completely.
+    private static func waitForSearches(_ ledger: PostgresLedger, _ count: Int = 3) async throws {
+        func searchedAt() async throws -> Timestamp {
+            try await ledger.pool.query(Query("select searched_at from ledger.notification_state"))[0].decode(0)
+        }
+        // The search in progress may have begun before, and the last one that begins is still in progress.
+        for _ in 0...count + 1 {
+            let last = try await searchedAt()
+            try await eventually { try await searchedAt() != last }
+        }
     }
 
     /// Lets the next attempt of all waiting deliveries begin now.
@@ -189,7 +205,7 @@ struct NotificationSenderTests {
         try await withLedgerDatabase { target in
             let receiver = try WebhookReceiver(.hang)
             defer { receiver.close() }
-            var settings = Self.settings
+            var settings = try Self.settings()
             settings.lease = .seconds(2)
             let id = try await withSender(on: target, settings) { ledger in
                 let (id, _) = try await Self.subscribe(ledger, to: receiver, [.started])
@@ -211,8 +227,8 @@ struct NotificationSenderTests {
         try await withLedgerDatabase { target in
             let receiver = try WebhookReceiver()
             defer { receiver.close() }
-            var settings = Self.settings
-            settings.targets = try #require(WebhookTargets(["10.0.0.0/8"]))
+            var settings = try Self.settings()
+            settings.targets = try WebhookTargets(["10.0.0.0/8"])
             try await withSender(on: target, settings) { ledger in
                 for host in ["localhost", "127.0.0.1", "127.1", "2130706433", "0", "[::ffff:127.0.0.1]", "[::1]"] {
                     let url = "http://\(host):\(receiver.port)/"
@@ -226,12 +242,68 @@ struct NotificationSenderTests {
         }
     }
 
+    @Test("https verifies the authority and the name, although it connects to an address")
+    func secure() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "webhook-\(UUID().uuidString)").path()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { TestFiles.remove(folder) }
+        let authority = try await TestCertificates("authority", in: folder)
+        try await authority.issue(for: "DNS:localhost")
+        let receiver = try await SecureReceiver(authority)
+        let stranger = try await TestCertificates("stranger", in: folder)
+        try await stranger.issue(for: "DNS:localhost")
+        let impostor = try await SecureReceiver(stranger)
+        try await withLedgerDatabase { target in
+            var settings = try Self.settings()
+            settings.targets = try WebhookTargets(["localhost", "127.0.0.1"])
+            func test(_ url: String) async throws -> Delivery {
+                try await withSender(on: target, settings) { ledger in
+                    let (subscription, _) = try await ledger.createSubscription(
+                        SubscriptionRequest(name: "s", url: url, kinds: [.started]), by: nil)
+                    return try #require(try await ledger.testSubscription(subscription.id, within: .unconfined))
+                }
+            }
+            func isRefused(_ delivery: Delivery) -> Bool {
+                delivery.state == .failed && delivery.responseStatus == nil
+                    && delivery.error?.localizedCaseInsensitiveContains("certificate") == true
+            }
+            // The system's authorities have not issued it.
+            let unknown = try await test("https://localhost:\(receiver.port)/hook")
+            #expect(isRefused(unknown), "\(unknown)")
+            settings.authorities = authority.ca
+            let accepted = try await test("https://localhost:\(receiver.port)/hook?a=b")
+            #expect(accepted.state == .delivered && accepted.responseStatus == 204, "\(accepted)")
+            #expect(receiver.requests.map(\.uri) == ["/hook?a=b"])
+            #expect(receiver.requests.first?.headers["host"] == ["localhost:\(receiver.port)"])
+            let other = try await test("https://127.0.0.1:\(receiver.port)/hook")
+            #expect(isRefused(other), "\(other)")
+            let forged = try await test("https://localhost:\(impostor.port)/hook")
+            #expect(isRefused(forged), "\(forged)")
+            #expect(receiver.requests.count == 1 && impostor.requests.isEmpty)
+        }
+        try await receiver.close()
+        try await impostor.close()
+    }
+
+    @Test("a test waits as long as an attempt may take")
+    func slowTest() async throws {
+        try await withLedgerDatabase { target in
+            let receiver = try WebhookReceiver(.hang)
+            defer { receiver.close() }
+            try await withSender(on: target) { ledger in
+                let (id, _) = try await Self.subscribe(ledger, to: receiver)
+                let test = try #require(try await ledger.testSubscription(id, within: .unconfined))
+                #expect(test.state == .failed && test.error == "no response within 15 s", "\(test)")
+            }
+        }
+    }
+
     @Test("a job is reported as late before its deadline passes, and once")
     func late() async throws {
         try await withLedgerDatabase { target in
             let receiver = try WebhookReceiver()
             defer { receiver.close() }
-            var settings = Self.settings
+            var settings = try Self.settings()
             settings.searchInterval = .milliseconds(100)
             try await withSender(on: target, settings) { ledger in
                 let (id, _) = try await Self.subscribe(ledger, to: receiver, [.late])
@@ -250,8 +322,7 @@ struct NotificationSenderTests {
                 #expect(json["type"]?.text == "late" && json["job"]?["job"]?.text == late.description)
                 #expect(json["cause"]?["since"]?.text == RFC3339.text(hour))
                 #expect(json["text"]?.text?.contains("will probably miss its deadline") == true)
-                // Several searches later.
-                try await Task.sleep(for: .seconds(1))
+                try await Self.waitForSearches(ledger)
                 #expect(try await ledger.deliveries(of: id, within: .unconfined, limit: 9, before: nil).count == 1)
             }
         }
@@ -262,7 +333,7 @@ struct NotificationSenderTests {
         try await withLedgerDatabase { target in
             let receiver = try WebhookReceiver()
             defer { receiver.close() }
-            var settings = Self.settings
+            var settings = try Self.settings()
             settings.searchInterval = .milliseconds(100)
             try await withSender(on: target, settings) { ledger in
                 let deadline = RFC3339.text(Timestamp(microseconds: Timestamp.now.microseconds + 3_600_000_000))
@@ -305,23 +376,26 @@ struct NotificationSenderTests {
         try await withLedgerDatabase { target in
             let (receiver, stall) = (try WebhookReceiver(), Stall())
             defer { receiver.close() }
-            var settings = Self.settings
+            var settings = try Self.settings()
             settings.searchInterval = .milliseconds(100)
             settings.stalls = { _ in stall.stalls }
             try await withSender(on: target, settings) { ledger in
-                _ = try await Self.subscribe(ledger, to: receiver, [.stalled, .advancing])
+                let (id, _) = try await Self.subscribe(ledger, to: receiver, [.stalled, .advancing])
                 _ = try await Self.start(ledger)
+                func enqueued() async throws -> Int {
+                    try await ledger.deliveries(of: id, within: .unconfined, limit: 9, before: nil).count
+                }
                 func kinds() throws -> [String] {
                     try receiver.requests.map { try JSONReader.read($0.body)["type"]?.text ?? "" }.sorted()
                 }
                 stall.begin(1)
                 try await eventually(equals: ["stalled"]) { try kinds() }
                 // Nothing runs for a while, or a new worker has begun, or the state is being built: no advance.
-                stall.set(JobStalls(lastAdvance: Timestamp(microseconds: 1_000_000)))
-                try await Task.sleep(for: .milliseconds(500))
-                stall.set(nil)
-                try await Task.sleep(for: .milliseconds(500))
-                #expect(try kinds() == ["stalled"])
+                for stalls in [JobStalls(lastAdvance: Timestamp(microseconds: 1_000_000)), nil] {
+                    stall.set(stalls)
+                    try await Self.waitForSearches(ledger)
+                    #expect(try await enqueued() == 1)
+                }
                 stall.set(JobStalls(lastAdvance: Timestamp(microseconds: 1_500_000)))
                 try await eventually(equals: ["advancing", "stalled"]) { try kinds() }
                 stall.begin(2)
@@ -331,8 +405,8 @@ struct NotificationSenderTests {
                 try await eventually(equals: ["advancing", "advancing", "stalled", "stalled", "stalled"]) {
                     try kinds()
                 }
-                try await Task.sleep(for: .seconds(1))
-                #expect(receiver.requests.count == 5)
+                try await Self.waitForSearches(ledger)
+                #expect(try await enqueued() == 5 && receiver.requests.count == 5)
             }
         }
     }

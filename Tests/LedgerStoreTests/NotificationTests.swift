@@ -178,6 +178,33 @@ struct NotificationTests {
         }
     }
 
+    @Test("a page of deliveries has only those of subscriptions within the caller's confinement")
+    func confinedDeliveries() async throws {
+        try await withLedger { ledger in
+            let tags: [[Name: Name]] = [["team": "a"], ["team": "a", "size": "big"], ["team": "b"], [:]]
+            let ids = try await tags.asyncMap { tags in
+                try await ledger.createSubscription(Self.request(tags: tags), by: nil).subscription.id
+            }
+            for tags in tags {
+                let job = try await ledger.createJob(JobDescription(name: "n", tags: tags)).view.id
+                try await Self.append([Self.start], to: job, ledger)
+            }
+            func seen(_ confinement: Confinement, of id: Subscription.ID? = nil) async throws -> [Int] {
+                try await ledger.deliveries(of: id, within: confinement, limit: 99, before: nil)
+                    .compactMap { ids.firstIndex(of: $0.subscription) }.sorted()
+            }
+            // The job with two tags is one of team a, and everybody's job is one of the subscription without a filter.
+            #expect(try await seen(.unconfined) == [0, 0, 1, 2, 3, 3, 3, 3])
+            #expect(try await seen(Confinement(tags: ["team": "a"])) == [0, 0, 1])
+            #expect(try await seen(Confinement(tags: ["team": "b"])) == [2])
+            #expect(try await seen(Confinement(tags: ["team": "a", "size": "big"])) == [1])
+            #expect(try await seen(Confinement(tags: ["team": "a"]), of: ids[2]).isEmpty)
+            #expect(try await seen(Confinement(tags: ["team": "c"])).isEmpty)
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            #expect(try await seen(Confinement(tags: [:], job: job)).isEmpty)
+        }
+    }
+
     @Test("two senders never claim the same delivery, and an ended lease keeps the id")
     func leases() async throws {
         try await withLedger { ledger in

@@ -20,22 +20,34 @@ public struct WebhookTargets: Hashable, Sendable {
         rules = []
     }
 
-    /// Parses rules; nil if one is invalid.
+    /// An invalid rule.
+    public struct InvalidRule: Error, Hashable, Sendable {
+        public let rule: String
+        /// A sentence without subject and full stop.
+        public let reason: String
+    }
+
+    /// Parses rules.
     ///
     /// A rule is a host with or without a port, an address, or a network such as `10.0.0.0/8`.
-    public init?(_ texts: [String]) {
+    public init(_ texts: [String]) throws(InvalidRule) {
         var rules: [Rule] = []
-        for text in texts {
-            if let network = NetworkAddress.Network(text) {
-                rules.append(.network(network))
-            } else {
-                guard !text.contains("/"), let address = try? WebhookAddress("http://\(text)"), address.path == "/"
-                else { return nil }
-                let hasPort = text.hasPrefix("[") ? text.contains("]:") : text.contains(":")
-                rules.append(.host(address.host, port: hasPort ? address.port : nil))
-            }
-        }
+        for text in texts { rules.append(try Self.rule(text)) }
         self.rules = rules
+    }
+
+    private static func rule(_ text: String) throws(InvalidRule) -> Rule {
+        if let network = NetworkAddress.Network(text) { return .network(network) }
+        guard !text.contains("/"), !text.contains("?") else {
+            throw InvalidRule(rule: text, reason: "is neither a host nor a network")
+        }
+        do throws(WebhookAddress.Invalid) {
+            let address = try WebhookAddress("http://\(text)")
+            let hasPort = text.hasPrefix("[") ? text.contains("]:") : text.contains(":")
+            return .host(address.host, port: hasPort ? address.port : nil)
+        } catch {
+            throw InvalidRule(rule: text, reason: error.detail)
+        }
     }
 
     /// Why a receiver is refused before its host is resolved; nil if it is not.

@@ -18,18 +18,21 @@ struct NotifyCommand: AsyncParsableCommand {
             NotifyRemoveCommand.self,
         ])
 
-    /// Finds a subscription by its id, or by its name if no other one has it.
+    /// Finds a subscription by its id or by its name.
+    ///
+    /// A name may be that of several subscriptions, and even the id of another one.
     static func find(_ text: String, _ client: LedgerClient) async throws -> ShownSubscription {
         let (list, _) = try await client.sendForJSON(.subscriptions, as: SubscriptionList.self)
-        if let found = list.subscriptions.first(where: { $0.id.text == text }) { return found }
-        let named = list.subscriptions.filter { $0.name == Name(text) }
-        guard let found = named.first else {
+        let matches = list.subscriptions.filter { $0.id.text == text || $0.name == Name(text) }
+        guard let found = matches.first else {
             throw CommandFailure(
                 .notFound, "There is no subscription with the id or name '\(VisibleText.escape(text))'.")
         }
-        guard named.count == 1 else {
+        guard matches.count == 1 else {
+            let ids = matches.map(\.id.text).joined(separator: ", ")
             throw CommandFailure(
-                .usage, "Several subscriptions have the name '\(VisibleText.escape(text))'. Give the id of one.")
+                .usage,
+                "Several subscriptions have the id or name '\(VisibleText.escape(text))': \(ids). Give the id of one.")
         }
         return found
     }

@@ -15,12 +15,18 @@ struct NotificationOptions: ParsableArguments {
     func settings(_ configuration: Configuration) throws(CommandFailure) -> NotificationSettings {
         let flag = notifyAllow.isEmpty ? nil : notifyAllow.joined(separator: ",")
         var settings = NotificationSettings()
+        var fault = ""
         settings.targets = try configuration.read(
             .notifyAllow, flag: flag, named: "--notify-allow", else: .usual
         ) { text in
-            WebhookTargets(text.split(separator: ",").map { $0.filter { $0 != " " } })
+            do throws(WebhookTargets.InvalidRule) {
+                return try WebhookTargets(text.split(separator: ",").map { $0.filter { $0 != " " } })
+            } catch {
+                fault = "; '\(VisibleText.escape(error.rule))' \(error.reason)"
+                return nil
+            }
         } expected: {
-            "hosts, hosts with ports or networks, such as hooks.example.com, localhost:9000 or 10.0.0.0/8"
+            "hosts, hosts with ports or networks, such as hooks.example.com, localhost:9000 or 10.0.0.0/8\(fault)"
         }
         return settings
     }

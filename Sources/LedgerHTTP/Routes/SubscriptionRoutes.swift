@@ -60,7 +60,7 @@ struct SubscriptionRoutes: Sendable {
                 ], handle: deliveries),
             Route(
                 access: .jobs(.admin), method: .post, path: "/v1/subscriptions/{subscription}/test",
-                operation: "testSubscription", summary: "Sends a test once, and waits some seconds for its result",
+                operation: "testSubscription", summary: "Sends a test once, and waits up to 24 s for its result",
                 responses: [
                     Route.ResponseSpec(status: 200, description: "The delivery", schema: "Delivery"),
                     .problem(404, "No such subscription"), .problem(409, "The subscription is disabled"),

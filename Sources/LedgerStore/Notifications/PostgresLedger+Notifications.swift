@@ -10,7 +10,10 @@ extension PostgresLedger {
     /// new event has a later time than the subscription.
     private static let acknowledgementPause: Duration = .seconds(1)
     /// The time to wait for the result of a test, and the interval of looking.
-    private static let testWait = (limit: Duration.seconds(8), interval: Duration.milliseconds(100))
+    ///
+    /// The sender of another process may look for it only after two seconds. Then a connection may take 5 s, and a
+    /// response 15 s. A caller of the server waits for 30 s.
+    private static let testWait = (limit: Duration.seconds(24), interval: Duration.milliseconds(100))
 
     public func createSubscription(
         _ request: SubscriptionRequest, by creator: Name?

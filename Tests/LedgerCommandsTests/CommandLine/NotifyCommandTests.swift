@@ -56,6 +56,15 @@ struct NotifyCommandTests {
             #expect(created["secret"]?.text == "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
             #expect(try await notify("remove", "night").errors.contains("Several"))
             let id = try #require(created["id"]?.text)
+            // The name of one is the id of another one.
+            #expect(try await notify("add", id, "--url", receiver.url(), "--when", "late").status == 0)
+            let ambiguous = try await notify("remove", id)
+            #expect(ambiguous.status == ExitStatus.usage.rawValue && ambiguous.errors.contains(id), "\(ambiguous)")
+            for one in try JSONReader.read(Array(try await notify("list", "--json").output.utf8))["subscriptions"]?
+                .elements ?? [] where one["name"]?.text == id
+            {
+                #expect(try await notify("remove", one["id"]?.text ?? "").status == 0)
+            }
             #expect(try await notify("remove", id).status == 0)
             #expect(try await notify("remove", "night").status == 0)
             #expect(try await notify("list").output.contains("no subscription"))
