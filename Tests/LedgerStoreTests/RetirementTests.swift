@@ -145,8 +145,13 @@ struct RetirementTests {
     func leavesNothing() async throws {
         try await Self.withRetirement { target, ledger, store in
             let job = try await PastJob.add(to: ledger)
-            try await Self.retire(job, store)
             let pool = Pool(target: target, logger: TestCluster.logger)
+            _ = try await pool.query(
+                Query("insert into ledger.noticed_stall (job_id, since) values ($1, now())", [.uuid(job.uuid)]))
+            // The import has left this one.
+            let floor = Query("select from ledger.notification_floor where job_id = $1", [.uuid(job.uuid)])
+            #expect(try await pool.query(floor).count == 1)
+            try await Self.retire(job, store)
             let tables = try await pool.query(
                 Query(
                     """
@@ -155,8 +160,10 @@ struct RetirementTests {
                     join pg_class as class on class.oid = attribute.attrelid and class.relkind = 'r'
                     where class.relnamespace = 'ledger'::regnamespace and attribute.attname = 'projection'
                         and class.relname not in ('snapshot', 'replay_job')
+                    union
+                    values ('notification_floor'), ('noticed_stall')
                     """))
-            #expect(tables.count >= 5)
+            #expect(tables.count >= 7)
             for row in tables {
                 let table = try row.decode(0, as: String.self)
                 let found = try await pool.query(

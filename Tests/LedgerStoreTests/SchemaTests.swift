@@ -104,6 +104,7 @@ struct SchemaTests {
             "0011_estimates.sql": Self.frozenEstimates,
             "0012_estimates_by_part.sql": "72bda49125fe604e31f6aa35ad779bd4e9c9d5a6e42a633a3000412a7b8a1e32",
             "0013_notifications.sql": Self.frozenNotifications, "0014_messages.sql": Self.frozenMessages,
+            "0015_retirement_of_notifications.sql": "1b39d399ab9e1f2f2c9b36343c8929f4a7e3fa75aa92c3ff32580200713e903a",
         ]
         for migration in Migration.all {
             #expect(

@@ -32,7 +32,7 @@ class Estimate:
     tasks: tuple[str, ...] = ()
     """The tasks that will probably end last."""
     reason: str | None = None
-    """The reason for no prediction: `finished`, `total_unknown`, `no_progress` or `past_unknown`."""
+    """The reason for no prediction: for example `finished` or `no_progress`."""
     track_record: tuple[int, int] | None = None
     """The number of earlier jobs of the name whose estimates were scored, and how many ended between p10 and p90."""
 
