@@ -55,6 +55,9 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0", traits: []),
         // SHA-256 for the hash chain, Ed25519 for anchors. About a minute of a first build.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        // Protocol Buffers, for Tilebox's SDK. The default traits are off, because they add all of Foundation. About a
+        // minute of a first build.
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
     ],
     targets: [
         // Layer 0
@@ -86,6 +89,11 @@ let package = Package(
             swiftSettings: settings + [.strictMemorySafety()]
         ),
         .target(name: "LedgerWire", dependencies: ["Ledger"], swiftSettings: settings),
+        .target(
+            name: "LedgerTilebox",
+            dependencies: ["CZlib", "Ledger", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            // Scripts/generate-protobuf makes the folder Generated from these files.
+            exclude: ["Protocol"], swiftSettings: settings),
         // Separate from Ledger, so that a program that imports the client does not build BoringSSL for SHA-256.
         .target(
             name: "LedgerChain", dependencies: ["Ledger", .product(name: "Crypto", package: "swift-crypto")],
@@ -157,7 +165,8 @@ let package = Package(
         .target(
             name: "LedgerHTTP",
             dependencies: [
-                "AsyncPrimitives", "CVersion", "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerWire",
+                "AsyncPrimitives", "CVersion", "CZlib", "Ledger", "LedgerJWT", "LedgerStore", "LedgerTilebox",
+                "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -238,7 +247,7 @@ let package = Package(
         .testTarget(
             name: "LedgerHTTPTests",
             dependencies: [
-                "Ledger", "LedgerHTTP", "LedgerStore", "LedgerTestSupport", "LedgerWire",
+                "Ledger", "LedgerHTTP", "LedgerStore", "LedgerTestSupport", "LedgerTilebox", "LedgerWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Logging", package: "swift-log"),
@@ -247,6 +256,7 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
             ],
             swiftSettings: settings
@@ -278,6 +288,13 @@ let package = Package(
                 "AsyncPrimitives", "Ledger", "LedgerChain", "LedgerProjection", "LedgerSchema", "LedgerStore",
                 "LedgerTestSupport", "PQ",
                 .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "LedgerTileboxTests",
+            dependencies: [
+                "CZlib", "Ledger", "LedgerTilebox", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: settings
         ),

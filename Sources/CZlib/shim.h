@@ -9,4 +9,8 @@ static inline int progress_ledger_begin_gzip(z_stream *stream, int level) {
     return deflateInit2(stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
 }
 
+static inline int progress_ledger_begin_gunzip(z_stream *stream) {
+    return inflateInit2(stream, 15 + 16);
+}
+
 #endif
