@@ -49,7 +49,7 @@ struct Endpoint: Sendable {
         }
         var content: RequestContent?
         if let body = route.body {
-            content = try await collector.body(of: request, allowsLines: body.takesLines)
+            content = try await collector.content(of: request, body)
             // The token may have been revoked while the body arrived.
             try control.check(access, route.access)
         }

@@ -24,57 +24,76 @@ struct ProblemMiddleware: RouterMiddleware {
         _ request: Request, context: LedgerRequestContext,
         next: @concurrent (Request, LedgerRequestContext) async throws -> Response
     ) async throws -> Response {
-        guard let tracer else { return await respond(to: request, context, next) }
+        guard let tracer else { return await respond(to: request, context, next).response }
         let span = RequestSpan(tracer, request.method.rawValue, HTTPHeaders(request.headers))
-        let response = await ServiceContext.withValue(span.context) { await respond(to: request, context, next) }
+        let (response, status) = await ServiceContext.withValue(span.context) {
+            await respond(to: request, context, next)
+        }
         // Hummingbird has a path of its own for requests without a route.
         let route = table.routes.first { $0.path == context.endpointPath }
         span.end(
-            route: route?.path, job: context.parameters.get("job").flatMap { JobID($0) }, status: response.status.code)
+            route: route?.path, job: context.parameters.get("job").flatMap { JobID($0) }, status: status)
         return response
     }
 
+    /// Returns the response, and the status to count.
+    ///
+    /// The status of gRPC is 200 even if the request has failed.
     @concurrent
     private func respond(
         to request: Request, _ context: LedgerRequestContext,
         _ next: @concurrent (Request, LedgerRequestContext) async throws -> Response
-    ) async -> Response {
+    ) async -> (response: Response, status: Int) {
         let started = ContinuousClock.now
         var context = context
         context.identity = RequestIdentity(request.headers)
         metrics.began()
         let response: Response
+        let status: Int
         do {
             response = try await next(request, context)
+            status = response.status.code
         } catch {
-            response = errorResponse(error, request, context).response
+            (response, status) = errorResponse(error, request, context)
         }
         metrics.ended(
-            route: context.endpointPath ?? "none", method: request.method.rawValue, status: response.status.code,
+            route: context.endpointPath ?? "none", method: request.method.rawValue, status: status,
             seconds: started.duration(to: .now))
-        return response
+        return (response, status)
     }
 
     private func errorResponse(
         _ error: any Error, _ request: Request, _ context: LedgerRequestContext
-    ) -> LedgerResponse {
+    ) -> (Response, status: Int) {
+        if let error = error as? HTTPError, error.status == .notFound {
+            let response = unknownPath(request, context.identity)
+            return (response.response, response.status.code)
+        }
+        let route = table.route(request.method == .head ? .get : request.method, context.endpointPath)
+        let problem = problem(of: error, request, route, context)
+        let response =
+            route?.refusal?(problem, request.headers, context.identity) ?? problem.response(to: context.identity)
+        return (response.response, problem.details.status)
+    }
+
+    private func problem(
+        of error: any Error, _ request: Request, _ route: Route?, _ context: LedgerRequestContext
+    ) -> HTTPProblem {
         switch error {
-        case let broken as UnreadableRequest: return broken.problem.response(to: context.identity)
-        case let error as HTTPError where error.status == .notFound: return unknownPath(request, context.identity)
+        case let broken as UnreadableRequest: return broken.problem
         case let error as HTTPError:
             return HTTPProblem(error.status, error.status.reasonPhrase, error.body ?? error.status.reasonPhrase)
-                .response(to: context.identity)
         case let error as any HTTPResponseError:
             return HTTPProblem(error.status, error.status.reasonPhrase, error.status.reasonPhrase)
-                .response(to: context.identity)
         default: break
         }
         let problem = HTTPProblem.problem(
-            error, isRead: request.method == .get || request.method == .head, of: context.identity, context.logger)
+            error, isRead: route?.isRead ?? (request.method == .get || request.method == .head), of: context.identity,
+            context.logger)
         metrics.refusals.record(
             problem, of: context.identity, method: request.method.rawValue, route: context.endpointPath,
             from: context.channel.remoteAddress, context.logger)
-        return problem.response(to: context.identity)
+        return problem
     }
 
     private func unknownPath(_ request: Request, _ identity: RequestIdentity) -> LedgerResponse {

@@ -32,6 +32,20 @@ struct Route: Sendable {
         var schema: String
         /// Whether the route also reads NDJSON.
         var takesLines: Bool
+        /// The format of a body that is not JSON; nil for JSON.
+        var binary: Binary?
+
+        /// A body in a format of its own, which the handler decodes and decompresses.
+        struct Binary: Sendable {
+            /// The media types, in lower case and without parameters.
+            var mediaTypes: [String]
+            /// The maximum size in bytes; nil for that of all bodies.
+            var bytesMax: Int?
+            /// Whether the content is received and dropped, so that it takes no memory.
+            var isDropped = false
+        }
+
+        static func binary(_ binary: Binary) -> Body { Body(schema: "Text", takesLines: false, binary: binary) }
     }
 
     /// The description of a response.
@@ -64,6 +78,12 @@ struct Route: Sendable {
     var hasLocation = false
     /// Whether it supports `Prefer: wait`.
     var prefersWait = false
+    /// Whether it changes nothing although it is no GET.
+    var isQuery = false
+    /// Makes the response to a failed request; nil for problem+json.
+    ///
+    /// The header fields of the request select the format.
+    var refusal: (@Sendable (HTTPProblem, HTTPFields, RequestIdentity) -> LedgerResponse)?
     /// The address of the server's root relative to its page.
     ///
     /// Nil for routes that return no pages for people.
@@ -73,7 +93,7 @@ struct Route: Sendable {
     var handle: @Sendable (RouteRequest) async throws -> LedgerResponse
 
     /// Whether it changes nothing.
-    var isRead: Bool { method == .get }
+    var isRead: Bool { method == .get || isQuery }
 
     /// Whether its responses have an entity tag.
     var hasEntityTag: Bool { responses.contains { $0.status == 304 } }
@@ -114,7 +134,7 @@ struct RouteRequest: Sendable {
     /// The id in the path; nil if the path has no parameter.
     let pathID: String?
     let route: Route
-    /// The body; nil if the route takes none.
+    /// The body; nil if the route takes none, or drops it.
     let content: RequestContent?
     /// The seconds of `Prefer: wait`, at most the server's limit.
     let wait: Int
@@ -131,9 +151,9 @@ struct RouteRequest: Sendable {
     }
 
     /// Parses the body and releases it.
-    func read<R: Sendable>(
-        _ parse: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
-    ) async throws -> R {
+    func read<R: Sendable, Failure: Error>(
+        _ parse: @Sendable ([UInt8], EventRequest.Format) throws(Failure) -> R
+    ) async throws(Failure) -> R {
         guard let content else { preconditionFailure("a route that reads a body must declare it") }
         return try await content.read(parse)
     }
@@ -166,7 +186,15 @@ struct RouteTable: Sendable {
             + TokenRoutes(dependencies).routes + SubscriptionRoutes(dependencies).routes
             + EstimateRoutes(dependencies).routes + AnswerRoutes(dependencies).routes
             + OperationsRoutes(dependencies).routes
+            + (dependencies.settings.servesTilebox ? TileboxRoutes(dependencies).routes : [])
         self.routes = routes + [DescriptionRoute.route(describing: routes)]
+    }
+
+    /// The route with this method and path; nil for none.
+    ///
+    /// - Parameter path: The path with the names of its parameters.
+    func route(_ method: HTTPRequest.Method, _ path: String?) -> Route? {
+        routes.first { $0.path == path && $0.method == method }
     }
 
     /// The methods of all routes, each once.

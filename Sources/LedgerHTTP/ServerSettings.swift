@@ -32,6 +32,8 @@ public struct ServerSettings: Sendable {
     public var jwt: JWTSettings?
     /// The permitted receivers of notifications.
     public var notificationTargets = WebhookTargets.usual
+    /// Whether Tilebox's SDK can read jobs.
+    public var servesTilebox = false
 
     /// The paths of the files of TLS, all in PEM.
     public struct TLSFiles: Hashable, Sendable {
@@ -107,6 +109,7 @@ public struct ServerSettings: Sendable {
     /// The first segments of the routes' paths.
     static let routeBeginnings: Set<String> = [
         "v1", "jobs", "pages", "login", "logout", "notifications", "healthz", "readyz", "metrics", "openapi.json",
+        "workflows.v1.JobService",
     ]
 
     /// Returns the base path that a text stands for; nil if it is invalid.

@@ -41,7 +41,8 @@ struct AccessTests {
         "createSubscription": .confined(.admin), "listSubscriptions": .confined(.admin),
         "getSubscription": .confined(.admin), "removeSubscription": .confined(.admin),
         "listDeliveries": .confined(.admin), "testSubscription": .confined(.admin),
-        "notificationsPage": .confined(.admin),
+        "notificationsPage": .confined(.admin), "tileboxGetJob": .confined(.read),
+        "tileboxQueryJobs": .confined(.read), "tileboxTraces": .confined(.read), "tileboxLogs": .confined(.read),
     ]
 
     /// A caller of the matrix.
@@ -60,6 +61,7 @@ struct AccessTests {
         let issuer = try TestIssuer()
         try await withServer {
             $0.jwt = issuer.settings
+            $0.servesTilebox = true
         } _: { client, ledger in
             let job = try await ledger.createJob(JobDescription(name: "j", tags: ["team": "a"])).view.id.description
             let callers = try await callers(of: ledger) + signedCallers(issuer)

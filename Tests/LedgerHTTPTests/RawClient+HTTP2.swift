@@ -67,7 +67,9 @@ struct HTTP2Connection: Sendable {
                     status = Int(head.status.code)
                     for (name, value) in head.headers { received[name.lowercased()] = value }
                 case .body(let buffer): bytes.append(contentsOf: buffer.readableBytesView)
-                case .end: break
+                // Trailers are fields too.
+                case .end(let trailers):
+                    for (name, value) in trailers ?? [:] { received[name.lowercased()] = value }
                 }
             }
             return RawResponse(status: try #require(status), headers: received, body: bytes)

@@ -18,7 +18,8 @@ STOP_SECONDS = 60
 class LedgerProcess:
     """`progress-ledger serve` on a free port, which it keeps after a restart."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         binary = os.environ.get("PROGRESS_LEDGER_BINARY")
         if not binary:
             raise RuntimeError("PROGRESS_LEDGER_BINARY is not set; run Scripts/test-python, which sets it")
@@ -38,6 +39,7 @@ class LedgerProcess:
     def start(self) -> None:
         log = (self._folder / "log").open("a")
         command = [self._binary, "serve", "--port", str(self._port), "--data", str(self._folder / "data")]
+        command += self._options
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PROGRESS_LEDGER_")}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
         self._process = process
@@ -53,6 +55,12 @@ class LedgerProcess:
             self.kill()
             raise RuntimeError(f"the ledger did not start: {(self._folder / 'log').read_text()[-2000:]}")
         self._port = int(line.strip().rpartition(":")[2])
+
+    def create_token(self, name: str, *options: str) -> str:
+        """Creates a token in the database, and returns its text."""
+        command = [self._binary, "token", "create", name, "--data", str(self._folder / "data"), *options]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PROGRESS_LEDGER_")}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
     def stop(self) -> None:
         """Stops it after its current requests."""

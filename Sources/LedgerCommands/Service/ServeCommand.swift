@@ -76,6 +76,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     @OptionGroup var notifications: NotificationOptions
 
+    @Flag(help: "Let Tilebox's SDK read jobs. Default: PROGRESS_LEDGER_TILEBOX (true or false), else false.")
+    var tilebox = false
+
     @Flag(help: "Run no projection worker; use 'progress-ledger project' for that.")
     var noProjection = false
 
@@ -118,6 +121,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.tls = try tlsFiles(configuration)
         settings.jwt = try jwt.settings(configuration)
         settings.watchersMax = try watchersMax(configuration)
+        settings.servesTilebox = try servesTilebox(configuration)
         let notifications = try notifications.settings(configuration)
         settings.notificationTargets = notifications.targets
         try ListenCheck.check(address)
@@ -219,6 +223,14 @@ struct ServeCommand: AsyncParsableCommand {
             ServerSettings.basePath($0)
         } expected: {
             "a path of at most eight plain segments, such as /ledger"
+        }
+    }
+
+    private func servesTilebox(_ configuration: Configuration) throws(CommandFailure) -> Bool {
+        try configuration.read(.tilebox, flag: tilebox ? "true" : nil, named: "--tilebox", else: false) {
+            Bool($0)
+        } expected: {
+            "true or false"
         }
     }
 

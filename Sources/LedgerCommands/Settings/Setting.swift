@@ -16,6 +16,7 @@ enum Setting: String, CaseIterable, Sendable {
     case jwtIssuer = "PROGRESS_LEDGER_JWT_ISSUER"
     case jwtAudience = "PROGRESS_LEDGER_JWT_AUDIENCE"
     case jwtMap = "PROGRESS_LEDGER_JWT_MAP"
+    case tilebox = "PROGRESS_LEDGER_TILEBOX"
     case notifyAllow = "PROGRESS_LEDGER_NOTIFY_ALLOW"
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
@@ -44,7 +45,7 @@ enum Setting: String, CaseIterable, Sendable {
     var isAllowedInFile: Bool {
         switch self {
         case .host, .port, .allowedHosts, .corsOrigins, .basePath, .trustedProxies, .tlsCertificate, .tlsKey,
-            .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .notifyAllow, .database, .data,
+            .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .tilebox, .notifyAllow, .database, .data,
             .databaseConnections,
             .logLevel, .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true

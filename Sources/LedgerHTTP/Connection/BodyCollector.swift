@@ -18,14 +18,19 @@ struct BodyCollector: Sendable {
         self.budget = budget
     }
 
-    /// Reads a whole body.
-    func body(of request: Request, allowsLines: Bool) async throws -> RequestContent {
-        let format = try Self.format(of: request, allowsLines: allowsLines)
+    /// Reads a whole body; nil if the route drops it.
+    func content(of request: Request, _ body: Route.Body) async throws -> RequestContent? {
+        let format = try Self.format(of: request, body)
         let length = request.headers[.contentLength].flatMap { Int($0) }
-        if let length, length > settings.bodyBytesMax { throw HTTPProblem.tooLarge(settings.bodyBytesMax) }
-        guard let share = budget.reserve(length ?? Self.firstBytes) else { throw Self.overloaded }
+        let bytesMax = min(body.binary?.bytesMax ?? .max, settings.bodyBytesMax)
+        if let length, length > bytesMax { throw HTTPProblem.tooLarge(bytesMax) }
         do {
-            return RequestContent(try await read(request.body, length, share), format, share)
+            if body.binary?.isDropped == true {
+                try await drop(request.body, bytesMax)
+                return nil
+            }
+            guard let share = budget.reserve(length ?? Self.firstBytes) else { throw Self.overloaded }
+            return RequestContent(try await read(request.body, length, bytesMax, share), format, share)
         } catch is BodyTimeout {
             throw HTTPProblem(
                 .requestTimeout, "Too slow",
@@ -41,15 +46,25 @@ struct BodyCollector: Sendable {
         }
     }
 
-    private func read(_ body: RequestBody, _ length: Int?, _ share: BodyBudget.Share) async throws -> [UInt8] {
+    private func drop(_ body: RequestBody, _ bytesMax: Int) async throws {
+        var count = 0
+        for try await part in body {
+            count += part.readableBytes
+            guard count <= bytesMax else { throw HTTPProblem.tooLarge(bytesMax) }
+        }
+    }
+
+    private func read(
+        _ body: RequestBody, _ length: Int?, _ bytesMax: Int, _ share: BodyBudget.Share
+    ) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(length ?? Self.firstBytes)
         for try await part in body {
             let count = bytes.count + part.readableBytes
-            guard count <= settings.bodyBytesMax else { throw HTTPProblem.tooLarge(settings.bodyBytesMax) }
+            guard count <= bytesMax else { throw HTTPProblem.tooLarge(bytesMax) }
             if count > bytes.capacity {
                 // The capacity is set explicitly, because an append could allocate more than was reserved.
-                let capacity = min(max(count, 2 * bytes.capacity), settings.bodyBytesMax)
+                let capacity = min(max(count, 2 * bytes.capacity), bytesMax)
                 guard share.grow(to: capacity) else { throw Self.overloaded }
                 bytes.reserveCapacity(capacity)
             }
@@ -58,18 +73,29 @@ struct BodyCollector: Sendable {
         return bytes
     }
 
-    private static func format(of request: Request, allowsLines: Bool) throws(HTTPProblem) -> EventRequest.Format {
-        let accepted = allowsLines ? "application/json or application/x-ndjson" : "application/json"
+    /// The format of a body; that of a binary one is of no interest.
+    private static func format(of request: Request, _ body: Route.Body) throws(HTTPProblem) -> EventRequest.Format {
+        let type = MediaType(request.headers[.contentType] ?? "")
+        if let binary = body.binary {
+            guard binary.mediaTypes.contains(type.name) else {
+                throw unsupported(type, accepted: binary.mediaTypes.joined(separator: " or "))
+            }
+            return .json
+        }
         if let encoding = request.headers[.contentEncoding], encoding.lowercased() != "identity" {
             throw HTTPProblem(.unsupportedMediaType, "Unsupported encoding", "Send the body without Content-Encoding.")
         }
-        let type = MediaType(request.headers[.contentType] ?? "")
-        guard let format = type.format(allowsLines: allowsLines) else {
-            throw HTTPProblem(
-                .unsupportedMediaType, "Unsupported media type",
-                "Send the body with Content-Type: \(accepted)\(type.name.isEmpty ? "" : ", not \(type.name)").")
+        guard let format = type.format(allowsLines: body.takesLines) else {
+            throw unsupported(
+                type, accepted: body.takesLines ? "application/json or application/x-ndjson" : "application/json")
         }
         return format
+    }
+
+    private static func unsupported(_ type: MediaType, accepted: String) -> HTTPProblem {
+        HTTPProblem(
+            .unsupportedMediaType, "Unsupported media type",
+            "Send the body with Content-Type: \(accepted)\(type.name.isEmpty ? "" : ", not \(type.name)").")
     }
 
     private static var overloaded: HTTPProblem {
@@ -131,9 +157,9 @@ final class RequestContent: Sendable {
     }
 
     /// Parses the body and releases it.
-    func read<R: Sendable>(
-        _ parse: @Sendable ([UInt8], EventRequest.Format) throws(RequestError) -> R
-    ) async throws(RequestError) -> R {
+    func read<R: Sendable, Failure: Error>(
+        _ parse: @Sendable ([UInt8], EventRequest.Format) throws(Failure) -> R
+    ) async throws(Failure) -> R {
         let taken = whole.withLock { whole in
             defer { whole = nil }
             return whole
@@ -141,6 +167,6 @@ final class RequestContent: Sendable {
         defer { withExtendedLifetime(taken?.share) {} }
         let (bytes, format) = (taken?.bytes ?? [], format)
         guard bytes.count > Self.parsedOnLoopMax else { return try parse(bytes, format) }
-        return try await ComputeExecutor.run { () throws(RequestError) in try parse(bytes, format) }
+        return try await ComputeExecutor.run { () throws(Failure) in try parse(bytes, format) }
     }
 }

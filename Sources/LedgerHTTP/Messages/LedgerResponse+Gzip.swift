@@ -12,9 +12,11 @@ extension LedgerResponse {
 
     /// Whether the response is worth compressing.
     ///
-    /// Short responses are not, and event streams must not be delayed.
+    /// Short responses are not, event streams must not be delayed, and gRPC has a compression of its own.
     private var isCompressible: Bool {
-        guard headers[.contentEncoding] == nil, headers[.contentType]?.hasPrefix("text/event-stream") != true else {
+        guard trailers == nil, headers[.contentEncoding] == nil,
+            headers[.contentType]?.hasPrefix("text/event-stream") != true
+        else {
             return false
         }
         switch body {

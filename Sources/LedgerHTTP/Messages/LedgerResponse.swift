@@ -17,6 +17,8 @@ struct LedgerResponse: Sendable {
     var status: HTTPResponse.Status
     var headers: HTTPFields = [:]
     var body: Body
+    /// Fields after a body of known length; nil for none.
+    var trailers: HTTPFields?
 
     /// A JSON response.
     static func json(
@@ -121,7 +123,16 @@ struct LedgerResponse: Sendable {
         case .none:
             return Response(status: status, headers: headers)
         case .bytes(let bytes):
-            return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+            let buffer = ByteBuffer(bytes: bytes)
+            guard let trailers else {
+                return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: buffer))
+            }
+            return Response(
+                status: status, headers: headers,
+                body: ResponseBody { writer in
+                    if buffer.readableBytes > 0 { try await writer.write(buffer) }
+                    try await writer.finish(trailers)
+                })
         case .stream(let produce):
             return Response(
                 status: status, headers: headers,

@@ -86,7 +86,9 @@ enum DescriptionRoute {
                     writer.field("required", true)
                     writer.name("content")
                     writer.object { writer in
-                        content("application/json", schema: body.schema, to: &writer)
+                        for type in body.binary?.mediaTypes ?? ["application/json"] {
+                            content(type, schema: body.schema, to: &writer)
+                        }
                         if body.takesLines { content("application/x-ndjson", schema: "Text", to: &writer) }
                     }
                 }
