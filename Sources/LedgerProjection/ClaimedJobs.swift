@@ -307,7 +307,7 @@ struct ClaimedJobs {
         for row in results[1] {
             var columns = row.columns
             let index = try jobIndex(&columns)
-            let execution = try columns.next(Int64.self)
+            let execution = try columns.next(ExecutionID.self)
             let part = try columns.next(Name.self)
             let key = ReportPage.Key(
                 execution: execution, part: part.text.isEmpty ? nil : part, page: try columns.next())

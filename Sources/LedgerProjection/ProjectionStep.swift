@@ -181,7 +181,7 @@ struct ProjectionStep {
                         select from ledger.event
                         where event.job_id = head.job_id and event.sequence = snapshot.sequence + 1
                     ),
-                    not (\(Self.isFoldedHere))
+                    not (\(ClaimQueries.isFoldedHere))
                 from ledger.job_head as head
                 \(LiveSnapshot.join(of: "head.job_id"))
                 where head.job_id = any ($1) and head.sequence > coalesce(snapshot.sequence, 0)

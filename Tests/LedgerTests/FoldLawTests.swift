@@ -27,7 +27,7 @@ struct FoldLawTests {
             }
         }
         for execution in fold.executionStates {
-            let sequence = execution.sequence
+            let sequence = execution.id.sequence
             #expect(execution.messageSequence == oracle.lastEvent(of: sequence) { $0.message != nil })
             #expect(execution.linkSequence == oracle.lastEvent(of: sequence) { $0.link != nil })
         }

@@ -20,7 +20,7 @@ public struct EventNotes: Hashable, Sendable {
 extension Execution {
     /// The events that contain its reporter, message and link; without repetition.
     public var notedEvents: [Int64] {
-        Array(Set([sequence, messageSequence, linkSequence].compactMap { $0 }))
+        Array(Set([id.sequence, messageSequence, linkSequence].compactMap { $0 }))
     }
 }
 

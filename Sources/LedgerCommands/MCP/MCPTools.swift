@@ -95,7 +95,8 @@ struct MCPTools: Sendable {
         let found: Explanation
         do {
             found = try await client.explain(job, label: label, limit: Self.explainedMax)
-        } catch let error where error.code == .notFound {
+        } catch {
+            guard error.code == .notFound else { throw error }
             return Self.missing(label, among: indicators)
         }
         return MCPToolResult { writer in

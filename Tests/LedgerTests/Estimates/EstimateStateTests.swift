@@ -24,7 +24,7 @@ struct EstimateStateTests {
     func workers(seed: UInt64) throws {
         var fold = Fold(tracksChanges: false)
         var state = EstimateState()
-        var working: Set<Int64> = []
+        var working: Set<ExecutionID> = []
         for event in RandomHistory.events(count: 300, seed: seed) {
             let decision = try state.apply(event, to: &fold)
             // An execution did its carried units not itself.
@@ -36,7 +36,7 @@ struct EstimateStateTests {
             }
             let running = fold.executionStates.filter { $0.isLast && $0.outcome == nil }
             try #require(state.workers <= Int64(running.count), "after \(event)")
-            try #require(state.workers >= Int64(running.filter { working.contains($0.sequence) }.count))
+            try #require(state.workers >= Int64(running.filter { working.contains($0.id) }.count))
         }
     }
 
