@@ -93,7 +93,9 @@ struct JWTKey: Sendable {
         }
     }
 
-    /// The signature in these bytes; nil if they are none, which makes it as invalid as a wrong one.
+    /// The signature in these bytes; nil if they are none.
+    ///
+    /// It is then as invalid as a wrong one.
     private static func signature(_ bytes: Data) -> P256.Signing.ECDSASignature? {
         do { return try P256.Signing.ECDSASignature(rawRepresentation: bytes) } catch { return nil }
     }

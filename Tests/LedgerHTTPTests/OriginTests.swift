@@ -208,7 +208,9 @@ struct BasePathTests {
 
     @Test("every route begins like one that no base path may have")
     func routeBeginnings() async throws {
-        try await withServer { client, _ in
+        try await withServer {
+            $0.servesTilebox = true
+        } _: { client, _ in
             guard case .object(let paths)? = try await client.get("/openapi.json").json["paths"] else {
                 Issue.record("the description has no paths")
                 return

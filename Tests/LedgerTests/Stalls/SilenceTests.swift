@@ -163,8 +163,9 @@ struct SilenceTests {
         job.finish(at: job.work(tasks: 4, workers: 1) { _ in 60 })
         let bytes = try #require(try job.summary().summary).encoded
         // The gap of the job, and the silence of one label.
-        let older = try RunSummary(encoded: Array(bytes.dropLast(16)))
+        let older = try RunSummary(encoded: Array(bytes.dropLast(16)), version: 1)
         #expect(older.encoded.count == bytes.count)
-        #expect(throws: FoldStateError.self) { try RunSummary(encoded: Array(bytes.dropLast(1))) }
+        #expect(throws: FoldStateError.self) { try RunSummary(encoded: Array(bytes.dropLast(16))) }
+        #expect(throws: FoldStateError.self) { try RunSummary(encoded: Array(bytes.dropLast(1)), version: 1) }
     }
 }
