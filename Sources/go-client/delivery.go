@@ -20,6 +20,9 @@ type delivery struct {
 	support *fieldSupport
 	// isAttached is true if another process starts and ends the execution.
 	isAttached bool
+	// isKnown is true once the ledger has recorded a report of an attached process. Before, the execution may not have
+	// started, because the job is canceled.
+	isKnown bool
 	// link is the link of the start, and endNotes are the notes of the end.
 	link     string
 	endNotes notes
@@ -308,7 +311,7 @@ func (d *delivery) pending() int {
 			count += len(batch.events)
 		}
 	}
-	if d.start != startRecorded {
+	if d.start != startRecorded && !d.isAttached {
 		count++
 	}
 	if d.isEnded && !d.isFinishQueued {

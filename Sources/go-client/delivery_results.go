@@ -139,6 +139,7 @@ func (d *delivery) settled() {
 // name. A duplicate is expected if the batch was sent before.
 func (d *delivery) accepted(verdicts []Verdict, now time.Time, checked bool) (isSuperseded bool, collision Verdict) {
 	d.requestSucceeded()
+	d.isKnown = true
 	isResent := len(d.batches) > 0 && d.batches[0].isResent
 	isHeartbeat := len(d.batches) > 0 && d.batches[0].isHeartbeat
 	if len(d.batches) > 0 {

@@ -115,24 +115,23 @@ func (p *Problem) refusedFields(events []event) map[int]fieldSet {
 // strip removes refused optional fields from the batches, and reports whether there were any.
 //
 // The units of an event must not be lost because of its message. A field that the ledger has never recorded is unknown
-// to it, and is removed from all events, also from later ones. The content of a known one is invalid: it is dropped and
-// counted. A part that is not sent needs another number, which is safe because the ledger has recorded nothing.
+// to it if it refuses the field in every event of the batch, and is removed from all events, also from later ones.
+// Otherwise its content is invalid: it is dropped and counted. A part that is not sent needs another number, which is
+// safe because the ledger has recorded nothing: see isPartUncertain.
 func (d *delivery) strip(problem *Problem) (isStripped bool) {
 	if len(d.batches) == 0 {
 		return false
 	}
 	refused := problem.refusedFields(d.batches[0].events)
-	known := d.support.knows()
-	var unknown fieldSet
-	for position, fields := range refused {
-		unknown |= fields &^ known
-		// The part of a ledger that knows parts is never invalid.
-		if refused[position] = fields & known &^ partField; refused[position] == 0 {
-			delete(refused, position)
-		}
-	}
-	if unknown == 0 && len(refused) == 0 {
+	if len(refused) == 0 {
 		return false
+	}
+	var unknown fieldSet
+	for _, fields := range refused {
+		unknown |= fields &^ d.support.knows()
+	}
+	for position, event := range d.batches[0].events {
+		unknown &^= event.fields() &^ refused[position]
 	}
 	d.support.exclude(unknown)
 	d.newUnknown |= unknown
@@ -142,14 +141,32 @@ func (d *delivery) strip(problem *Problem) (isStripped bool) {
 			fields := unknown
 			if i == 0 {
 				fields |= refused[position]
-				d.dropNotes(bitCount(refused[position]))
+				// Without its part, a report has another number, and nothing is lost.
+				d.dropNotes(bitCount(refused[position] &^ unknown &^ partField))
 			}
 			events[position] = d.withoutFields(event, fields)
 		}
 		d.batches[i] = newBatch(events, sent.completedGeneration)
-		d.batches[i].isHeartbeat = sent.isHeartbeat
+		d.batches[i].isHeartbeat, d.batches[i].isResent = sent.isHeartbeat, sent.isResent
 	}
 	return true
+}
+
+// isPartUncertain reports whether the part of a batch was refused that an earlier request may have recorded.
+//
+// During an upgrade, servers of both versions respond at one address. With another number the reports would count twice,
+// so the batch is repeated until a newer server responds.
+func (d *delivery) isPartUncertain(cause error) bool {
+	var problem *Problem
+	if len(d.batches) == 0 || !d.batches[0].isResent || !errors.As(cause, &problem) {
+		return false
+	}
+	for _, fields := range problem.refusedFields(d.batches[0].events) {
+		if fields&partField != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // dropStartLink removes the link of the start if a problem names it, and reports whether it did.

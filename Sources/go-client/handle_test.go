@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -187,5 +188,99 @@ func TestOptionalFieldsAreNamed(t *testing.T) {
 	}
 	if rest := all.without(all.fields()); !reflect.DeepEqual(rest, event{}) {
 		t.Errorf("without them the event is %+v", rest)
+	}
+}
+
+func TestReportsOfAnAttachedProcessStartNoExecutionOfACanceledJob(t *testing.T) {
+	client := newTestClient(t, sharedURL(t))
+	job := newTestJob(t, client)
+	must(t, job.Finish(testContext(t), JobCanceled))
+	_, refused := start(t, job, "tile", Attempt(1))
+	if err := refused.Started(testContext(t)); !errors.Is(err, ErrJobCanceled) {
+		t.Errorf("the start gives %v", err)
+	}
+	handle := Handle{Job: job.ID, Task: "tile", Execution: "e", Attempt: 1}
+	ctx, attached, err := client.Attach(context.Background(), handle)
+	must(t, err)
+	must(t, Done(ctx, "a", 7))
+	_ = attached.Finish(ctx, Succeeded)
+	if stats := attached.Stats(); stats.Dropped != 1 || stats.JobEnded != JobCanceled || stats.Pending != 0 {
+		t.Errorf("the stats are %+v", stats)
+	}
+	snapshot, err := job.Snapshot(testContext(t))
+	must(t, err)
+	if snapshot.State != JobCanceled || len(snapshot.Progress) != 0 {
+		t.Errorf("the job is %+v", snapshot)
+	}
+}
+
+func TestAnAttachedProcessThatHasReportedGoesOnAfterTheJobIsCanceled(t *testing.T) {
+	client := newTestClient(t, sharedURL(t))
+	job := newTestJob(t, client)
+	_, execution := start(t, job, "tile", Attempt(1))
+	must(t, execution.Started(testContext(t)))
+	ctx, attached, err := client.Attach(context.Background(), execution.Handle())
+	must(t, err)
+	must(t, Done(ctx, "a", 1))
+	must(t, attached.Flush(testContext(t)))
+	must(t, job.Finish(testContext(t), JobCanceled))
+	must(t, Done(ctx, "a", 2))
+	must(t, attached.Finish(ctx, Succeeded))
+	expectProgress(t, job, "a: 3/0")
+}
+
+// refusedFieldsOf returns the refusal of a ledger that names these pointers.
+func refusedFieldsOf(pointers ...string) *Problem {
+	problem := &Problem{Status: http.StatusUnprocessableEntity}
+	for _, pointer := range pointers {
+		problem.Errors = append(problem.Errors, FieldProblem{Pointer: pointer})
+	}
+	return problem
+}
+
+// attachedDelivery returns a delivery whose first batch contains these events.
+func attachedDelivery(known fieldSet, isResent bool, events ...event) *delivery {
+	d := &delivery{support: &fieldSupport{}, batchSizeMax: batchSizeDefault}
+	d.attach(identity{task: "tile", execution: "e", part: "p"})
+	d.support.record(known)
+	d.batches = []batch{newBatch(events, 1)}
+	d.batches[0].isResent = isResent
+	return d
+}
+
+func TestDuringAnUpgradePartsAreNumberedAnewOnlyIfNothingCanBeRecorded(t *testing.T) {
+	report := event{Type: "progress", Report: 1, Part: "p", Done: 1}
+	for _, known := range []fieldSet{0, partField} {
+		d := attachedDelivery(known, false, report)
+		refusal := refusedFieldsOf("/0/part")
+		if d.isPartUncertain(refusal) {
+			t.Error("the outcome of a batch that was sent once is known")
+		}
+		if lost := d.rejected(refusal, 1); lost != 0 || d.counts.Dropped != 0 {
+			t.Errorf("%d reports are lost: %+v", lost, d.counts)
+		}
+		if found := d.batches[0].events[0]; found.Part != "" || found.Report < 1<<52 {
+			t.Errorf("the report is sent as %+v", found)
+		}
+		if again := attachedDelivery(known, true, report); !again.isPartUncertain(refusal) {
+			t.Error("a batch that may be recorded is sent with another number")
+		}
+	}
+}
+
+func TestARefusedContentDoesNotMakeItsFieldUnknown(t *testing.T) {
+	d := attachedDelivery(0, true, event{Type: "progress", Link: "https://a"}, event{Type: "progress", Link: "https://b"})
+	if lost := d.rejected(refusedFieldsOf("/0/link"), 2); lost != 0 {
+		t.Errorf("%d reports are lost", lost)
+	}
+	events := d.batches[0].events
+	if events[0].Link != "" || events[1].Link != "https://b" || d.support.lacks() != 0 || d.counts.Dropped != 1 {
+		t.Errorf("the events are %+v, and the statistics %+v", events, d.counts)
+	}
+	if !d.batches[0].isResent {
+		t.Error("a batch that was sent before is taken for a new one")
+	}
+	if d.rejected(refusedFieldsOf("/1/link"), 2); d.support.lacks() != linkField {
+		t.Errorf("the ledger lacks %v", d.support.lacks())
 	}
 }

@@ -3,7 +3,6 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -96,14 +95,14 @@ func cut(text string, scalars int) string {
 // The error does not contain it, because it may contain a password.
 func checkLink(address string) error {
 	problem := ""
-	parsed, err := url.Parse(address)
+	authority, isURL := authorityOf(address)
 	switch {
 	case len(address) > LinkScalarsMax:
 		problem = fmt.Sprintf("has %d bytes; the maximum is %d", len(address), LinkScalarsMax)
-	case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Hostname() == "":
-		problem = "is not an http or https URL with a host"
-	case parsed.User != nil:
+	case strings.Contains(authority, "@"):
 		problem = "contains a user or a password"
+	case !isURL || authority == "" || authority[0] == ':':
+		problem = "is not an http or https URL with a host"
 	case strings.IndexFunc(address, isOutsideOfLinks) >= 0:
 		problem = "has characters that must be percent-encoded"
 	}
@@ -111,6 +110,18 @@ func checkLink(address string) error {
 		return nil
 	}
 	return &InvalidError{Field: "link", Problem: problem}
+}
+
+// authorityOf returns what is between the scheme and the path of an http or https URL, and whether it is one.
+func authorityOf(address string) (authority string, isURL bool) {
+	scheme, rest, _ := strings.Cut(address, "://")
+	if !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return "", false
+	}
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest, true
 }
 
 // isOutsideOfLinks reports whether a character is none of RFC 3986.
@@ -139,11 +150,7 @@ var (
 // errorMessage returns the message of a failed execution: the type of the innermost error, and with its text the first
 // line, of at most 200 Unicode scalars and without the users, passwords and queries of URLs.
 func errorMessage(err error, withText bool) string {
-	inner := err
-	for next := errors.Unwrap(inner); next != nil; next = errors.Unwrap(inner) {
-		inner = next
-	}
-	message := fmt.Sprintf("%T", inner)
+	message := fmt.Sprintf("%T", innermost(err))
 	if !withText {
 		return cut(message, errorScalarsMax)
 	}
@@ -156,6 +163,22 @@ func errorMessage(err error, withText bool) string {
 		line = cut(line, errorScalarsMax-1) + "…"
 	}
 	return cleanMessage(line)
+}
+
+// innermost returns the innermost error, or the last one that it reaches: an Unwrap of the program may panic, and
+// errors may form a cycle.
+func innermost(err error) (inner error) {
+	const wrapsMax = 100
+	inner = err
+	defer func() { _ = recover() }()
+	for i := 0; i < wrapsMax; i++ {
+		next := errors.Unwrap(inner)
+		if next == nil {
+			break
+		}
+		inner = next
+	}
+	return inner
 }
 
 // textOf returns the text of an error; empty if the error panics.

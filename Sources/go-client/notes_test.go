@@ -87,7 +87,10 @@ func TestInvalidNotesAreDroppedAndTheirUnitsCount(t *testing.T) {
 }
 
 func TestALinkHasTheCharactersOfAURL(t *testing.T) {
-	for _, link := range []string{"https://host", "http://host:8080/a/b%20c?d=e&f=g#h", "HTTPS://[::1]/a", "http://host/a@b"} {
+	for _, link := range []string{
+		"https://host", "http://host:8080/a/b%20c?d=e&f=g#h", "HTTPS://[::1]/a", "http://host/a@b", "https://host:port/",
+		"https://host/%zz", "https://host?a@b", "https://[::1",
+	} {
 		if err := checkLink(link); err != nil {
 			t.Errorf("%s: %v", link, err)
 		}
@@ -118,6 +121,18 @@ type panicking struct{}
 
 func (panicking) Error() string { panic("no text") }
 
+// pathless is an error whose Unwrap panics for a nil pointer.
+type pathless struct{ err error }
+
+func (*pathless) Error() string   { return "no path" }
+func (p *pathless) Unwrap() error { return p.err }
+
+// cyclic is an error that wraps itself.
+type cyclic struct{}
+
+func (c cyclic) Error() string { return "cycle" }
+func (c cyclic) Unwrap() error { return c }
+
 func TestMessagesOfErrorsContainNoCredentials(t *testing.T) {
 	plain := fmt.Errorf("tile 17: %w", &fs.PathError{Op: "open", Path: "https://u:p@ss/w@host/a?sig=1", Err: fs.ErrNotExist})
 	cases := []struct {
@@ -128,6 +143,9 @@ func TestMessagesOfErrorsContainNoCredentials(t *testing.T) {
 		{errors.New("a\nb"), "*errors.errorString", "a"},
 		{errors.New(" "), "*errors.errorString", "*errors.errorString"},
 		{panicking{}, "ledger.panicking", "ledger.panicking"},
+		{(*pathless)(nil), "*ledger.pathless", "no path"},
+		{fmt.Errorf("tile 17: %w", (*pathless)(nil)), "*ledger.pathless", "tile 17: no path"},
+		{cyclic{}, "ledger.cyclic", "cycle"},
 		{errors.New(strings.Repeat("x", 201)), "*errors.errorString", strings.Repeat("x", 199) + "…"},
 	}
 	for _, c := range cases {

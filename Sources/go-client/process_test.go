@@ -179,6 +179,7 @@ func TestACanceledContextEndsTheExecutionAsCanceledAndSendsEverything(t *testing
 	if err := command.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
+	settledSnapshot(t, job)
 	tasks := job.Tasks(testContext(t), TaskFilter{State: TaskCanceled})
 	if !tasks.Next() || tasks.Value().Task != "child in a context" ||
 		tasks.Value().Executions[0].Progress[0].Done.String() != "7" {

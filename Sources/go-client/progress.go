@@ -22,8 +22,8 @@ func DefaultProgress() ProgressReporter { return ProgressReporter{} }
 
 // WithUnit returns a reporter that also gives the unit of the indicator, such as bytes, files or tiles.
 //
-// It has 1 to 32 Unicode scalars. The first one that the job's reports give counts. Numbers of bytes are shown as kB,
-// MB, …. An invalid one is dropped and counted, and the units of its report count.
+// It has 1 to 32 Unicode scalars. The first one that the job's reports give counts. Numbers of bytes are shown as
+// KiB, MiB, …. An invalid one is dropped and counted, and the units of its report count.
 func (p ProgressReporter) WithUnit(unit string) ProgressReporter {
 	p.unit = unit
 	return p
@@ -59,11 +59,11 @@ func (p ProgressReporter) Done(ctx context.Context, n int64, options ...Note) er
 	return execution.reportDetailed(detailedReport{label: p.label, done: n, unit: p.unit, notes: notesOf(options)})
 }
 
-// Skip reports n units as done that this execution need not do.
+// Skip reports n units as done that an earlier execution of this task did already: a resume from a checkpoint.
 //
-// An earlier execution did them (a resume from a checkpoint), their result was in a cache, or there was nothing to do.
-// They count as done, but neither as work of this execution nor in rates, and repeating them wastes nothing (the
-// ledger's carried units). Errors are those of Add.
+// They count as done, but not in rates, and the ledger does not count that they are done again as wasted (its carried
+// units). Report units that nobody did before with Done, also if their result was in a cache or there was nothing to do;
+// otherwise the ledger subtracts them from the work that was wasted. Errors are those of Add.
 func (p ProgressReporter) Skip(ctx context.Context, n int64, options ...Note) error {
 	return FromContext(ctx).reportDetailed(
 		detailedReport{label: p.label, done: n, carried: true, unit: p.unit, notes: notesOf(options)})
@@ -81,8 +81,9 @@ func (p ProgressReporter) SetTotal(ctx context.Context, n int64, options ...Note
 // SetDone reports that this process is at position n: n units are done in all.
 //
 // It is for work that knows its position, such as an offset in a file, and sends the difference to what this process
-// has reported before. A lower position changes nothing, so that work done again within one execution counts once.
-// Errors are those of Add.
+// has reported before. A lower position changes nothing, so that work done again within one execution counts once. The
+// position is one per label and execution of this process: if several goroutines have positions of their own, only the
+// highest counts. Use a label for each of them, or Repeatable. Errors are those of Add.
 func (p ProgressReporter) SetDone(ctx context.Context, n int64, options ...Note) error {
 	return FromContext(ctx).reportDetailed(
 		detailedReport{label: p.label, done: n, isPosition: true, unit: p.unit, notes: notesOf(options)})

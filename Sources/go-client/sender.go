@@ -221,9 +221,16 @@ func (e *Execution) logUnknownFields() {
 
 // send delivers a batch.
 func (e *Execution) send(batch batch, isCheck bool) {
-	path := jobPath(e.key.job, "/events")
+	parameters := url.Values{}
 	if isCheck {
-		path += "?wait=folded"
+		parameters.Set("wait", "folded")
+	}
+	if e.mayStart() {
+		parameters.Set("unless_canceled", "true")
+	}
+	path := jobPath(e.key.job, "/events")
+	if len(parameters) > 0 {
+		path += "?" + parameters.Encode()
 	}
 	a, err := e.exchange(request{method: http.MethodPost, path: path, body: batch.body})
 	found, cause := classify(a, err)
@@ -237,7 +244,11 @@ func (e *Execution) send(batch batch, isCheck bool) {
 			found, cause = retryable, fmt.Errorf("cannot read the response to an append: %v", err)
 		}
 	}
-	if found == retryable {
+	if found == rejected && errors.Is(cause, ErrJobCanceled) {
+		e.refuse(cause)
+		return
+	}
+	if found == retryable || found == rejected && e.isPartUncertain(cause) {
 		e.requestFailed(a, cause)
 		return
 	}
@@ -258,6 +269,31 @@ func (e *Execution) send(batch batch, isCheck bool) {
 	if isSuperseded {
 		e.markSuperseded(false)
 	}
+	e.tellJobEnd()
+	e.broadcast()
+}
+
+// mayStart reports whether a report may be the first event of the execution, which must not reopen a canceled job.
+func (e *Execution) mayStart() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.delivery.isAttached && !e.delivery.isKnown
+}
+
+// isPartUncertain reports whether an older ledger has refused the part of a batch that a newer one may have recorded.
+func (e *Execution) isPartUncertain(cause error) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.delivery.isPartUncertain(cause)
+}
+
+// refuse drops the reports to an execution of a canceled job.
+func (e *Execution) refuse(cause error) {
+	e.mu.Lock()
+	e.delivery.startWasRejected(cause)
+	e.mu.Unlock()
+	e.client.health.recordSuccess(e.client.address)
+	e.client.health.logOnce("canceled", "the job is canceled, so reports to task %q are dropped", e.identity.task)
 	e.tellJobEnd()
 	e.broadcast()
 }
