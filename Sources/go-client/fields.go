@@ -154,8 +154,8 @@ func (d *delivery) strip(problem *Problem) (isStripped bool) {
 
 // isPartUncertain reports whether the part of a batch was refused that an earlier request may have recorded.
 //
-// During an upgrade, servers of both versions respond at one address. With another number the reports would count twice,
-// so the batch is repeated until a newer server responds.
+// During an upgrade, servers of both versions respond at one address. With another number the reports would count
+// twice, so the batch is repeated until a newer server responds.
 func (d *delivery) isPartUncertain(cause error) bool {
 	var problem *Problem
 	if len(d.batches) == 0 || !d.batches[0].isResent || !errors.As(cause, &problem) {
