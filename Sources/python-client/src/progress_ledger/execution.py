@@ -258,11 +258,11 @@ class Execution:
         return Handle.of(self._reporter)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .handle import Handle, restored
+        from .handle import pickled, restored
 
         if self._reporter is None:
             return type(self), (None, None, self._task, self._attempt, self._name, None, None)
-        return restored, (self._reporter.ledger, Handle.of(self._reporter))
+        return restored, pickled(self._reporter)
 
     # Start and end
 

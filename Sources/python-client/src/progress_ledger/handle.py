@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import values
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _losses = LossLog()
 
+# The time after which the ledger is asked again for the id of a job.
+_UNKNOWN_SECONDS = 30.0
+
 
 @dataclass(frozen=True)
 class Handle:
@@ -40,7 +44,7 @@ class Handle:
     """
 
     job: str
-    """The id of the job; empty if nothing is reported."""
+    """The id of the job; empty if nothing is reported, or if the ledger could not be asked for it."""
     task: str
     execution: str
     attempt: int | None = None
@@ -56,10 +60,15 @@ class Handle:
         url = reporter.ledger.requester.transport.server.url
         requester = reporter.ledger.requester
         try:
+            if time.monotonic() < reporter.job.unknown_until:
+                return cls("", reporter.task, reporter.execution, reporter.attempt, url)
             job = reporter.job.identify(requester.transport, requester.settings.patience_seconds)
         except Exception as error:
+            reporter.job.unknown_until = time.monotonic() + _UNKNOWN_SECONDS
             _losses.log("identify", "reports of other processes are lost, as their job is unknown: %s", error)
-            return cls("", reporter.task, reporter.execution)
+            return cls("", reporter.task, reporter.execution, reporter.attempt, url)
+        if reporter.job.job != job:
+            reporter.ledger.register(reporter, job)
         return cls(job, reporter.task, reporter.execution, reporter.attempt, url)
 
     @classmethod
@@ -101,7 +110,7 @@ class Handle:
         from .client import Configuration, shared_ledger
 
         if not self.job:
-            return silent(self.task)
+            return silent(self.task) if self.url is None else lost(self.task, _losses)
         try:
             if client is not None:
                 return attached(client._ledger, self)
@@ -131,26 +140,48 @@ def attached(ledger: Ledger, handle: Handle) -> Execution:
         calls.job_id(handle.job), values.task(handle.task), values.execution(handle.execution),
         values.attempt(handle.attempt), handle.url,
     )  # fmt: skip
+    return _attached(ledger, checked)
+
+
+def _attached(ledger: Ledger, handle: Handle) -> Execution:
+    """Returns the execution of a valid handle, whose `job` may be that of an outbox."""
     if ledger.is_lost:
-        return lost(checked.task, ledger.losses)
+        return lost(handle.task, ledger.losses)
     if ledger.sender is None:
-        return silent(checked.task)
-    reporter = ledger.reporter_of(checked.job, checked.task, checked.execution, checked.attempt)
+        return silent(handle.task)
+    reporter = ledger.reporter_of(handle.job, handle.task, handle.execution, handle.attempt)
     return AttachedExecution(ledger.sender, reporter, ledger.losses)
 
 
-def restored(ledger: Ledger | None, handle: Handle) -> Execution:
+Origin = tuple[str, str, dict[str, str]]
+
+
+def pickled(reporter: Reporter) -> tuple[Ledger | None, Handle, Origin | None]:
+    """Returns the arguments of `restored`. Makes no request: a job by key is found by its key."""
+    if reporter.job.origin is None:
+        return reporter.ledger, Handle.of(reporter), None
+    return reporter.ledger, Handle("", reporter.task, reporter.execution, reporter.attempt), reporter.job.origin
+
+
+def restored(ledger: Ledger | None, handle: Handle, origin: Origin | None = None) -> Execution:
     """Returns an unpickled execution."""
     try:
+        if origin is not None and ledger is not None and ledger.sender is not None:
+            from .integration import keyed_outbox
+
+            outbox = keyed_outbox(ledger, *origin)
+            return _attached(ledger, replace(handle, job=outbox.job))
         return silent(handle.task) if ledger is None or not handle.job else attached(ledger, handle)
     except InvalidValueError as error:
         _losses.log("restored", "an execution of task %s cannot be reported to: %s", describe(handle.task), error)
         return lost(handle.task[:TASK_LENGTH_MAX], _losses)
 
 
-def restored_progress(ledger: Ledger | None, handle: Handle, label: str | None) -> Progress:
+def restored_progress(
+    ledger: Ledger | None, handle: Handle, label: str | None, origin: Origin | None = None
+) -> Progress:
     """Returns an unpickled indicator."""
-    return restored(ledger, handle).progress(label)
+    return restored(ledger, handle, origin).progress(label)
 
 
 class AttachedExecution(Execution):

@@ -18,6 +18,7 @@ from . import calls, values
 from .asynchronous import AsyncJob
 from .client import Client
 from .contexts import silent
+from .errors import UnavailableError
 from .execution import Execution, new_name
 from .fork_locks import ForkLock
 from .job import Job
@@ -80,7 +81,8 @@ class _KeyedOutbox(JobOutbox):
 
     def __init__(self, outbox: Outbox, key: str, name: str, tags: Mapping[str, str]) -> None:
         super().__init__(outbox, f"key:{key}")
-        self._key = key
+        self.key = key
+        self.origin = key, name, dict(tags)
         self._create = calls.create_job(name, key, tags)
         self._find = calls.list_jobs(None, None, key, None, 1, None)
         self.id: str | None = None
@@ -94,7 +96,7 @@ class _KeyedOutbox(JobOutbox):
             content = json.loads(response.body) if response.status in (200, 201) else {}
             found = (content.get("jobs") or [content])[0].get("job")
             if not isinstance(found, str):
-                raise ExchangeError(f"the job {self._key!r} cannot be created: HTTP {response.status}", sent=False)
+                raise ExchangeError(f"the job {self.key!r} cannot be created: HTTP {response.status}", sent=False)
             self.id = found
         return self.id
 
@@ -108,19 +110,44 @@ class KeyedJob(Job):
     def __init__(self, ledger: Ledger, key: str, name: str, tags: Mapping[str, str]) -> None:
         super().__init__(ledger, "")
         assert ledger.sender is not None
-        self._keyed = self._outbox = _KeyedOutbox(ledger.sender.outbox, key, name, tags)
+        self._keyed = self._outbox = keyed_outbox(ledger, key, name, tags)
 
     @property
     def _id(self) -> str:
         if self._keyed.id is None:
             assert self._ledger.requester is not None
             settings = self._ledger.requester.settings
-            return self._keyed.identify(self._ledger.requester.transport, settings.request_seconds)
+            try:
+                return self._keyed.identify(self._ledger.requester.transport, settings.request_seconds)
+            except ExchangeError as error:
+                raise UnavailableError(f"the id of the job is unknown: {error}") from error
         return self._keyed.id
 
     @_id.setter
     def _id(self, _: str) -> None:
         pass
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored_job, (self._ledger, *(self._keyed.origin or ()))
+
+    def __repr__(self) -> str:
+        return f"<Job with the key {self._keyed.key!r}>" if self._keyed.id is None else super().__repr__()
+
+
+def keyed_outbox(ledger: Ledger, key: str, name: str, tags: Mapping[str, str]) -> _KeyedOutbox:
+    """Returns the outbox of a job with a key: all objects of the job share it."""
+    assert ledger.sender is not None
+    with ledger.sender.lock:
+        made = _KeyedOutbox(ledger.sender.outbox, key, name, tags)
+        found = ledger.outboxes.setdefault(made.job, made)
+        return found if isinstance(found, _KeyedOutbox) else made
+
+
+def restored_job(ledger: Ledger, key: str, name: str, tags: Mapping[str, str]) -> Job:
+    """Returns an unpickled job, or a job that reports nothing without a ledger."""
+    if ledger.sender is None:
+        return Job(ledger, NO_JOB, empty_snapshot(name, key, tags))
+    return KeyedJob(ledger, key, name, tags)
 
 
 def job_by_id(job: Job | AsyncJob | str | None) -> Job:
@@ -140,9 +167,10 @@ def job_by_key(key: str, name: str, tags: Mapping[str, str] | None = None) -> Jo
             ledger = _client()._ledger
             name = values.job_name(shortened(name, JOB_NAME_LENGTH_MAX))
             cut = {tag: shortened(value, TAG_VALUE_LENGTH_MAX) for tag, value in (tags or {}).items()}
+            found = restored_job(ledger, key, name, cut)
             if ledger.sender is None:
-                return Job(ledger, NO_JOB, empty_snapshot(name, key, cut))
-            found = _jobs[key] = KeyedJob(ledger, key, name, cut)
+                return found
+            _jobs[key] = found
             if len(_jobs) > JOBS_MAX:
                 _jobs.popitem(last=False)
         else:

@@ -56,9 +56,10 @@ class Ledger:
         # Used only without a sender, which has its own counts.
         self.dropped = 0
         # One outbox per referenced job; it keeps the order of its events.
-        self._outboxes: weakref.WeakValueDictionary[str, JobOutbox] = weakref.WeakValueDictionary()
-        # The executions that this process has started, and those of other processes to which it reports.
-        self._own: weakref.WeakValueDictionary[ExecutionKey, Reporter] = weakref.WeakValueDictionary()
+        self.outboxes: weakref.WeakValueDictionary[str, JobOutbox] = weakref.WeakValueDictionary()
+        # The executions that this process has started, and those of other processes to which it reports. The latter are
+        # kept for some time after their last use.
+        self._reporters: weakref.WeakValueDictionary[ExecutionKey, Reporter] = weakref.WeakValueDictionary()
         self._parts: OrderedDict[ExecutionKey, Reporter] = OrderedDict()
 
     @property
@@ -80,16 +81,16 @@ class Ledger:
         if self.sender is None:
             return None
         with self.sender.lock:
-            found = self._outboxes.get(job)
+            found = self.outboxes.get(job)
             if found is None:
-                found = self._outboxes[job] = JobOutbox(self.sender.outbox, job)
+                found = self.outboxes[job] = JobOutbox(self.sender.outbox, job)
             return found
 
-    def register(self, reporter: Reporter) -> None:
-        """Registers an execution that this process starts."""
+    def register(self, reporter: Reporter, job: str | None = None) -> None:
+        """Registers an execution that this process starts, or reports to, under another name of its job if given."""
         if self.sender is not None:
             with self.sender.lock:
-                self._own[reporter.job.job, reporter.task, reporter.execution] = reporter
+                self._reporters[job or reporter.job.job, reporter.task, reporter.execution] = reporter
 
     def reporter_of(self, job: str, task: str, execution: str, attempt: int | None) -> Reporter:
         """Returns the reporter of an execution that this or another process has started.
@@ -102,13 +103,15 @@ class Ledger:
             raise InvalidValueError("there is no ledger")
         key = (job, task, execution)
         with self.sender.lock:
-            found = self._own.get(key) or self._parts.get(key)
+            found = self._reporters.get(key)
             if found is None:
-                found = self._parts[key] = Reporter(outbox, task, execution, attempt, part=new_name(), ledger=self)
+                found = Reporter(outbox, task, execution, attempt, part=new_name(), ledger=self)
+                self._reporters[key] = found
+            if found.part is not None or key in self._parts:
+                self._parts[key] = found
+                self._parts.move_to_end(key)
                 if len(self._parts) > PARTS_MAX:
                     self._parts.popitem(last=False)
-            elif key in self._parts:
-                self._parts.move_to_end(key)
             # It is to learn of the end of its job.
             outbox.reporters.add(found)
             return found

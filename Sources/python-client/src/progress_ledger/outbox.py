@@ -30,6 +30,10 @@ class JobOutbox:
     def __init__(self, outbox: Outbox, job: str) -> None:
         self.outbox = outbox
         self.job = job
+        # The key, the name and the tags by which another process finds the job; None if it needs its id.
+        self.origin: tuple[str, str, dict[str, str]] | None = None
+        # The time before which the ledger is not asked for its id again.
+        self.unknown_until = 0.0
         self.queue: deque[FlushTicket] = deque()
         self.frozen: deque[Batch] = deque()
         self.outcome: str | None = None

@@ -157,10 +157,10 @@ class Progress:
             return None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from .handle import Handle, restored_progress
+        from .handle import pickled, restored_progress
 
-        ledger = self._reporter.ledger
-        return restored_progress, (ledger, Handle.of(self._reporter), self._label)
+        ledger, handle, origin = pickled(self._reporter)
+        return restored_progress, (ledger, handle, self._label, origin)
 
     def __repr__(self) -> str:
         return f"<Progress {self._label!r}>"
