@@ -39,10 +39,3 @@ comment on column ledger.indicator.message is 'The newest message of an event th
 alter table ledger.execution add column message_sequence bigint, add column link_sequence bigint;
 comment on column ledger.execution.message_sequence is 'The latest event with a message that was not discarded.';
 comment on column ledger.execution.link_sequence is 'The latest event with a link that was not discarded.';
-
--- Each part of an execution numbers its own reports.
-alter table ledger.report_page add column part text collate "C" not null default '';
-alter table ledger.report_page drop constraint report_page_pkey;
-alter table ledger.report_page add constraint report_page_pkey
-    primary key (job_id, projection, execution, part, page);
-comment on column ledger.report_page.part is 'The part of the execution that numbered the reports; empty for the execution itself.';

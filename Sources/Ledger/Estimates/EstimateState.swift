@@ -132,10 +132,9 @@ public struct EstimateState: Hashable, Sendable {
         switch event.body {
         case .jobCreated, .jobFinished, .executionStarted: break
         case .progress(let report):
-            if report.workedDone > 0 {
-                gaps.add(event.recordedAt, after: lastAdvance ?? startedAt)
-                lastAdvance = event.recordedAt
-            }
+            // Carried units advance the job, but no pause of its work ends with them.
+            if report.workedDone > 0 { gaps.add(event.recordedAt, after: lastAdvance ?? startedAt) }
+            if report.done ?? 0 > 0 { lastAdvance = event.recordedAt }
             if let indicator = decision.indicator {
                 add(report, on: indicator, of: execution, at: event.recordedAt, since: startedAt)
             }
@@ -257,7 +256,11 @@ public struct EstimateState: Hashable, Sendable {
         let (total, done, carried) = (report.total ?? 0, report.workedDone, report.carried ?? 0)
         guard total > 0 || done > 0 || carried > 0, addPattern(of: indicator, label: report.label) else { return }
         if total > 0 { patterns[indicator]?.declare(total, at: moment) }
-        if done > 0 { patterns[indicator]?.advance(done, at: moment, since: start) }
+        if done > 0 {
+            patterns[indicator]?.advance(done, at: moment, since: start)
+        } else if carried > 0 {
+            patterns[indicator]?.lastAdvance = moment
+        }
         // Progress after the end of its execution counts, but takes no time.
         guard var execution = running[id] else { return }
         let wasOnlyDeclaring = execution.isOnlyDeclaring

@@ -65,7 +65,8 @@ public struct RunningExecution: Hashable, Sendable {
     ///   - carried: The units that an earlier one did. They are not left to do.
     mutating func add(total: Int64, done: Int64, carried: Int64 = 0, on indicator: IndicatorID, at moment: Timestamp) {
         let part = part(of: indicator)
-        parts[part].total = max(0, parts[part].total.adding(total).adding(-carried))
+        // Below 0 if the carried units are reported before the total.
+        parts[part].total = parts[part].total.adding(total).adding(-carried)
         guard done > 0 else { return }
         attributeTime(until: moment, to: part)
         parts[part].done = parts[part].done.adding(done)

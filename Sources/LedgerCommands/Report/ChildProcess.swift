@@ -54,14 +54,39 @@ struct ChildProcess: Sendable {
     private static let pending = Atomic<Int32>(0)
     /// The last signal that asked for an end, or 0.
     private static let lastStop = Atomic<Int32>(0)
+    /// The time of that signal, in seconds of the monotonic clock.
+    private static let lastStopTime = Atomic<Int>(0)
+    /// For how many seconds a failure after a signal to end counts as its effect.
+    ///
+    /// A command may handle such a signal otherwise: SIGHUP often means to read the configuration again.
+    private static let stopSeconds = 60
 
-    /// Whether a signal has asked this process to end.
-    static var wasStopped: Bool { lastStop.load(ordering: .sequentiallyConsistent) != 0 }
+    /// The signal to end that arrived before the child was running; nil without one.
+    static var pendingStop: Int32? {
+        let signal = pending.load(ordering: .sequentiallyConsistent)
+        return [0, SIGUSR1, SIGUSR2].contains(signal) ? nil : signal
+    }
+
+    /// Whether the child ended because a signal had asked for that.
+    static func wasStopped(by ending: Ending) -> Bool {
+        let signal = lastStop.load(ordering: .sequentiallyConsistent)
+        guard signal != 0 else { return false }
+        if ending == .killed(signal) || ending == .exited(128 + signal) { return true }
+        return monotonicSeconds() - lastStopTime.load(ordering: .sequentiallyConsistent) <= stopSeconds
+    }
+
+    /// The monotonic clock; safe in a handler of signals.
+    private static func monotonicSeconds() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec
+    }
 
     /// Begins to pass signals on; until a child runs, the last one waits for it.
     static func catchSignals() {
         // The handler must not be the first to use these values, because their initialization may take a lock.
-        _ = (running.load(ordering: .relaxed), pending.load(ordering: .relaxed), lastStop.load(ordering: .relaxed))
+        _ = (running.load(ordering: .relaxed), pending.load(ordering: .relaxed))
+        _ = (lastStop.load(ordering: .relaxed), lastStopTime.load(ordering: .relaxed))
         for number in passedSignals {
             var action = sigaction()
             // A signal that the caller ignores stays ignored, as with nohup.
@@ -73,14 +98,14 @@ struct ChildProcess: Sendable {
                 let errorNumber = errno
                 if number != SIGUSR1, number != SIGUSR2 {
                     ChildProcess.lastStop.store(number, ordering: .sequentiallyConsistent)
+                    ChildProcess.lastStopTime.store(
+                        ChildProcess.monotonicSeconds(), ordering: .sequentiallyConsistent)
                 }
-                if info?.pointee.si_code != ChildProcess.sentByKernel {
-                    let child = ChildProcess.running.load(ordering: .sequentiallyConsistent)
-                    if child > 0 {
-                        kill(child, number)
-                    } else {
-                        ChildProcess.pending.store(number, ordering: .sequentiallyConsistent)
-                    }
+                let child = ChildProcess.running.load(ordering: .sequentiallyConsistent)
+                if child <= 0 {
+                    ChildProcess.pending.store(number, ordering: .sequentiallyConsistent)
+                } else if info?.pointee.si_code != ChildProcess.sentByKernel {
+                    kill(child, number)
                 }
                 errno = errorNumber
             }
@@ -96,8 +121,12 @@ struct ChildProcess: Sendable {
 
     /// Starts a command, which is looked up in PATH.
     ///
-    /// - Parameter environment: The variables, as `NAME=VALUE`.
-    init(_ command: [String], environment: [String]) throws(Failure) {
+    /// It gets its arguments and variables byte for byte, even if they are not UTF-8.
+    ///
+    /// - Parameters:
+    ///   - command: The command and its arguments: the last ones of this process.
+    ///   - changes: The variables that differ from those of this process; nil for one that the child does not get.
+    init(_ command: [String], replacing changes: [String: String?]) throws(Failure) {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -110,20 +139,55 @@ struct ChildProcess: Sendable {
         sigemptyset(&defaults)
         sigaddset(&defaults, SIGPIPE)
         posix_spawnattr_setsigdefault(&attributes, &defaults)
-        let arguments = command.map { strdup($0) } + [nil]
-        let variables = environment.map { strdup($0) } + [nil]
+        let arguments = Self.arguments(command) + [nil]
+        let variables = Self.environment(replacing: changes) + [nil]
         defer { for pointer in arguments + variables { free(pointer) } }
+        guard let file = arguments[0] else {
+            throw Failure(description: "cannot run \(command[0]): no memory", exitCode: 126)
+        }
         var process: pid_t = 0
-        let failure = posix_spawnp(&process, command[0], nil, &attributes, arguments, variables)
+        let failure = posix_spawnp(&process, file, nil, &attributes, arguments, variables)
         guard failure == 0 else {
+            // PATH may contain folders that cannot be searched, which says nothing about the command.
+            let isMissing = failure == ENOENT || failure == EACCES && !Self.isInPath(command[0])
             throw Failure(
-                description: "cannot run \(command[0]): \(String(cString: strerror(failure)))",
-                exitCode: failure == ENOENT ? 127 : 126)
+                description: "cannot run \(command[0]): \(String(cString: strerror(isMissing ? ENOENT : failure)))",
+                exitCode: isMissing ? 127 : 126)
         }
         id = process
         Self.running.store(process, ordering: .sequentiallyConsistent)
         let waiting = Self.pending.exchange(0, ordering: .sequentiallyConsistent)
         if waiting != 0 { kill(process, waiting) }
+    }
+
+    /// Whether a command is a path, or a folder of PATH is known to contain it.
+    private static func isInPath(_ command: String) -> Bool {
+        guard !command.utf8.contains(UInt8(ascii: "/")) else { return true }
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/bin:/usr/bin"
+        return path.split(separator: ":").contains { access("\($0)/\(command)", F_OK) == 0 }
+    }
+
+    /// Copies the bytes of the last arguments of this process, which are a command.
+    private static func arguments(_ command: [String]) -> [UnsafeMutablePointer<CChar>?] {
+        let count = Int(CommandLine.argc)
+        let own = (max(0, count - command.count)..<count).map { CommandLine.unsafeArgv[$0] }
+        let isOwn = own.map { $0.map { String(cString: $0) } } == command
+        return isOwn ? own.map { $0.flatMap { strdup($0) } } : command.map { strdup($0) }
+    }
+
+    /// Copies the bytes of the variables of this process.
+    private static func environment(replacing changes: [String: String?]) -> [UnsafeMutablePointer<CChar>?] {
+        var variables: [UnsafeMutablePointer<CChar>?] = []
+        var index = 0
+        while let variable = environ[index] {
+            index += 1
+            let isReplaced = changes.keys.contains { name in
+                strncmp(variable, name, name.utf8.count) == 0 && variable[name.utf8.count] == CChar(UInt8(ascii: "="))
+            }
+            if !isReplaced { variables.append(strdup(variable)) }
+        }
+        for case (let name, let value?) in changes { variables.append(strdup("\(name)=\(value)")) }
+        return variables
     }
 
     /// Waits for the end of the command.

@@ -16,8 +16,18 @@ struct ExecutionOptions: ParsableArguments {
     @Option(parsing: .unconditional, help: "The execution's attempt. Default: PROGRESS_LEDGER_ATTEMPT.")
     var attempt: String?
 
-    func resolve() throws(CommandFailure) -> (job: JobID, reference: ExecutionReference) {
-        let environment = ProcessInfo.processInfo.environment
+    /// The given task, if the environment names another one.
+    var otherTask: String? {
+        guard let task, let other = ProcessInfo.processInfo.environment[Setting.task.variable] else { return nil }
+        return task == other || other.isEmpty ? nil : task
+    }
+
+    /// Returns the job and the execution.
+    ///
+    /// - Parameter isNew: Whether the execution begins now. The name and the attempt in the environment are then ignored
+    ///   if they are those of another task: a command that runs within an execution starts one of its own.
+    func resolve(isNew: Bool = false) throws(CommandFailure) -> (job: JobID, reference: ExecutionReference) {
+        let environment = isNew && otherTask != nil ? [:] : ProcessInfo.processInfo.environment
         let value = { (flag: String?, setting: Setting) -> String? in
             (flag ?? environment[setting.variable]).flatMap { $0.isEmpty ? nil : $0 }
         }

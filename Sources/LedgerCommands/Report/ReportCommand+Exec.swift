@@ -11,7 +11,7 @@ extension ReportCommand {
             abstract: "Run a command as an execution, and exit with its exit code.",
             discussion: """
                 Starts the execution, runs the command, and finishes the execution: as succeeded after exit code 0, as \
-                canceled if a signal asked this process to end, else as failed, with the exit code as message. Signals \
+                canceled if a signal to end killed it or was passed on within its last minute, else as failed, with the exit code as message. Signals \
                 are passed on. The command gets PROGRESS_LEDGER_URL, _JOB, _TASK, _EXECUTION and _ATTEMPT, so that it \
                 can report units. Every 30 s the start is repeated, which shows that the command is alive.
 
@@ -42,6 +42,10 @@ extension ReportCommand {
 
         /// The seconds for a request with `--best-effort`, and for repeating it.
         private static let bestEffortSeconds = 5
+        /// How long the start may take in all with `--best-effort`.
+        private static let bestEffortStart: Duration = .seconds(10)
+        /// How long a start that is in progress may still take after a signal to end.
+        private static let startAfterSignal: Duration = .seconds(2)
         /// The interval between signs of life, by the semantics, section 8.
         private static let heartbeatInterval: Duration = .seconds(30)
 
@@ -60,14 +64,18 @@ extension ReportCommand {
             let descriptors = ChildProcess.openDescriptors()
             ChildProcess.catchSignals()
             var started: Started?
-            do { started = try await start() } catch {
-                guard bestEffort else { throw error }
-                Self.note("the command runs without a report", error)
+            do { started = try await startInTime() } catch {
+                guard bestEffort || ChildProcess.pendingStop != nil else { throw error }
+                if ChildProcess.pendingStop == nil { Self.note("the command runs without a report", error) }
+            }
+            if let signal = ChildProcess.pendingStop {
+                await finish(started, as: .canceled, "ended by signal \(signal) before the command ran")
+                throw ExitCode(128 + signal)
             }
             ChildProcess.closeOnStart(allBut: descriptors)
             let child: ChildProcess
             do throws(ChildProcess.Failure) {
-                child = try ChildProcess(command, environment: environment(started))
+                child = try ChildProcess(command, replacing: variables(started))
             } catch {
                 Console.standard.printToError("progress-ledger: \(VisibleText.escape(error.description))")
                 await finish(started, as: .failed, error.description)
@@ -76,13 +84,39 @@ extension ReportCommand {
             let ending = await Self.end(of: child, reportedBy: started)
             switch ending {
             case .exited(0): await finish(started, as: .succeeded, nil)
-            default: await finish(started, as: ChildProcess.wasStopped ? .canceled : .failed, ending.description)
+            default:
+                await finish(started, as: ChildProcess.wasStopped(by: ending) ? .canceled : .failed, ending.description)
             }
             guard ending.exitCode == 0 else { throw ExitCode(ending.exitCode) }
         }
 
+        /// Starts the execution, unless a signal asks this process to end.
+        ///
+        /// With `--best-effort` it takes no longer than ten seconds.
+        private func startInTime() async throws -> Started {
+            try await withThrowingTaskGroup(of: Started?.self) { group in
+                group.addTask(name: "start") { try await start() }
+                group.addTask(name: "limit") {
+                    let begin = ContinuousClock.now
+                    while ChildProcess.pendingStop == nil {
+                        guard !bestEffort || begin.duration(to: .now) < Self.bestEffortStart else { return nil }
+                        try await Task.sleep(for: .milliseconds(100))
+                    }
+                    try await Task.sleep(for: Self.startAfterSignal)
+                    return nil
+                }
+                defer { group.cancelAll() }
+                guard let started = try await group.next() ?? nil else {
+                    throw CommandFailure(.unavailable, "The ledger did not respond in time.")
+                }
+                return started
+            }
+        }
+
         private func start() async throws -> Started {
-            let (job, reference) = try execution.resolve()
+            var (job, reference) = try execution.resolve(isNew: true)
+            // With a name, a start whose response was lost can be repeated.
+            if reference.execution == nil { reference.execution = RandomName.make() }
             var server = server
             if bestEffort {
                 server.timeout = min(server.timeout, Self.bestEffortSeconds)
@@ -99,17 +133,20 @@ extension ReportCommand {
                     attempt: started.attempt ?? reference.attempt))
         }
 
-        /// The variables of the command, with those of the execution.
-        private func environment(_ started: Started?) -> [String] {
-            var variables = ProcessInfo.processInfo.environment
+        /// The variables of the command that differ from those of this process; nil for one that it does not get.
+        private func variables(_ started: Started?) -> [String: String?] {
             if let started {
-                variables[Setting.url.variable] = server.url
-                variables[Setting.job.variable] = started.job.description
-                variables[Setting.task.variable] = started.reference.task.text
-                variables[Setting.execution.variable] = started.reference.execution?.text
-                variables[Setting.attempt.variable] = started.reference.attempt.map(String.init)
+                return [
+                    Setting.url.variable: server.url,
+                    Setting.job.variable: started.job.description,
+                    Setting.task.variable: started.reference.task.text,
+                    Setting.execution.variable: started.reference.execution?.text,
+                    Setting.attempt.variable: started.reference.attempt.map(String.init),
+                ]
             }
-            return variables.map { "\($0.key)=\($0.value)" }
+            // The units of the command are not those of another task, whose process runs this one.
+            guard let task = execution.otherTask else { return [:] }
+            return [Setting.task.variable: task, Setting.execution.variable: nil, Setting.attempt.variable: nil]
         }
 
         /// Waits for the end of the command, and sends signs of life.
@@ -145,9 +182,13 @@ extension ReportCommand {
         /// Finishes the execution. A failure is noted, and does not change the exit code.
         private func finish(_ started: Started?, as outcome: ExecutionOutcome, _ message: String?) async {
             guard let started else { return }
+            // A name of a file may contain what a message must not, and be longer.
+            let text = message.map { VisibleText.escape($0).unicodeScalars.prefix(Limits.messageLengths.upperBound) }
             do {
                 try await started.append(
-                    EventDraft(.executionFinished(started.reference, outcome), message: message.map { Name($0) }))
+                    EventDraft(
+                        .executionFinished(started.reference, outcome),
+                        message: text.map { Name(String(String.UnicodeScalarView($0))) }))
             } catch {
                 Self.note("the end of the execution may not be recorded", error)
             }

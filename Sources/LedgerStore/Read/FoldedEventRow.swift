@@ -16,7 +16,7 @@ package enum FoldedEventRow {
         event.outcome,
         case
             when coalesce(event.message, event.link, event.unit, event.part) is not null or event.carried is not null
-                then row(event.message, event.link, event.unit, event.part, event.carried)
+                then row(event.message, case when event.link is not null then '' end, event.unit, event.part, event.carried)
         end
         """
 

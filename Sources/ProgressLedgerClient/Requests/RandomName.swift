@@ -1,8 +1,8 @@
-import Ledger
+package import Ledger
 
 /// Unique names of 128 random bits.
-enum RandomName {
-    static func make() -> Name {
+package enum RandomName {
+    package static func make() -> Name {
         var generator = SystemRandomNumberGenerator()
         let digits = [generator.next(), generator.next()].map { bits in
             let text = String(bits, radix: 16)

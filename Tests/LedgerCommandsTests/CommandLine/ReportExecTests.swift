@@ -110,10 +110,93 @@ struct ReportExecTests {
         let lenient = try await run(unreachable, ["--task", "t", "--best-effort"])
         #expect(lenient.status == 3 && lenient.output == "ran\n", "\(lenient)")
         #expect(lenient.errors.contains("the command runs without a report"), "\(lenient)")
-        #expect(start.duration(to: .now) < .seconds(60))
+        #expect(start.duration(to: .now) < .seconds(20))
         // Without a job or a task there is nothing to report to.
         let unconfigured = try await run([:], ["--best-effort"])
         #expect(unconfigured.status == 3 && unconfigured.output == "ran\n", "\(unconfigured)")
         #expect(try await run([:], []).status == ExitStatus.usage.rawValue)
+    }
+
+    /// Runs the body with the URL of a server that takes connections and never responds.
+    private func withMuteServer(_ body: (String) async throws -> Void) async throws {
+        let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(server) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        try withUnsafeMutablePointer(to: &address) { pointer in
+            try pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                try #require(bind(server, pointer, size) == 0 && listen(server, 16) == 0)
+                try #require(getsockname(server, pointer, &size) == 0)
+            }
+        }
+        try await body("http://127.0.0.1:\(UInt16(bigEndian: address.sin_port))")
+    }
+
+    private func environment(of url: String) -> [String: String] {
+        ["PROGRESS_LEDGER_URL": url, "PROGRESS_LEDGER_JOB": "019a0000-0000-7000-8000-000000000001"]
+    }
+
+    @Test("with --best-effort, a server that never responds delays the command by about ten seconds")
+    func muteServer() async throws {
+        try await withMuteServer { url in
+            let start = ContinuousClock.now
+            let run = try await CommandRun.run(
+                ServerProcess.binary,
+                ["report", "exec", "--task", "t", "--best-effort", "--", "/bin/sh", "-c", "echo ran; exit 3"],
+                environment: environment(of: url))
+            #expect(run.status == 3 && run.output == "ran\n", "\(run)")
+            #expect(start.duration(to: .now) < .seconds(25))
+        }
+    }
+
+    @Test("after a signal during the start the command does not run", arguments: ["", "--best-effort"])
+    func signalDuringStart(option: String) async throws {
+        try await withMuteServer { url in
+            let script = """
+                "$0" report exec --task t \(option) -- echo ran & command=$!
+                sleep 1; kill -TERM $command; wait $command; echo "exit code $?"
+                """
+            let run = try await CommandRun.run(
+                "/bin/sh", ["-c", script, ServerProcess.binary], environment: environment(of: url))
+            #expect(run.output == "exit code 143\n", "\(run)")
+        }
+    }
+
+    @Test("a command within an execution starts executions of its own for other tasks")
+    func nested() async throws {
+        try await withServer { url, _ in
+            let (environment, job) = try await newJob(at: url)
+            let script = """
+                for code in 1 2 0; do
+                    "$0" report exec --task inner -- sh -c '"$0" report done 10 --report 1; exit '$code "$0"
+                done
+                """
+            let run = try await CommandRun.ledger(
+                "report", "exec", "--task", "outer", "--", "/bin/sh", "-c", script, ServerProcess.binary,
+                environment: environment)
+            #expect(run.status == 0, "\(run.errors)")
+            let client = try LedgerClient(url: url)
+            try await eventually(equals: [.failed, .failed, .succeeded] as [ExecutionOutcome?]) {
+                try await client.tasks(of: job, TaskSearch()).tasks.first { $0.name == "inner" }?.executions
+                    .map(\.outcome)
+            }
+            #expect(try await client.job(job).snapshot.indicators.first?.counted.done == 10)
+        }
+    }
+
+    @Test("arguments and variables reach the command byte for byte")
+    func bytes() async throws {
+        try await withServer { url, _ in
+            let (environment, _) = try await newJob(at: url)
+            let script = """
+                export VALUE="$(printf '\\376')"
+                exec "$0" report exec --task t -- sh -c 'printf %s "$1$VALUE" | od -An -tx1' sh "$(printf '\\377')"
+                """
+            let run = try await CommandRun.run(
+                "/bin/sh", ["-c", script, ServerProcess.binary], environment: environment)
+            #expect(run.status == 0 && run.output.filter { $0 != " " } == "fffe\n", "\(run)")
+        }
     }
 }

@@ -1,6 +1,7 @@
-import Ledger
 import LedgerTestSupport
 import Testing
+
+@testable import Ledger
 
 @Suite("States and summaries of estimates", .ownThread)
 struct EstimateStateTests {
@@ -38,6 +39,22 @@ struct EstimateStateTests {
             try #require(state.workers <= Int64(running.count), "after \(event)")
             try #require(state.workers >= Int64(running.filter { working.contains($0.id) }.count))
         }
+    }
+
+    @Test("carried units that are reported before the total are not left to do either")
+    func carriedFirst() {
+        func left(_ reports: [(total: Int64, carried: Int64)]) -> Int64? {
+            var execution = RunningExecution(
+                ExecutionID(2), of: TaskID(2), taskKey: 0, startedAt: Timestamp(microseconds: 0), isAnnounced: true)
+            for report in reports {
+                execution.add(
+                    total: report.total, done: 0, carried: report.carried, on: IndicatorID(3),
+                    at: Timestamp(microseconds: 1))
+            }
+            return execution.parts.first?.total
+        }
+        #expect(left([(1_000, 0), (0, 500)]) == 500)
+        #expect(left([(0, 500), (1_000, 0)]) == 500)
     }
 
     @Test("carried units do not change the rate, and are not left to do")

@@ -103,7 +103,7 @@ function showFigures() {
     const count = head.querySelector(`[data-count="${CSS.escape(name)}"]`);
     if (count === null) continue;
     count.dataset.zero = String(value == 0);
-    count.querySelector("dd a, dd:not(:has(a))").textContent = number(value);
+    (count.querySelector("dd a") ?? count.querySelector("dd")).textContent = number(value);
   }
   head.querySelector(".idle").textContent = typeof job.idle_since !== "string" ? ""
     : `idle since ${dateAndTime(Date.parse(job.idle_since))} UTC: all tasks have ended`;
