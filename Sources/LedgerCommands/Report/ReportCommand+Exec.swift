@@ -133,7 +133,9 @@ extension ReportCommand {
                     attempt: started.attempt ?? reference.attempt))
         }
 
-        /// The variables of the command that differ from those of this process; nil for one that it does not get.
+        /// The variables of the command that differ from those of this process.
+        ///
+        /// Nil for one that it does not get.
         private func variables(_ started: Started?) -> [String: String?] {
             if let started {
                 return [

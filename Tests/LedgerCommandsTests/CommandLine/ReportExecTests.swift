@@ -117,7 +117,7 @@ struct ReportExecTests {
         #expect(try await run([:], []).status == ExitStatus.usage.rawValue)
     }
 
-    /// Runs the body with the URL of a server that takes connections and never responds.
+    /// Runs the body with the URL of a server that accepts and never responds.
     private func withMuteServer(_ body: (String) async throws -> Void) async throws {
         let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(server) }
