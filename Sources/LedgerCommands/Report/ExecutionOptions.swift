@@ -24,8 +24,8 @@ struct ExecutionOptions: ParsableArguments {
 
     /// Returns the job and the execution.
     ///
-    /// - Parameter isNew: Whether the execution begins now. The name and the attempt in the environment are then ignored
-    ///   if they are those of another task: a command that runs within an execution starts one of its own.
+    /// - Parameter isNew: Whether the execution begins now. The name and the attempt in the environment are ignored if
+    ///   they are those of another task: a command that runs within an execution starts one of its own.
     func resolve(isNew: Bool = false) throws(CommandFailure) -> (job: JobID, reference: ExecutionReference) {
         let environment = isNew && otherTask != nil ? [:] : ProcessInfo.processInfo.environment
         let value = { (flag: String?, setting: Setting) -> String? in
