@@ -67,6 +67,21 @@ def test_a_copy_or_a_handle_in_the_same_process_is_the_same_execution(client: Cl
     assert figures(job) == {"a": (150, 0)}
 
 
+def test_a_job_that_cannot_be_created_holds_up_no_other_one(client: Client) -> None:
+    refused = integration.job_by_key("refused", "refused", {"ledger.deadline": "never"})
+    good = client.jobs.create("good")
+    with refused.execution("t", attempt=1) as lost:
+        lost.progress("a").done(1)
+        with good.execution("t", attempt=1) as context:
+            context.progress("a").done(2)
+        assert figures(good) == {"a": (2, 0)}
+    assert not list(client.jobs.list(key="refused"))
+    assert not client.flush(10), "its reports are lost"
+    assert client.stats.pending == 0, "nothing waits for it"
+    with pytest.raises(UnavailableError, match="422"):
+        _ = refused.id
+
+
 def test_a_part_that_is_still_in_use_is_not_forgotten(
     client: Client, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

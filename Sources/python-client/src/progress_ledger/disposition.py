@@ -12,6 +12,10 @@ from .settings import Settings
 from .transport import Response
 
 
+class JobRefusedError(Exception):
+    """The ledger refuses to create a job, and would refuse it again."""
+
+
 class Action(Enum):
     """The next step for a batch after a request."""
 

@@ -18,6 +18,7 @@ from . import calls, values
 from .asynchronous import AsyncJob
 from .client import Client
 from .contexts import silent
+from .disposition import JobRefusedError
 from .errors import UnavailableError
 from .execution import Execution, new_name
 from .fork_locks import ForkLock
@@ -96,7 +97,11 @@ class _KeyedOutbox(JobOutbox):
             content = json.loads(response.body) if response.status in (200, 201) else {}
             found = (content.get("jobs") or [content])[0].get("job")
             if not isinstance(found, str):
-                raise ExchangeError(f"the job {self.key!r} cannot be created: HTTP {response.status}", sent=False)
+                message = f"the job {self.key!r} cannot be created: HTTP {response.status}"
+                # The key of a successful search without a result belongs to a job that this client must not see.
+                if response.status in (200, 400, 410, 413, 422):
+                    raise JobRefusedError(message)
+                raise ExchangeError(message, sent=False)
             self.id = found
         return self.id
 
@@ -119,7 +124,7 @@ class KeyedJob(Job):
             settings = self._ledger.requester.settings
             try:
                 return self._keyed.identify(self._ledger.requester.transport, settings.request_seconds)
-            except ExchangeError as error:
+            except (ExchangeError, JobRefusedError) as error:
                 raise UnavailableError(f"the id of the job is unknown: {error}") from error
         return self._keyed.id
 

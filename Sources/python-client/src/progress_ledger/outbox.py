@@ -254,6 +254,12 @@ class Outbox:
             reporter.needs_heartbeat = True
             self._touch(reporter, now)
 
+    def postpone(self, job: JobOutbox) -> None:
+        """Sends the batches of the other jobs before those of this one, whose fault may not be theirs."""
+        if job in self._active:
+            del self._active[job]
+            self._active[job] = None
+
     def next_batch(self, now: float) -> Batch | None:
         """Returns the batch to send now, if any.
 

@@ -14,7 +14,7 @@ from typing import Callable, Protocol
 
 from . import lifecycle
 from .batch import Batch
-from .disposition import Action, Disposition, disposition_of
+from .disposition import Action, Disposition, JobRefusedError, disposition_of
 from .losses import LossLog, logger
 from .outbox import JobOutbox, Outbox
 from .reporter import Counter, Notes, Reporter
@@ -437,6 +437,8 @@ class Sender:
             batch.tries += 1
             response = self._transport.perform(Request("POST", f"/v1/jobs/{job}/events{parameters}", batch.body), limit)
             disposition = disposition_of(response, len(batch))
+        except JobRefusedError as error:
+            disposition = Disposition(Action.NO_SUCH_JOB, str(error))
         except ExchangeError as error:
             disposition = Disposition(Action.TRY_AGAIN, str(error))
         except Exception as error:

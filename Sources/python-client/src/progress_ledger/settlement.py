@@ -46,6 +46,7 @@ class Settlement:
         if action is Action.RECORDED:
             self._recorded(batch, disposition, took, now, callbacks)
         elif action is Action.TRY_AGAIN:
+            self._outbox.postpone(batch.job)
             if self._health.record_failure(reason, disposition.retry_after, now, chance):
                 callbacks.append(
                     lambda: logger.warning(
