@@ -178,7 +178,7 @@ func (d *delivery) next(now time.Time) step {
 
 // repeatsStart reports whether the execution shows that it lives.
 //
-// If it is superseded or its job has ended, nobody asks.
+// If it is superseded or its job has ended, no caller asks.
 func (d *delivery) repeatsStart() bool { return !d.isSuperseded && d.counts.JobEnded == "" }
 
 // wait returns a wait until the first of these times.

@@ -62,7 +62,7 @@ func (p ProgressReporter) Done(ctx context.Context, n int64, options ...Note) er
 // Skip reports n units as done that an earlier execution of this task did already: a resume from a checkpoint.
 //
 // They count as done, but not in rates, and the ledger does not count that they are done again as wasted (its carried
-// units). Report units that nobody did before with Done, also if their result was in a cache or there was nothing to
+// units). Report units not done before with Done, also if their result was in a cache or there was nothing to
 // do; otherwise the ledger subtracts them from the work that was wasted. Errors are those of Add.
 func (p ProgressReporter) Skip(ctx context.Context, n int64, options ...Note) error {
 	return FromContext(ctx).reportDetailed(

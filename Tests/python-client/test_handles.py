@@ -425,7 +425,7 @@ def test_reports_of_a_part_start_no_execution_of_a_canceled_job(ledger: Client, 
         assert attached.stats.dropped == 1
         assert attached.job_ended == "canceled"
         assert job.refresh().state == "canceled"
-        # Somebody else reopens it.
+        # Another client reopens it.
         with job.execution("other", unless_canceled=False):
             pass
         with context.handle().attach(other) as attached:

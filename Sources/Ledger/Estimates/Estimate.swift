@@ -57,7 +57,7 @@ public struct Estimate: Hashable, Sendable {
         case noProgress = "no_progress"
         /// Everything that was declared has been done for some time.
         ///
-        /// Nothing shows when somebody will end the job.
+        /// Nothing shows when the job will be ended.
         case allDone = "all_done"
         /// The job began before an upgrade, and its past has not been read yet.
         case pastUnknown = "past_unknown"

@@ -103,7 +103,7 @@ public struct Estimator: Sendable {
     /// The estimate of a job that has done everything and has not ended.
     ///
     /// The end is usually at once; the longer it does not come, the longer it may take. A job that stays like this is
-    /// one that nobody ends, and there is nothing to wait for.
+    /// one that is never ended, and there is nothing to wait for.
     private func closing(since startedAt: Timestamp, now: Timestamp) -> Estimate {
         let last = max(patterns.compactMap(\.lastAdvance).max() ?? startedAt, state.lastEventAt ?? startedAt)
         let silence = now.seconds(since: last)

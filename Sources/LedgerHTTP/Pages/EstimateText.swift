@@ -48,7 +48,7 @@ enum EstimateText {
         case .finished: nil
         case .totalUnknown: "no units are declared"
         case .noProgress: "nothing is done yet"
-        case .allDone: "everything is done, and nobody has ended the job"
+        case .allDone: "everything is done, but the job has not been ended"
         case .tooLarge: "the events before an upgrade are too many to be read"
         case .pastUnknown: "the events before an upgrade are still being read"
         }

@@ -99,7 +99,7 @@ export class Health {
     try {
       this.#log(`progress ledger: ${text}`);
     } catch {
-      // The caller's own function failed; there is nobody left to tell, and the task goes on.
+      // The caller's own function failed: the task goes on.
     }
   }
 }

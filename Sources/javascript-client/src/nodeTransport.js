@@ -30,7 +30,7 @@ export function nodeTransport(url, files) {
         ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }),
       },
     });
-    // A connection does not keep the process alive: whoever waits does.
+    // A connection does not keep the process alive: its waiting caller does.
     request.on("socket", (socket) => socket.unref());
     request.on("error", reject);
     request.on("response", (response) => {

@@ -5,7 +5,7 @@
  * - `job`: the id of the job.
  * - `src`: the URL of the ledger, by default the page's own server. It must permit the origin of the page
  *   (`--cors-origin`).
- * - `token`: a token that may read this job only. Whoever can read the page can read it.
+ * - `token`: a token that may read this job only. Every reader of the page can read it.
  * - `theme`: `light` or `dark`; by default that of the system.
  *
  * It follows the job while it is part of the document. Its parts are `card`, `header`, `name`, `state`, `overall`,

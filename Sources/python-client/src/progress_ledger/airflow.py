@@ -80,7 +80,7 @@ def _end(instance: Any, outcome: str, error: object = None) -> None:
     if not _is_task_process(instance):
         if instance.start_date is None:
             return
-        # Airflow has ended a task whose process could not, or somebody has marked it.
+        # Airflow has ended a task whose process could not, or a person has marked it.
         execution = _make(instance)
         execution.start()
     elif _execution is None:

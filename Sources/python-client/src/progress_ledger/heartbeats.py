@@ -57,7 +57,7 @@ class Heartbeats:
 
 
 def _repeats_start(reporter: Reporter) -> bool:
-    """Whether an execution shows that it lives: if it is superseded or its job has ended, nobody asks."""
+    """Whether an execution shows that it lives: if it is superseded or its job has ended, no caller asks."""
     return reporter.is_open and not reporter.is_superseded and reporter.job_ended is None
 
 

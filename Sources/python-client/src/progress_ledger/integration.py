@@ -92,7 +92,7 @@ class _KeyedOutbox(JobOutbox):
         if self.id is None:
             response = transport.perform(self._create.request, seconds)
             if response.status == 409:
-                # Somebody has created it with another name or other tags.
+                # Another client has created it with another name or other tags.
                 response = transport.perform(self._find.request, seconds)
             content = json.loads(response.body) if response.status in (200, 201) else {}
             found = (content.get("jobs") or [content])[0].get("job")

@@ -75,7 +75,7 @@ def outcome_of_error(error: BaseException | None) -> str:
         return "succeeded"
     if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
         return "canceled"
-    # Without an import of asyncio, which takes long. If nobody has imported it, nothing raises its errors.
+    # Without an import of asyncio, which takes long. If it is not imported, nothing raises its errors.
     asyncio = sys.modules.get("asyncio")
     return "canceled" if asyncio is not None and isinstance(error, asyncio.CancelledError) else "failed"
 

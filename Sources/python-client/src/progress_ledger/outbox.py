@@ -486,16 +486,7 @@ class Outbox:
         for job in self._active:
             owners = {owner for batch in job.frozen for _, owner in batch.entries if owner}
             for reporter in owners.union(ticket.reporter for ticket in job.queue):
-                reporter.in_flight = 0
-                reporter.ticket = None
-                reporter.tickets = 0
-                reporter.needs_start = False
-                reporter.needs_heartbeat = False
-                reporter.outcome = None
-                for counter in reporter.counters.values():
-                    # The parent sends them, so they are part of the position of the child.
-                    counter.frozen_total, counter.frozen_done = counter.declared, counter.position
-                    counter.clear()
+                reporter.clear_unsent()
             job.frozen.clear()
             job.queue.clear()
             job.outcome = job.due = None

@@ -158,7 +158,7 @@ class _Names:
         if context.task.task_run_name is not None:
             name = str(run.name)
         elif flow is None or flow.detached:
-            # Other processes have task runs of this flow run too, and nobody numbers those with equal parameters.
+            # Other processes have task runs of this flow run too, and nothing numbers those with equal parameters.
             return f"{context.task.name}[{run.id}]"
         else:
             name = f"{context.task.name}[{_digest(context)}]"

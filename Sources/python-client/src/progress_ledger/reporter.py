@@ -317,6 +317,16 @@ class Reporter:
         self.job_ended: str | None = None
         self.on_job_ended: Callable[[str], None] | None = None
 
+    def clear_unsent(self) -> None:
+        """Forgets everything unsent in a forked child, because the parent sends it."""
+        self.in_flight = self.tickets = 0
+        self.ticket = self.outcome = None
+        self.needs_start = self.needs_heartbeat = False
+        for counter in self.counters.values():
+            # The parent sends them, so they are part of the position of the child.
+            counter.frozen_total, counter.frozen_done = counter.declared, counter.position
+            counter.clear()
+
     @property
     def is_lost(self) -> bool:
         """Whether nothing of it will ever be recorded."""

@@ -79,8 +79,8 @@ class Progress:
         """Reports `n` units as done that an earlier execution of this task did already: a resume from a checkpoint.
 
         They count as done, but not in rates, and the ledger does not count that they are done again as wasted (its
-        `carried`). Report units that nobody did before with `done`, also if their result was in a cache or there was
-        nothing to do; otherwise the ledger subtracts them from the work that was wasted.
+        `carried`). Report units not done before with `done`, also if their result was in a cache or there was nothing
+        to do; otherwise the ledger subtracts them from the work that was wasted.
         """
         checked = self._checked(n)
         if checked is None:

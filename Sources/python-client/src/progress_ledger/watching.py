@@ -241,7 +241,7 @@ async def follow(watch: Watch) -> AsyncGenerator[Snapshot, None]:
     A thread of its own waits for the ledger, so that watches do not wait for each other. It holds one snapshot; if the
     reader is slow, a later one replaces it.
     """
-    # Whoever calls it has imported it.
+    # Its caller has imported it.
     import asyncio
 
     loop = asyncio.get_running_loop()
