@@ -1,6 +1,6 @@
 """The comparison of the journal with the ledger's contents, as pure functions."""
 
-from fold import DISCARDED, Fold, given_event
+from fold import DISCARDED, Fold, given_event, report_number
 from journal import ACKNOWLEDGED, REFUSED
 from record import stored_event
 
@@ -150,9 +150,10 @@ def _counted_twice(record, folds):
             if event.get("report") is None or event["verdict"] in DISCARDED:
                 continue
             execution = folds[job].arrivals[event["sequence"]][1]
-            other = seen.setdefault((id(execution), event["report"]), event)
+            number = report_number(event)
+            other = seen.setdefault((id(execution), number), event)
             if other is not event:
-                problems.append(f"{job}: report {event['report']} at {other['sequence']} and {event['sequence']}")
+                problems.append(f"{job}: report {number} at {other['sequence']} and {event['sequence']}")
     return problems
 
 

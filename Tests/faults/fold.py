@@ -103,7 +103,7 @@ class Fold:
             if task.last is execution:
                 self.state = "running"
         if event.get("report") is not None:
-            execution.reports[_number(event)] = (_content(event), self.sequence)
+            execution.reports[report_number(event)] = (_content(event), self.sequence)
         if kind == "progress":
             _increase(execution.sums.setdefault(label, [0, 0]), amounts)
             received["carried"] += event.get("carried", 0)
@@ -121,7 +121,7 @@ class Fold:
         """Applies rules 1 to 3; returns a discarded event's verdict and its original's sequence."""
         if event.get("attempt") is not None and event["attempt"] != execution.attempt:
             return "conflict", None
-        earlier = execution.reports.get(_number(event))
+        earlier = execution.reports.get(report_number(event))
         if earlier is not None:
             content, sequence = earlier
             return "duplicate" if content == _content(event) else "conflict", sequence
@@ -218,7 +218,7 @@ def _content(event):
     return (event["type"], event.get("label", ""), event.get("total", 0), event.get("done", 0))
 
 
-def _number(event):
+def report_number(event):
     """Returns the number of a report within its execution: each part numbers its own reports."""
     return (event.get("part"), event["report"]) if event.get("report") is not None else None
 

@@ -14,6 +14,7 @@ _EVENTS = f"""
 select json_strip_nulls(json_build_object(
     'job', job_id, 'sequence', sequence, 'type', ({_TYPES})[type], 'task', task, 'execution', execution,
     'attempt', attempt, 'report', report, 'label', label, 'total', total, 'done', done, 'outcome', outcome,
+    'message', message, 'link', link, 'unit', unit, 'part', part, 'carried', carried,
     'name', name, 'key', key, 'tags', tags,
     'at', to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 ))

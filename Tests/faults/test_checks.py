@@ -58,6 +58,13 @@ class CheckTests(unittest.TestCase):
             [problem for problems in all_checks(self.journal, self.record).values() for problem in problems], []
         )
 
+    def test_two_parts_may_use_the_same_number(self):
+        self.given.append({**self.given[3], "part": "a", "done": 1})
+        self.given[4] = self.journal.mark(self.given[4])
+        self.request([(JOB, self.given[4])], ACKNOWLEDGED, {JOB: 5})
+        self.make_record()
+        self.assertEqual(all_checks(self.journal, self.record)["no report is counted twice"], [])
+
     def test_an_acknowledged_event_is_missing(self):
         self.given.pop()
         self.make_record()

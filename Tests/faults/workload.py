@@ -94,7 +94,8 @@ class Workload:
         """Returns a sent report with the same content (a duplicate) or another one (a conflict)."""
         event = random.choice(execution.sent)
         if random.random() < 0.2:
-            return {**event, "done": random.randrange(100)}
+            # At least the carried units, which are a part of those done.
+            return {**event, "done": min(LARGEST, event.get("carried", 0) + random.randrange(100))}
         return event
 
     def _notes(self, random, done):
