@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -20,8 +21,10 @@ import pytest
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
-from progress_ledger import AsyncClient, Client, Settings, Snapshot, view
+from progress_ledger import AsyncClient, Client, Settings, Snapshot, tables, view
+from progress_ledger.answers import Indicators
 from progress_ledger.display import Display
+from progress_ledger.estimate import Estimate
 from progress_ledger.view import View
 
 from conftest import QUICK
@@ -170,7 +173,7 @@ def test_rows_are_tables_at_the_end_of_a_cell(server: LedgerProcess) -> None:
     for _ in range(30):
         ledger.jobs.create("many")
     text = ledger.jobs.list(name="many")._repr_mimebundle_()["text/plain"]
-    assert len(text.splitlines()) == view.TABLE_ROWS_MAX + 2
+    assert len(text.splitlines()) == tables.TABLE_ROWS_MAX + 2
     assert text.endswith("…")
     assert ledger.jobs.list(name="none")._repr_mimebundle_()["text/plain"] == "no rows"
     away = Client("http://127.0.0.1:9", settings=Settings(patience_seconds=0))
@@ -287,6 +290,88 @@ def test_unfinished_indicators_are_shown_first_if_there_are_too_many() -> None:
     assert (len(rows), rows[0].label) == (view.ROWS_MAX, "open")
     assert "and 61 more" in view.text(frame)
     assert "and 61 more" in view.html(frame)
+
+
+def test_a_view_shows_the_remaining_time_as_html_too() -> None:
+    frame = GALLERY["running"]
+    assert frame.snapshot is not None
+    estimate = Estimate(NOW, 540.0, 720.0, 1200.0)
+    running = replace(frame, snapshot=replace(frame.snapshot, estimate=estimate))
+    assert "≈ 12 min (9–20) left" in view.html(running)
+    ended = replace(frame, snapshot=replace(frame.snapshot, state="completed", estimate=estimate))
+    assert "left" not in view.html(ended)
+
+
+def test_jobs_are_a_table_with_links_and_hostile_names_are_escaped() -> None:
+    frames = [
+        replace(frame, page=f"https://ledger.example/{number}?<") for number, frame in enumerate(GALLERY.values())
+    ]
+    html, text = tables.jobs_html(frames, True), tables.jobs_text(frames, True)
+    assert html.count("<tr>") == len(frames) + 1
+    assert 'href="https://ledger.example/0?&lt;"' in html
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; &quot;quoted&quot;" in html
+    for wrong in ("<script", "<img", "<b>", "?<"):
+        assert wrong not in html
+    lines = text.split("\n")
+    assert lines[0].split() == ["job", "state", "progress", "remaining", "tasks", "failed", "started", "duration", "id"]
+    assert len(lines) == len(frames) + 2
+    assert lines[-1] == "…"
+    assert "204 / 224" in lines[1]
+    assert "not read yet" in text
+    assert tables.jobs_html([], False) == "<div>no jobs</div>"
+
+
+def test_indicators_are_a_tuple_that_notebooks_show_as_escaped_bars() -> None:
+    for name in ("running", "hostile"):
+        snapshot = GALLERY[name].snapshot
+        assert snapshot is not None
+        shown = snapshot.progress
+        assert isinstance(shown, tuple)
+        assert shown == tuple(list(shown))
+        assert isinstance(shown, Indicators)
+        assert pickle.loads(pickle.dumps(shown)) == shown
+        html, text = shown._repr_html_(), tables.indicators_text(shown)
+        assert html.count('role="progressbar"') == len(shown)
+        assert len(text.split("\n")) == len(shown)
+        for wrong in ("<script", "<img", "\u202e", "\x1b"):
+            assert wrong not in html
+    assert tables.indicators_text(Indicators()) == "no indicators"
+
+
+def test_the_list_of_jobs_and_the_indicators_of_a_job_are_shown_in_a_notebook(server: LedgerProcess) -> None:
+    source = """
+from progress_ledger import Client
+ledger = Client()
+job = ledger.jobs.create("listed <b>", tags={"shown": "notebook"})
+with job.execution("t") as context:
+    context.progress("tiles").add(4)
+    context.progress("tiles").done(1)
+assert job.refresh().progress[0].done == 1
+"""
+    cells = [source, 'ledger.jobs.list(tags={"shown": "notebook"})', "job.progress"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    done = execute(notebook, PROGRESS_LEDGER_URL=server.url)
+    listed, progress = bundle_of(done.cells[1]), bundle_of(done.cells[2])
+    assert "listed &lt;b&gt;" in listed["text/html"]
+    assert f'href="{server.url}/jobs/' in listed["text/html"]
+    assert "running" in listed["text/plain"]
+    assert "tiles" in progress["text/html"]
+    assert progress["text/plain"] == "tiles  #####...............   25 %  1 / 4"
+
+
+def test_a_live_view_feeds_the_job_that_it_shows(server: LedgerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    Frames(monkeypatch)
+    reporter = Client(server.url, settings=QUICK).jobs.create("fed")
+    shown = Client(server.url, settings=QUICK).job(reporter.id)
+    display = shown.display()
+    with reporter.execution("t") as context:
+        context.progress("a").add(2)
+        context.progress("a").done(2)
+    reporter.finish()
+    assert display.wait(30)
+    # Without a further request.
+    assert shown.known is not None
+    assert (shown.known.state, [str(one) for one in shown.known.progress]) == ("completed", ["a: 2/2"])
 
 
 def gallery_notebook() -> Any:

@@ -66,6 +66,23 @@ class Indicator:
         yield dict(vars(self))
 
 
+class Indicators(tuple[Indicator, ...]):
+    """The indicators of a job, in order: a tuple that notebooks show as bars."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from . import tables
+
+        return tables.indicators_html(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # IPython would print a bundle's text for every class but this: it has a printer for tuples.
+        from . import tables
+
+        printer.text(tables.indicators_text(self))
+
+
 @dataclass(frozen=True)
 class TaskCounts:
     """The number of a job's tasks by state, and of its executions."""
@@ -133,7 +150,8 @@ class Snapshot:
             content["sequence"], content.get("ledger_sequence", content["sequence"]),
             moment(content.get("created_at")), moment(content.get("started_at")), moment(content.get("updated_at")),
             moment(content.get("finished_at")), TaskCounts.read(content.get("tasks") or {}),
-            tuple(Indicator.read(entry) for entry in content.get("progress") or ()), moment(content.get("now")) or now,
+            Indicators(Indicator.read(entry) for entry in content.get("progress") or ()),
+            moment(content.get("now")) or now,
             Estimate.read(content.get("estimate")), moment(content.get("idle_since")),
             moment(content.get("stalled_since")), content.get("message"),
         )  # fmt: skip

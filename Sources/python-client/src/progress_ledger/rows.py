@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, Callable, Generic, Protocol, TypeVar, cast
 
 from .errors import LedgerError
+from .shown import Shown
 
 T = TypeVar("T")
 
@@ -46,15 +47,21 @@ def _bundle(rows: Iterable[Any]) -> dict[str, str]:
     """Returns the first rows as a table, for notebooks; shows an error instead of raising it."""
     from html import escape
 
-    from . import view as views
+    from . import tables
+    from .view import printable
 
     try:
-        found = list(islice(_flat(rows), views.TABLE_ROWS_MAX + 1))
+        read = list(islice(rows, tables.TABLE_ROWS_MAX + 1))
     except LedgerError as error:
         message = f"the rows cannot be read: {error}"
-        return {"text/plain": views.printable(message), "text/html": f"<div>{escape(views.printable(message))}</div>"}
-    shown, has_more = found[: views.TABLE_ROWS_MAX], len(found) > views.TABLE_ROWS_MAX
-    return {"text/plain": views.table_text(shown, has_more), "text/html": views.table_html(shown, has_more)}
+        return {"text/plain": printable(message), "text/html": f"<div>{escape(printable(message))}</div>"}
+    views = [value.shown() for value in read if isinstance(value, Shown)]
+    if read and len(views) == len(read):
+        listed, has_more = views[: tables.TABLE_ROWS_MAX], len(views) > tables.TABLE_ROWS_MAX
+        return {"text/plain": tables.jobs_text(listed, has_more), "text/html": tables.jobs_html(listed, has_more)}
+    found = list(islice(_flat(read), tables.TABLE_ROWS_MAX + 1))
+    shown, has_more = found[: tables.TABLE_ROWS_MAX], len(found) > tables.TABLE_ROWS_MAX
+    return {"text/plain": tables.rows_text(shown, has_more), "text/html": tables.rows_html(shown, has_more)}
 
 
 def _flat(values: Iterable[Any]) -> Iterator[dict[str, Any]]:

@@ -59,6 +59,14 @@ class Shown:
     def _read_for_view(self) -> Snapshot:
         raise NotImplementedError
 
+    def shown(self) -> View:
+        """The view of the snapshot that was read last; makes no request."""
+        from .view import View
+
+        snapshot = self._known
+        is_final = snapshot is not None and snapshot.is_finished
+        return View(self._id, snapshot, self._clock.now(), is_final=is_final, page=self.page)
+
     def _view(self) -> View:
         from .transport import ExchangeError
         from .view import View

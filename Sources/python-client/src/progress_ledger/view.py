@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from typing import Any
 
 from .answers import Indicator, Snapshot
 
@@ -62,23 +61,28 @@ def rows(snapshot: Snapshot, now: datetime | None) -> list[Row]:
     if len(shown) > ROWS_MAX:
         # Unfinished indicators first; otherwise in the order of the job.
         shown.sort(key=_is_done)
-    return [_row(indicator, snapshot, now) for indicator in shown[:ROWS_MAX]]
+    return [row(indicator, now, snapshot.state, snapshot.name) for indicator in shown[:ROWS_MAX]]
 
 
 def _is_done(indicator: Indicator) -> bool:
     return indicator.total > 0 and indicator.done >= indicator.total
 
 
-def _row(indicator: Indicator, snapshot: Snapshot, now: datetime | None) -> Row:
+def row(indicator: Indicator, now: datetime | None, state: str = "running", name: str = "default") -> Row:
+    """Returns one indicator in the form of the view, of a job in this state.
+
+    `name` is shown for the default indicator.
+    """
     done, total = indicator.done, indicator.total
-    color = COLORS.get(snapshot.state, COLORS["running"])
-    if snapshot.state == "running" and _is_done(indicator):
+    is_finished = state != "running"
+    color = COLORS.get(state, COLORS["running"])
+    if not is_finished and _is_done(indicator):
         color = COLORS["completed"]
     superseded = indicator.attempted_done - done
     notes = [f"{superseded:,} more superseded"] if superseded > 0 else []
-    label = indicator.label if indicator.label is not None else snapshot.name
+    label = indicator.label if indicator.label is not None else name
     if total == 0 and done == 0:
-        words = "nothing to do" if snapshot.is_finished else "no work declared yet"
+        words = "nothing to do" if is_finished else "no work declared yet"
         return Row(label, "", "0 / 0", ", ".join([words, *notes]), 0, color, "empty")
     if total == 0:
         return Row(label, "", f"{done:,}", ", ".join(["total unknown", *notes]), None, color, "unknown")
@@ -91,7 +95,7 @@ def _row(indicator: Indicator, snapshot: Snapshot, now: datetime | None) -> Row:
         standing = "complete"
     elif done == 0:
         standing = "waiting"
-    elif indicator.stalled_since is not None and not snapshot.is_finished:
+    elif indicator.stalled_since is not None and not is_finished:
         since = "" if now is None else f" for {duration((now - indicator.stalled_since).total_seconds())}"
         notes.insert(0, f"stalled{since}")
         color, standing = AMBER, "stalled"
@@ -112,8 +116,15 @@ def headline(view: View) -> str:
     if snapshot is None:
         return "not read yet"
     words = snapshot.state if snapshot.percent is None else f"{snapshot.state}, {snapshot.percent} %"
-    remaining = snapshot.estimate.text(view.now) if snapshot.estimate else ""
-    return f"{words}, {remaining}" if remaining else words
+    left = remaining(snapshot, view.now)
+    return f"{words}, {left}" if left else words
+
+
+def remaining(snapshot: Snapshot, now: datetime | None) -> str:
+    """The remaining time of a running job; empty without a prediction."""
+    if snapshot.is_finished or not snapshot.estimate:
+        return ""
+    return snapshot.estimate.text(now)
 
 
 def tasks_line(snapshot: Snapshot) -> str:
@@ -185,7 +196,7 @@ def text(view: View) -> str:
         wide = max((len(printable(row.label)) for row in table), default=0)
         for row in table:
             note = f"  ({row.note})" if row.note else ""
-            lines.append(f"  {printable(row.label):<{wide}}  {_text_bar(row)}  {row.percent:>5}  {row.figures}{note}")
+            lines.append(f"  {printable(row.label):<{wide}}  {text_bar(row)}  {row.percent:>5}  {row.figures}{note}")
         hidden = len(snapshot.progress) - len(table)
         if hidden > 0:
             lines.append(f"  and {hidden:,} more")
@@ -198,7 +209,8 @@ def text(view: View) -> str:
     return "\n".join(lines)
 
 
-def _text_bar(row: Row) -> str:
+def text_bar(row: Row) -> str:
+    """A bar in plain text."""
     if row.share is None:
         return "?" * 20
     full = row.share * 20 // 100
@@ -218,45 +230,52 @@ def html(view: View) -> str:
     parts = [
         f'<div class="progress-ledger" style="{FONT};max-width:52rem;padding:.35rem .1rem;color:inherit">',
         '<div style="display:flex;align-items:baseline;gap:.6rem;flex-wrap:wrap">',
-        _title(name, view.page),
-        _state(view, stale),
+        title(name, view.page),
+        badge(state_of(view), stale),
     ]
     if snapshot is not None and snapshot.percent is not None:
         parts.append(
             f'<span style="font-variant-numeric:tabular-nums;font-weight:600">{snapshot.percent}&nbsp;%</span>'
         )
+    if snapshot is not None and remaining(snapshot, view.now):
+        parts.append(f'<span style="opacity:.66">{escaped(remaining(snapshot, view.now))} left</span>')
     parts.append("</div>")
     if snapshot is not None:
         parts.append(_table(view, snapshot, stale))
     for line in (tasks_line(snapshot) if snapshot is not None else "", times_line(view), footer(view)):
         if line:
-            parts.append(f'<div style="opacity:.66;font-size:12px">{_escaped(line)}</div>')
+            parts.append(f'<div style="opacity:.66;font-size:12px">{escaped(line)}</div>')
     if trouble_line(view):
         parts.append(
             f'<div style="font-size:12px;color:{AMBER};overflow-wrap:anywhere">'
-            f"&#9888; {_escaped(trouble_line(view))}</div>"
+            f"&#9888; {escaped(trouble_line(view))}</div>"
         )
     parts.append("</div>")
     return "".join(parts)
 
 
-def _title(name: str, page: str | None) -> str:
-    title = f'<bdi style="font-weight:650;font-size:14px;overflow-wrap:anywhere">{_escaped(name)}</bdi>'
+def title(name: str, page: str | None) -> str:
+    """The name of a job, as a link to its page if it has one."""
+    shown = f'<bdi style="font-weight:650;font-size:14px;overflow-wrap:anywhere">{escaped(name)}</bdi>'
     if page is None:
-        return title
+        return shown
     # The page opens beside the notebook, and cannot reach it.
-    link = f'<a href="{_escaped(page)}" target="_blank" rel="noopener noreferrer"'
-    return f'{link} style="color:inherit;text-decoration-color:rgba(127,127,127,.6)">{title}</a>'
+    link = f'<a href="{escaped(page)}" target="_blank" rel="noopener noreferrer"'
+    return f'{link} style="color:inherit;text-decoration-color:rgba(127,127,127,.6)">{shown}</a>'
 
 
-def _state(view: View, stale: bool) -> str:
-    state = view.snapshot.state if view.snapshot is not None else "not read yet"
+def state_of(view: View) -> str:
+    """The state of the job in words."""
+    return view.snapshot.state if view.snapshot is not None else "not read yet"
+
+
+def badge(state: str, stale: bool = False) -> str:
+    """A state as a badge, which has no fill while the state may have changed."""
     color = AMBER if stale else COLORS.get(state, COLORS["canceled"])
-    # The badge has no fill while the state may have changed.
     look = f"color:{color};background:transparent" if stale else f"color:#fff;background:{color}"
     return (
         f'<span style="border:1px solid {color};border-radius:999px;padding:0 .55em;font-size:11.5px;font-weight:600;'
-        f'white-space:nowrap;{look}">{_escaped(state)}</span>'
+        f'white-space:nowrap;{look}">{escaped(state)}</span>'
     )
 
 
@@ -265,36 +284,42 @@ def _table(view: View, snapshot: Snapshot, stale: bool) -> str:
     if not table:
         words = "no indicators" if snapshot.is_finished else "no indicators yet"
         return f'<div style="opacity:.66;margin:.3rem 0">{words}</div>'
-    parts = [
-        '<div style="display:grid;'
-        "grid-template-columns:minmax(6rem,max-content) minmax(8rem,1fr) max-content max-content;"
-        f'column-gap:.8rem;row-gap:.28rem;align-items:center;margin:.45rem 0;opacity:{".55" if stale else "1"}">'
-    ]
-    parts += [_cells(row) for row in table]
-    parts.append("</div>")
+    parts = [grid(table, "opacity:.55" if stale else "")]
     hidden = len(snapshot.progress) - len(table)
     if hidden > 0:
         parts.append(f'<div style="opacity:.66;font-size:12px">and {hidden:,} more</div>')
     return "".join(parts)
 
 
-def _cells(row: Row) -> str:
-    mark = "&#9888;&nbsp;" if row.standing in ("over", "stalled") else ""
-    note_color = f"color:{AMBER}" if row.standing in ("over", "stalled") else "opacity:.66"
-    note = f' <span style="{note_color};font-size:12px">{mark}{_escaped(row.note)}</span>' if row.note else ""
-    numbers = "font-variant-numeric:tabular-nums;white-space:nowrap"
+def grid(table: list[Row], look: str = "") -> str:
+    """Rows as aligned labels, bars and numbers."""
     return (
-        f'<bdi style="overflow-wrap:anywhere;max-width:18rem">{_escaped(row.label)}</bdi>'
-        f"{_bar(row)}"
-        f'<span style="{numbers};text-align:right;font-weight:600">{_escaped(row.percent)}</span>'
-        f'<span style="{numbers}">{_escaped(row.figures)}{note}</span>'
+        '<div style="display:grid;'
+        "grid-template-columns:minmax(6rem,max-content) minmax(8rem,1fr) max-content max-content;"
+        f'column-gap:.8rem;row-gap:.28rem;align-items:center;margin:.45rem 0;{look}">'
+        + "".join(_cells(row) for row in table)
+        + "</div>"
     )
 
 
-def _bar(row: Row) -> str:
+def _cells(row: Row) -> str:
+    mark = "&#9888;&nbsp;" if row.standing in ("over", "stalled") else ""
+    note_color = f"color:{AMBER}" if row.standing in ("over", "stalled") else "opacity:.66"
+    note = f' <span style="{note_color};font-size:12px">{mark}{escaped(row.note)}</span>' if row.note else ""
+    numbers = "font-variant-numeric:tabular-nums;white-space:nowrap"
+    return (
+        f'<bdi style="overflow-wrap:anywhere;max-width:18rem">{escaped(row.label)}</bdi>'
+        f"{bar(row)}"
+        f'<span style="{numbers};text-align:right;font-weight:600">{escaped(row.percent)}</span>'
+        f'<span style="{numbers}">{escaped(row.figures)}{note}</span>'
+    )
+
+
+def bar(row: Row) -> str:
+    """A bar, also for screen readers."""
     words = " ".join(part for part in (row.label, row.percent, row.figures, row.note) if part)
     value = f' aria-valuemin="0" aria-valuemax="100" aria-valuenow="{row.share}"' if row.share is not None else ""
-    frame = f'role="progressbar"{value} aria-valuetext="{_escaped(words)}"'
+    frame = f'role="progressbar"{value} aria-valuetext="{escaped(words)}"'
     shape = "height:9px;border-radius:5px;box-sizing:border-box;overflow:hidden"
     if row.standing == "empty":
         return f'<div {frame} style="{shape};border:1px dashed rgba(127,127,127,.6)"></div>'
@@ -312,43 +337,6 @@ def _bar(row: Row) -> str:
     )
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """A text for HTML, with control characters made visible."""
     return escape(printable(value), quote=True)
-
-
-# The most rows of a table that are shown; loops and pandas get all rows.
-TABLE_ROWS_MAX = 20
-
-
-def table_text(rows: list[dict[str, Any]], has_more: bool) -> str:
-    """Formats rows as lines of plain text."""
-    if not rows:
-        return "no rows"
-    columns = list(rows[0])
-    cells = [columns, *([printable(_cell(row.get(column))) for column in columns] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
-    return "\n".join([*lines, "…"] if has_more else lines)
-
-
-def table_html(rows: list[dict[str, Any]], has_more: bool) -> str:
-    """Formats rows as an HTML table."""
-    if not rows:
-        return "<div>no rows</div>"
-    style = "text-align:left;padding:.15rem .8rem .15rem 0;white-space:nowrap"
-    head = "".join(f'<th style="{style}">{_escaped(column)}</th>' for column in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f'<td style="{style}">{_escaped(_cell(row.get(column)))}</td>' for column in rows[0]) + "</tr>"
-        for row in rows
-    )
-    more = "<div>…</div>" if has_more else ""
-    return (
-        f'<div class="progress-ledger" style="{FONT}"><table style="border-collapse:collapse">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}</div>"
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else str(value)
