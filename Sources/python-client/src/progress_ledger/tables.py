@@ -45,7 +45,8 @@ def _table(columns: Sequence[str], cells: list[list[str]], has_more: bool) -> st
     body = "".join("<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell in line) + "</tr>" for line in cells)
     more = "<div>…</div>" if has_more else ""
     return (
-        f'<div class="progress-ledger" style="{FONT};overflow-x:auto"><table style="border-collapse:collapse;font:inherit">'
+        f'<div class="progress-ledger" style="{FONT};overflow-x:auto">'
+        '<table style="border-collapse:collapse;font:inherit">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}</div>"
     )
 
