@@ -329,6 +329,32 @@ test("an attached reporter does not delay the next execution of its task", async
   await Promise.all([attached.finish(), first.finish(), second.finish()]);
 });
 
+test("reports of an attached process start no execution of a canceled job", async () => {
+  const job = await client.jobs.create("canceled");
+  await job.finish("canceled");
+  const attached = client.attach({ job: job.id, task: "t", execution: "e", attempt: 1 });
+  attached.progress("a").done(7);
+  assert.equal(await attached.finish(), false);
+  const { dropped, pending } = attached.stats;
+  assert.deepEqual([dropped, pending, attached.jobEnded], [1, 0, "canceled"]);
+  const { snapshot, progress } = await client.jobs.find(job.id);
+  assert.deepEqual([snapshot.state, progress], ["canceled", []]);
+});
+
+test("an attached process that has reported goes on after its job is canceled", async () => {
+  const job = await client.jobs.create("canceled later");
+  const execution = job.execution("t", { attempt: 1 });
+  await execution.started();
+  const attached = client.attach(execution.handle());
+  attached.progress("a").done(1);
+  assert.equal(await attached.flush(), true);
+  await job.finish("canceled");
+  attached.progress("a").done(2);
+  assert.equal(await attached.finish(), true);
+  const { progress: [indicator] } = await client.jobs.find(job.id);
+  assert.equal(indicator.done, 3n);
+});
+
 test("messages, links, units and carried units arrive, or an older ledger gets the units without them", async () => {
   const job = await client.jobs.create("notes");
   const execution = job.execution("t", { link: "https://engine.example/t" });

@@ -106,6 +106,8 @@ export class Delivery {
   #interval;
   #checkInterval;
   #isAttached;
+  /** Whether the ledger has recorded a batch. */
+  #isKnown = false;
   /**
    * Frozen, the oldest first; only the first one is ever in flight.
    * @type {Batch[]}
@@ -190,6 +192,11 @@ export class Delivery {
     // Without the sequence of the start only verdicts tell.
     if (this.isSuperseded || this.startSequence === 0) return this.#wait(times);
     return isCheck ? { kind: "check" } : this.#wait([this.#checkAt, ...times]);
+  }
+
+  /** Whether a report may be the first event of the execution, which must not reopen a canceled job. */
+  get mayStart() {
+    return this.#isAttached && !this.#isKnown;
   }
 
   /**
@@ -290,7 +297,7 @@ export class Delivery {
     if (this.isAbandoned) return 0;
     let count = this.buffer.count;
     for (const batch of this.#batches) if (!batch.isHeartbeat) count += batch.events.length;
-    if (this.start !== "recorded") count += 1;
+    if (this.start !== "recorded" && !this.#isAttached) count += 1;
     if (this.isEnded && !this.isFinishQueued && !this.#isAttached) count += 1;
     return count;
   }
@@ -394,7 +401,7 @@ export class Delivery {
   }
 
   /**
-   * Ends the delivery, because the ledger refused the start.
+   * Ends the delivery, because the ledger refused the start, or the first report to an execution of a canceled job.
    * @param {unknown} error
    */
   startWasRejected(error) {
@@ -491,6 +498,7 @@ export class Delivery {
    */
   accepted(verdicts, now, isCheck) {
     this.#requestSucceeded();
+    this.#isKnown = true;
     const batch = this.#batches[0];
     if (batch !== undefined && !batch.isHeartbeat) this.counts.delivered += batch.events.length;
     for (const event of batch?.events ?? []) {

@@ -281,7 +281,9 @@ export class Sender {
    */
   async #send({ batch, isCheck = false }) {
     if (batch === undefined) return;
-    const path = withQuery(jobPath(this.#job, "/events"), { wait: isCheck ? "folded" : undefined });
+    const path = withQuery(jobPath(this.#job, "/events"), {
+      wait: isCheck ? "folded" : undefined, unless_canceled: this.#delivery.mayStart ? true : undefined,
+    });
     let { response, kind, content, error } = await this.#exchange({ method: "POST", path, body: batch.body });
     if (kind === "accepted" && !isSequence(content.last_sequence)) {
       [kind, error] = ["retryable", new UnavailableError("the response to an append has no sequence")];
@@ -291,6 +293,12 @@ export class Sender {
       return;
     }
     this.#health.recordSuccess();
+    if (kind === "rejected" && isJobCanceled(error)) {
+      this.#delivery.startWasRejected(error);
+      this.#health.logOnce("canceled", `the job is canceled, so reports to ${this.#description} are dropped`);
+      this.#tellJobEnd();
+      return;
+    }
     if (kind === "accepted") {
       this.#client.ownWrites.wrote(this.#job, content.last_sequence);
       const { isSuperseded, collision } = this.#delivery.accepted(content.verdicts, this.#now(), isCheck);
