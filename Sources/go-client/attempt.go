@@ -3,7 +3,6 @@ package ledger
 import (
 	"fmt"
 	"os"
-	"strconv"
 )
 
 // StartOption configures the start of an execution.
@@ -72,32 +71,14 @@ func CancelWhenSuperseded() StartOption {
 	return func(s *startSettings) { s.cancelWhenSuperseded = true }
 }
 
-// AttemptFromEnvironment takes the attempt from variables of the workflow engine.
+// AttemptFromEnvironment takes the attempt from variables of the workflow engine; see EngineTask for the variables.
 //
-// The first one that is set counts:
-//
-//	PROGRESS_LEDGER_ATTEMPT         the attempt itself, for every other engine
-//	AIRFLOW_CTX_TRY_NUMBER          Airflow: the try, from 1
-//	AWS_BATCH_JOB_ATTEMPT           AWS Batch: the attempt, from 1
-//	SLURM_JOB_ID, SLURM_RESTART_COUNT
-//	                                Slurm: 1 more than the restarts; the count is not set before the first restart
-//	JOB_INDEX_FAILURE_COUNT, JOB_INDEX_IGNORED_FAILURE_COUNT
-//	                                Kubernetes: 1 more than the sum of both failure counts of the index
-//
-// Kubernetes does not set such variables by itself. An indexed Job with backoffLimitPerIndex keeps the counts in the
-// annotations batch.kubernetes.io/job-index-failure-count and job-index-ignored-failure-count of the pod. The pod
-// template turns them into variables:
-//
-//	env:
-//	  - name: JOB_INDEX_FAILURE_COUNT
-//	    valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
-//
-// If none is set, or a value is not an attempt (which is logged), the ledger assigns the attempt, and the execution
+// If there is none, or a value is not an attempt (which is logged), the ledger assigns the attempt, and the execution
 // that starts last counts.
 //
-// Engines count the executions of one submission. If the same task of the same job is submitted again, they start again
-// at 1, and an earlier execution with a higher attempt still counts. Then set Attempt, or let the ledger assign it.
-// An execution that is superseded from its start is logged.
+// Except for Slurm, engines count the executions of one submission. If the same task of the same job is submitted again,
+// they start again at 1, and an earlier execution with a higher attempt still counts. Then set Attempt, or let the ledger
+// assign it. An execution that is superseded from its start is logged.
 func AttemptFromEnvironment() StartOption {
 	attempt, source, err := attemptFrom(os.LookupEnv)
 	return func(s *startSettings) {
@@ -106,39 +87,19 @@ func AttemptFromEnvironment() StartOption {
 	}
 }
 
-// attemptFrom returns the attempt and the name of its variable; "" without one.
+// attemptFrom returns the attempt at a task that the caller names, and the engine that provides it; "" without one.
 func attemptFrom(lookup func(string) (string, bool)) (attempt int, source string, err error) {
-	get := func(name string) string {
-		text, _ := lookup(name)
-		return text
+	engine, isThere := engineTaskFrom(lookup)
+	if isThere && engine.AttemptOfNamed > 0 {
+		return engine.AttemptOfNamed, engine.Engine, nil
 	}
-	for _, name := range []string{"PROGRESS_LEDGER_ATTEMPT", "AIRFLOW_CTX_TRY_NUMBER", "AWS_BATCH_JOB_ATTEMPT"} {
-		if text := get(name); text != "" {
-			return parseAttempt(name, text, 0)
+	variables := engineVariables(lookup)
+	for _, name := range []string{
+		"PROGRESS_LEDGER_ATTEMPT", "AIRFLOW_CTX_TRY_NUMBER", "AWS_BATCH_JOB_ATTEMPT", "GITHUB_RUN_ATTEMPT",
+	} {
+		if text := variables.get(name); text != "" && variables.attempt(name) == 0 {
+			return 0, "", fmt.Errorf("%s is %q; expected an attempt from 1 to %d", name, text, int64(AttemptMax))
 		}
 	}
-	if get("SLURM_JOB_ID") != "" {
-		if text := get("SLURM_RESTART_COUNT"); text != "" {
-			return parseAttempt("SLURM_RESTART_COUNT", text, 1)
-		}
-		return 1, "SLURM_JOB_ID", nil
-	}
-	failures := get("JOB_INDEX_FAILURE_COUNT")
-	if failures == "" {
-		return 0, "", nil
-	}
-	attempt, source, err = parseAttempt("JOB_INDEX_FAILURE_COUNT", failures, 1)
-	if ignored := get("JOB_INDEX_IGNORED_FAILURE_COUNT"); err == nil && ignored != "" {
-		return parseAttempt("JOB_INDEX_IGNORED_FAILURE_COUNT", ignored, attempt)
-	}
-	return attempt, source, err
-}
-
-// parseAttempt parses a number and adds the offset of its engine.
-func parseAttempt(name, text string, more int) (attempt int, source string, err error) {
-	number, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || number < 0 || number+int64(more) < 1 || number > AttemptMax-int64(more) {
-		return 0, "", fmt.Errorf("%s is %q; expected an attempt from 1 to %d", name, text, int64(AttemptMax))
-	}
-	return int(number) + more, name, nil
+	return 0, "", nil
 }

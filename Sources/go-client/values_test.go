@@ -224,36 +224,7 @@ func TestInvalidJobsAreRefusedByTheCall(t *testing.T) {
 	}
 }
 
-func TestAttemptsComeFromTheVariablesOfTheEngine(t *testing.T) {
-	cases := []struct {
-		name      string
-		variables map[string]string
-		attempt   int
-		isWrong   bool
-	}{
-		{name: "nothing", variables: map[string]string{}},
-		{name: "ours", variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": "4", "AWS_BATCH_JOB_ATTEMPT": "2"}, attempt: 4},
-		{name: "Airflow", variables: map[string]string{"AIRFLOW_CTX_TRY_NUMBER": "2"}, attempt: 2},
-		{name: "AWS Batch", variables: map[string]string{"AWS_BATCH_JOB_ATTEMPT": "3"}, attempt: 3},
-		{name: "Slurm, first", variables: map[string]string{"SLURM_JOB_ID": "77"}, attempt: 1},
-		{name: "Slurm, again", variables: map[string]string{"SLURM_JOB_ID": "77", "SLURM_RESTART_COUNT": "2"}, attempt: 3},
-		{name: "Kubernetes", variables: map[string]string{"JOB_INDEX_FAILURE_COUNT": "0"}, attempt: 1},
-		{name: "Kubernetes, again", variables: map[string]string{
-			"JOB_INDEX_FAILURE_COUNT": "2", "JOB_INDEX_IGNORED_FAILURE_COUNT": "1"}, attempt: 4},
-		{name: "no number", variables: map[string]string{"AWS_BATCH_JOB_ATTEMPT": "two"}, isWrong: true},
-		{name: "none", variables: map[string]string{"AIRFLOW_CTX_TRY_NUMBER": "0"}, isWrong: true},
-		{name: "too many", variables: map[string]string{"SLURM_JOB_ID": "1", "SLURM_RESTART_COUNT": "2147483647"}, isWrong: true},
-		{name: "empty", variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": ""}},
-	}
-	for _, c := range cases {
-		attempt, source, err := attemptFrom(func(name string) (string, bool) {
-			value, isSet := c.variables[name]
-			return value, isSet
-		})
-		if attempt != c.attempt || (source != "") != (c.attempt > 0) || (err != nil) != c.isWrong {
-			t.Errorf("%s: %d, %v, %v", c.name, attempt, source, err)
-		}
-	}
+func TestTheAttemptOfTheEnvironmentIsRecorded(t *testing.T) {
 	t.Setenv("PROGRESS_LEDGER_ATTEMPT", "6")
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
 	_, execution := start(t, job, "tile", AttemptFromEnvironment())

@@ -1,0 +1,168 @@
+package ledger
+
+import (
+	"os"
+	"strconv"
+)
+
+// EngineTask is the work that a workflow engine has given to this process, by the engine's variables:
+//
+//	PROGRESS_LEDGER_TASK, PROGRESS_LEDGER_ATTEMPT
+//	                                the values themselves, for every other engine
+//	AIRFLOW_CTX_TASK_ID, AIRFLOW_CTX_TRY_NUMBER
+//	                                Airflow
+//	AWS_BATCH_JOB_ID, AWS_BATCH_JOB_ATTEMPT
+//	                                AWS Batch
+//	SLURM_JOB_ID, SLURM_ARRAY_JOB_ID, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT
+//	                                Slurm; the count is not set before the first restart
+//	JOB_COMPLETION_INDEX, JOB_INDEX_FAILURE_COUNT, JOB_INDEX_IGNORED_FAILURE_COUNT
+//	                                Kubernetes: the attempt is 1 more than the sum of both failure counts of the index
+//	GITHUB_ACTIONS, GITHUB_RUN_ATTEMPT
+//	                                GitHub Actions
+//
+// Kubernetes does not set the counts by itself. An indexed Job with backoffLimitPerIndex keeps them in the annotations
+// batch.kubernetes.io/job-index-failure-count and job-index-ignored-failure-count of the pod. The pod template turns
+// them into variables:
+//
+//	env:
+//	  - name: JOB_INDEX_FAILURE_COUNT
+//	    valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
+//
+// Tests/engine-variables/cases.json is the table of the variables, which the Python, Swift and Go clients share.
+type EngineTask struct {
+	// Engine is the name of the engine, or of the variable of the ledger.
+	Engine string
+	// Task is the engine's name for the task; empty if there is none.
+	Task string
+	// Attempt is the attempt at it; 0 if the engine does not provide it. The ledger then assigns it.
+	Attempt int
+	// AttemptOfNamed is the attempt at a task that the caller names. Under Slurm it also grows with each submission, so
+	// that a later submission supersedes all restarts of earlier ones.
+	AttemptOfNamed int
+}
+
+// EngineTaskFromEnvironment returns the work that the variables of this process describe, and whether there is any.
+//
+// The first engine that is found counts, in the order of EngineTask: the most specific is the first.
+func EngineTaskFromEnvironment() (found EngineTask, isThere bool) {
+	return engineTaskFrom(os.LookupEnv)
+}
+
+func engineTaskFrom(lookup func(string) (string, bool)) (found EngineTask, isThere bool) {
+	variables := engineVariables(lookup)
+	for _, ask := range []func(engineVariables) (EngineTask, bool){
+		explicitTask, airflowTask, batchTask, slurmTask, kubernetesTask, gitHubTask,
+	} {
+		if asked, isKnown := ask(variables); isKnown {
+			found, isThere = asked, true
+			break
+		}
+	}
+	if task := variables.get("PROGRESS_LEDGER_TASK"); task != "" {
+		// The variable names the task, as a caller does.
+		found.Task, found.Attempt = task, found.AttemptOfNamed
+		if !isThere {
+			found.Engine, isThere = "PROGRESS_LEDGER_TASK", true
+		}
+	}
+	return found, isThere
+}
+
+// engineVariables looks up variables.
+type engineVariables func(string) (string, bool)
+
+// get returns the value of a variable; empty if it is not set.
+func (v engineVariables) get(name string) string {
+	text, _ := v(name)
+	return text
+}
+
+// number returns a number of ASCII digits from the least one to the largest attempt, and -1 for any other value.
+func (v engineVariables) number(name string, least int64) int64 {
+	number, err := strconv.ParseUint(v.get(name), 10, 31)
+	if err != nil || int64(number) < least {
+		return -1
+	}
+	return int64(number)
+}
+
+// attempt returns the value of a variable if it is an attempt; otherwise 0.
+func (v engineVariables) attempt(name string) int {
+	if number := v.number(name, 1); number > 0 {
+		return int(number)
+	}
+	return 0
+}
+
+// attemptAfter returns the attempt after so many failures; 0 if there are too many.
+func attemptAfter(failures int64) int {
+	if failures >= AttemptMax {
+		return 0
+	}
+	return int(failures) + 1
+}
+
+func explicitTask(v engineVariables) (EngineTask, bool) {
+	attempt := v.attempt("PROGRESS_LEDGER_ATTEMPT")
+	return EngineTask{Engine: "PROGRESS_LEDGER_ATTEMPT", Attempt: attempt, AttemptOfNamed: attempt}, attempt > 0
+}
+
+func airflowTask(v engineVariables) (EngineTask, bool) {
+	task, attempt := v.get("AIRFLOW_CTX_TASK_ID"), v.attempt("AIRFLOW_CTX_TRY_NUMBER")
+	return EngineTask{Engine: "Airflow", Task: task, Attempt: attempt, AttemptOfNamed: attempt}, task != ""
+}
+
+func batchTask(v engineVariables) (EngineTask, bool) {
+	// The ID of an array job's child already ends with its index.
+	task, attempt := v.get("AWS_BATCH_JOB_ID"), v.attempt("AWS_BATCH_JOB_ATTEMPT")
+	return EngineTask{Engine: "AWS Batch", Task: task, Attempt: attempt, AttemptOfNamed: attempt}, task != ""
+}
+
+// The largest ID of a Slurm job (MaxJobId): 32 attempts of each are below 2^31.
+const (
+	slurmJobMax      = 67_043_328
+	slurmRestartsMax = 31
+)
+
+func slurmTask(v engineVariables) (EngineTask, bool) {
+	found := EngineTask{Engine: "Slurm", Task: v.get("SLURM_JOB_ID")}
+	if found.Task == "" {
+		return EngineTask{}, false
+	}
+	if array, index := v.get("SLURM_ARRAY_JOB_ID"), v.get("SLURM_ARRAY_TASK_ID"); array != "" && index != "" {
+		found.Task = array + "_" + index
+	}
+	// The variable counts the requeues, and is not set before the first one.
+	restarts := v.number("SLURM_RESTART_COUNT", 0)
+	if restarts < 0 {
+		restarts = 0
+	}
+	found.Attempt = attemptAfter(restarts)
+	found.AttemptOfNamed = found.Attempt
+	if job := v.number("SLURM_JOB_ID", 1); job > 0 && job <= slurmJobMax {
+		if restarts > slurmRestartsMax {
+			restarts = slurmRestartsMax
+		}
+		found.AttemptOfNamed = int(job*(slurmRestartsMax+1) + restarts)
+	}
+	return found, true
+}
+
+func kubernetesTask(v engineVariables) (EngineTask, bool) {
+	// Kubernetes gives pods their index, but not the number of tries.
+	found := EngineTask{Engine: "Kubernetes", Task: v.get("JOB_COMPLETION_INDEX")}
+	if failures := v.number("JOB_INDEX_FAILURE_COUNT", 0); failures >= 0 {
+		if ignored := v.number("JOB_INDEX_IGNORED_FAILURE_COUNT", 0); ignored > 0 {
+			failures += ignored
+		}
+		found.Attempt = attemptAfter(failures)
+		found.AttemptOfNamed = found.Attempt
+	}
+	return found, found.Task != ""
+}
+
+func gitHubTask(v engineVariables) (EngineTask, bool) {
+	// No variable distinguishes the jobs of a matrix, so that the caller names the task.
+	attempt := v.attempt("GITHUB_RUN_ATTEMPT")
+	return EngineTask{Engine: "GitHub Actions", Attempt: attempt, AttemptOfNamed: attempt}, v.get("GITHUB_ACTIONS") == "true"
+}
