@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from prefect import unmapped
+from prefect.flow_runs import suspend_flow_run
+from prefect.task_runners import ProcessPoolTaskRunner
 
 from progress_ledger import current, progress
 from progress_ledger.prefect import flow, task
@@ -108,6 +114,99 @@ def interrupted() -> None:
     fast(3)
 
 
+@task
+def helper() -> None:
+    progress("nested").done(1)
+
+
+@flow
+def inner() -> None:
+    progress("nested").done(1)
+
+
+@task
+def outer() -> None:
+    progress("nested").done(10)
+    for _ in range(2):
+        helper.fn()
+    inner.fn()
+    thread = threading.Thread(target=current().carry(helper.fn))
+    thread.start()
+    thread.join()
+
+
+@flow
+def nested() -> None:
+    """Tasks and flows that are called by their `fn` belong to their caller."""
+    progress("nested").done(100)
+    outer()
+    helper.fn()
+    nested_again.fn()
+
+
+@flow(name="nested")
+def nested_again() -> None:
+    progress("nested").done(1)
+
+
+class Steps:
+    @task
+    @classmethod
+    def make(cls) -> None:
+        progress("methods").done(1)
+
+    @task
+    @staticmethod
+    def check(text: str) -> None:
+        progress("methods").done(len(text))
+
+
+@flow
+def methods() -> None:
+    Steps.make()
+    Steps.check("ab")
+    task(functools.partial(Steps.check.fn, "abc"))()
+
+
+@flow
+def shared(part: int) -> None:
+    """Several of its runs report to one job: one of them is retried, as all tasks have equal parameters."""
+    progress("shared").add(2)
+    for _ in range(2):
+        share([part])
+    named([part])
+
+
+@task
+def share(parts: list[int]) -> None:
+    progress("shared").done(1)
+
+
+@task(task_run_name="named")
+def named(parts: list[int]) -> None:
+    progress("named").done(1)
+
+
+@flow(task_runner=ProcessPoolTaskRunner(max_workers=2))
+def detached() -> None:
+    """The task runs are in other processes, which do not know each other."""
+    named.map([[number] for number in range(4)]).wait()
+    varied.map(range(4), unmapped("x" * 10)).wait()
+    share.map([[number] for number in range(4)]).wait()
+
+
+@task(task_run_name="varied {text}")
+def varied(number: int, text: str) -> None:
+    progress("varied").done(1)
+
+
+@flow
+def suspended() -> None:
+    progress("suspended").done(1)
+    if is_first(folder(), "suspended"):
+        suspend_flow_run(timeout=60)
+
+
 if __name__ == "__main__":
     # As the process that a worker of Prefect starts for a flow run.
     import sys
@@ -115,4 +214,4 @@ if __name__ == "__main__":
 
     from prefect.flow_engine import load_flow_run, run_flow
 
-    run_flow(interrupted, flow_run=load_flow_run(UUID(sys.argv[1])))
+    run_flow(globals()[sys.argv[2]], flow_run=load_flow_run(UUID(sys.argv[1])))

@@ -42,6 +42,24 @@ def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
+@op
+def step():
+    progress("nested").done(1)
+
+
+@op
+def run():
+    """Calls another op directly."""
+    progress("nested").done(10)
+    step()
+    step()
+
+
+@job
+def nested():
+    run()
+
+
 @job
 def mosaic():
     total(plan().map(tile).collect())

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, ReexecutionOptions, execute_job, reconstructable
 
-from progress_ledger import Client, integration
+from progress_ledger import Client, current, integration
 
 from ledger_process import LedgerProcess
-from steps_of_dagster import mosaic
+from steps_of_dagster import mosaic, nested, step
 from support import attempts, figures
 
 
@@ -47,3 +47,18 @@ def test_steps_that_are_repeated_count_once(instance: DagsterInstance, ledger: C
     assert figures(job) == {"tiles": (40, 40), "total": (1, 1)}
     assert [attempt for attempt, _ in attempts(job)["tile[0]"]] == [1, 2, 3, 4]
     assert len(attempts(job)["total"]) == 2
+
+
+def test_an_op_that_another_one_calls_belongs_to_its_execution(instance: DagsterInstance, ledger: Client) -> None:
+    with execute_job(reconstructable(nested), instance) as run:
+        assert run.success
+    job = ledger.jobs.find(key=f"dagster/{run.run_id}")
+    assert figures(job) == {"nested": (12, 0)}
+    assert attempts(job) == {"run": [(1, "succeeded")]}
+
+
+def test_an_op_that_is_called_directly_runs_without_an_execution(caplog: pytest.LogCaptureFixture) -> None:
+    before = current().stats.dropped
+    step()
+    assert current().stats.dropped == before + 1
+    assert "fails" not in caplog.text

@@ -11,6 +11,7 @@ import pytest
 from pyspark import SparkConf, SparkContext
 
 from progress_ledger import Job, current, progress
+from progress_ledger.contexts import is_within_execution
 from progress_ledger.pyspark import reporting
 
 from ledger_process import LedgerProcess
@@ -57,3 +58,36 @@ def test_partitions_that_are_computed_again_count_once(spark: SparkContext, job:
     assert outcomes["scan[2]"] == ["failed", "succeeded", "succeeded"]
     for found in runs.values():
         assert [attempt for attempt, _ in found] == sorted({attempt for attempt, _ in found})
+
+
+def check(is_true: bool) -> None:
+    """An assertion in a worker of Spark, which does not know pytest."""
+    if not is_true:
+        raise ValueError("the check has failed")
+
+
+def test_transformations_that_consume_each_other_keep_their_own_numbers(spark: SparkContext, job: Job) -> None:
+    def scan(rows: Iterator[int]) -> Iterator[int]:
+        for row in rows:
+            progress("scan").done(1)
+            yield row
+
+    def write(rows: Iterator[int]) -> Iterator[int]:
+        for row in rows:
+            # The rows of the other transformation come from within its execution.
+            check(current().task.startswith("write["))
+            progress("write").done(1)
+            yield row
+
+    def idle(rows: Iterator[int]) -> Iterator[int]:
+        # In the worker of the former transformations.
+        check(not is_within_execution())
+        return rows
+
+    rows = spark.parallelize(range(40), 2).mapPartitions(reporting(job, "scan")(scan))
+    written = rows.mapPartitions(reporting(job, "write")(write))
+    # It leaves both early.
+    assert written.take(5) == list(range(5))
+    assert spark.parallelize(range(4), 2).mapPartitions(idle).count() == 4
+    assert written.count() == 40
+    assert figures(job) == {"scan": (40, 0), "write": (40, 0)}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,43 @@ def test_calls_of_actors_that_are_restarted_count_once(job: Job, tmp_path: Path)
     assert ray.get([coroutines.count.remote(number, str(tmp_path)) for number in range(3)]) == [0, 1, 2]
     assert figures(job) == {"actor": (30, 30), "coroutine": (30, 30)}
     assert [(1, None), (2, "succeeded")] in runs_of(job)["Counter.count"]
+
+
+@remote
+class Nested:
+    """An actor whose public methods call each other, also in a thread."""
+
+    def run(self) -> str | None:
+        progress("nested").done(10)
+        for _ in range(3):
+            self.step()
+        thread = threading.Thread(target=current().carry(self.step))
+        thread.start()
+        thread.join()
+        progress("nested").done(10)
+        return current().task
+
+    def step(self) -> None:
+        progress("nested").done(1)
+
+    async def wait(self) -> None:
+        progress("nested").done(100)
+        await self.look()
+
+    async def look(self) -> None:
+        progress("nested").done(100)
+
+
+def test_a_method_that_another_one_calls_belongs_to_its_execution(job: Job) -> None:
+    actor = Nested.remote()
+    task = ray.get(actor.run.remote())
+    ray.get([actor.wait.remote(), actor.step.remote()])
+    assert figures(job) == {"nested": (225, 0)}
+    assert task.startswith("Nested.run[")
+    assert {name: len(runs) for name, runs in runs_of(job).items()} == {
+        "Nested.run": 1, "Nested.wait": 1, "Nested.step": 1,
+    }  # fmt: skip
+    assert all(len(runs) == 1 for runs in attempts(job).values())
 
 
 # A process that a task has started, and that survives the worker: it reports when the next attempt has ended.

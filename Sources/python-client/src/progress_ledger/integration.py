@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Callable, TypeVar
 
 from . import calls, values
@@ -236,71 +234,3 @@ def settle(execution: Execution) -> None:
         return
     has_settled = sender.expedite(reporter.job)
     sender.wait_at_end(lambda: reporter.is_settled or has_settled())
-
-
-@contextmanager
-def _entered(
-    make: Callable[[], Execution | None], will_retry: Callable[[Exception], bool], name: str
-) -> Iterator[Execution]:
-    with execution_of(make, name) as execution:
-        try:
-            yield execution
-        except Exception as error:
-            if harmless(will_retry)(error):
-                execution.leave()
-            raise
-
-
-def never(error: Exception) -> bool:
-    return False
-
-
-def within(
-    function: Callable[..., Any], make: Callable[[], Execution | None], will_retry: Callable[[Exception], bool] = never
-) -> Callable[..., Any]:
-    """Returns a function of the same kind that runs within the execution that `make` makes for each call.
-
-    A call that raises has failed, unless `will_retry` says that its engine will call the function again. The result can
-    be pickled by value, as engines do, if the arguments can.
-    """
-    entered = functools.partial(_entered, make, will_retry, function.__name__)
-
-    if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def call_async_generator(*arguments: Any, **options: Any) -> AsyncIterator[Any]:
-            with entered():
-                async for item in function(*arguments, **options):
-                    yield item
-
-        return call_async_generator
-
-    if inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def call_coroutine(*arguments: Any, **options: Any) -> Any:
-            async with execution_of(make, function.__name__) as execution:
-                try:
-                    return await function(*arguments, **options)
-                except Exception as error:
-                    if harmless(will_retry)(error):
-                        execution.leave()
-                    raise
-
-        return call_coroutine
-
-    if inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def call_generator(*arguments: Any, **options: Any) -> Generator[Any, Any, Any]:
-            with entered():
-                return (yield from function(*arguments, **options))
-
-        return call_generator
-
-    @functools.wraps(function)
-    def call(*arguments: Any, **options: Any) -> Any:
-        with entered():
-            return function(*arguments, **options)
-
-    return call

@@ -22,8 +22,9 @@ from typing import Any, Callable
 from pyspark import TaskContext
 
 from .execution import Execution
-from .integration import execution_of, task_name
+from .integration import task_name
 from .job import Job
+from .wrapping import Call, iterator_within
 
 
 def reporting(job: Job, name: str) -> Callable[[Callable[..., Any]], Callable[..., Iterator[Any]]]:
@@ -37,14 +38,18 @@ def reporting(job: Job, name: str) -> Callable[[Callable[..., Any]], Callable[..
 def _reporting(job: Job, name: str, function: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
     @functools.wraps(function)
     def call(*arguments: Any) -> Iterator[Any]:
-        with execution_of(functools.partial(_make, job, name), name):
-            yield from function(*arguments)
+        return iterator_within(function, functools.partial(_call, job, name), *arguments)
 
     return call
 
 
-def _make(job: Job, name: str) -> Execution | None:
+def _call(job: Job, name: str) -> Call | None:
     context = TaskContext.get()
     if context is None:
         return None
-    return job.execution(task_name(f"{name}[{context.partitionId()}]"), context.taskAttemptId() + 1)
+    task, attempt = f"{name}[{context.partitionId()}]", context.taskAttemptId() + 1
+    return Call((task, attempt), functools.partial(_make, job, task, attempt))
+
+
+def _make(job: Job, task: str, attempt: int) -> Execution:
+    return job.execution(task_name(task), attempt)

@@ -10,8 +10,9 @@
 
 `remote` takes what `ray.remote` takes. Each call is a task `NAME[TASK_ID]`. If its worker dies, or it raises and
 `retry_exceptions` is set, Ray calls it again: that is the next attempt, which supersedes the previous one. A result
-that is lost and computed again is the next attempt too. Each public method of an actor is a task in the same way. The
-reports of an attempt are recorded before Ray has its result.
+that is lost and computed again is the next attempt too. Each call of a public method of an actor is a task in the same
+way; a method that another one calls directly belongs to the execution of its caller. The reports of an attempt are
+recorded before Ray has its result.
 
 Functions of `ray.remote` itself report nothing.
 """
@@ -27,8 +28,9 @@ from ray._private.worker import global_worker
 
 from .asynchronous import AsyncJob
 from .execution import Execution
-from .integration import client, job_by_id, task_name, within
+from .integration import client, job_by_id, task_name
 from .job import Job
+from .wrapping import Call, within
 
 
 def environment(job: Job | AsyncJob | str) -> dict[str, Any]:
@@ -55,9 +57,9 @@ def remote(*arguments: Any, **options: Any) -> Any:
 def _reporting(target: Any) -> Any:
     """Returns a function, or a class whose public methods report."""
     if not inspect.isclass(target):
-        return within(target, functools.partial(_execution, target.__name__))
+        return within(target, functools.partial(_call, getattr(target, "__name__", "task")))
     methods = {
-        name: within(method, functools.partial(_execution, f"{target.__name__}.{name}"))
+        name: within(method, functools.partial(_call, f"{target.__name__}.{name}"))
         for name, method in inspect.getmembers(target, inspect.isfunction)
         if not name.startswith("_") and not isinstance(inspect.getattr_static(target, name), staticmethod)
     }
@@ -66,11 +68,16 @@ def _reporting(target: Any) -> Any:
     return kind(target.__name__, (target,), {**methods, "__module__": target.__module__})
 
 
-def _execution(name: str) -> Execution | None:
-    """Returns the execution of the current call in a worker; None if there is no such call."""
-    id = ray.get_runtime_context().get_task_id()
-    if id is None:
-        # It is called directly, in a unit test for example.
+def _call(name: str) -> Call | None:
+    """Returns the current call in a worker; None if there is no such call."""
+    context = ray.get_runtime_context()
+    id = context.get_task_id()
+    if id is None or not context.get_task_name():
+        # It is called directly: in a unit test for example, or in a thread of the task's own, to which Ray gives an id.
         return None
     attempt = global_worker.core_worker.get_current_task_attempt_number() + 1
-    return job_by_id(None).execution(task_name(f"{name}[{id}]"), attempt)
+    return Call((id, attempt), functools.partial(_execution, f"{name}[{id}]", attempt))
+
+
+def _execution(task: str, attempt: int) -> Execution:
+    return job_by_id(None).execution(task_name(task), attempt)
