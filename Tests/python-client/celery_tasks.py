@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 import redis
-from celery import Celery, chain, chord
+from celery import Celery, Task, chain, chord
 from celery.exceptions import Ignore
 
 from progress_ledger import current, progress
@@ -16,7 +16,7 @@ from progress_ledger.celery import LedgerTask
 BROKER = os.environ.get("TEST_BROKER", "redis://127.0.0.1:1/0")
 N = 4
 
-app = Celery("celery_tasks", broker=BROKER, backend=BROKER)
+app = Celery("celery_tasks", broker=BROKER, backend=BROKER, task_cls="progress_ledger.celery:LedgerTask")
 app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
@@ -88,7 +88,29 @@ def finalize() -> None:
     raise Ignore
 
 
-@app.task
+@app.task(base=LedgerTask, bind=True, max_retries=1)
+def nested(self: Any, depth: int) -> None:
+    """Calls itself, another task in place, and is retried once."""
+    progress("nested").done(1)
+    if depth:
+        nested(depth - 1)
+        return
+    other.apply()
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+
+
+@app.task(base=LedgerTask)
+def other(number: int = 0) -> None:
+    progress("nested").done(10)
+
+
+@app.task(base=LedgerTask)
+def mapped(number: int) -> None:
+    progress("mapped").done(number)
+
+
+@app.task(base=Task)
 def plain() -> tuple[str | None, int]:
     """A task without the base class, which still gets its attempt from the engine."""
     from progress_ledger import Client

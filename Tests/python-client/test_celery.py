@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger import Client, current
+from progress_ledger import Client, Job, current
 
 from conftest import QUICK, figures
 from ledger_process import LedgerProcess
@@ -98,6 +98,56 @@ def test_a_workflow_that_retries_crashes_and_is_delivered_twice_ends_with_exact_
         wasted = {indicator.label: indicator.attempted_done - indicator.done for indicator in job.progress}
         assert wasted == {"finalize": 0, "step1": 1 + 1001, "step2": 1}
         assert figures(job)["step1"] == (4, 4)
+
+
+def runs_of(job: Job) -> dict[str, list[list[tuple[int, str | None]]]]:
+    """Returns the attempt and the outcome of each execution, by the name of the task."""
+    found: dict[str, list[list[tuple[int, str | None]]]] = {}
+    for task in job.tasks():
+        name = task.task.partition("[")[0].rpartition(".")[2]
+        found.setdefault(name, []).append([(run.attempt, run.outcome) for run in task.executions])
+    return found
+
+
+def test_a_task_that_another_one_calls_in_place_belongs_to_its_execution(
+    broker: str, worker: Path, ledger: Client
+) -> None:
+    from progress_ledger.celery import reporting_to
+
+    import celery_tasks
+
+    job = ledger.jobs.create("nested")
+    with reporting_to(job):
+        celery_tasks.nested.apply_async((2,)).get(timeout=60)
+    assert figures(job) == {"nested": (13, 0)}
+    assert runs_of(job) == {"nested": [[(1, None), (2, "succeeded")]]}
+
+
+def test_tasks_that_celery_itself_calls_report_and_its_other_own_tasks_do_not(
+    broker: str, worker: Path, ledger: Client
+) -> None:
+    from progress_ledger.celery import reporting_to
+
+    import celery_tasks
+
+    job = ledger.jobs.create("own tasks")
+    with reporting_to(job):
+        celery_tasks.mapped.map([1, 2, 3]).apply_async().get(timeout=60)
+        celery_tasks.mapped.chunks([(10,), (20,), (30,)], 2).group().apply_async().get(timeout=60)
+        celery_tasks.app.tasks["celery.accumulate"].apply_async((1, 2)).get(timeout=60)
+        celery_tasks.app.tasks["celery.backend_cleanup"].apply_async().get(timeout=60)
+    for snapshot in job.watch():
+        if snapshot.tasks.succeeded == 3:
+            break
+    assert figures(job) == {"mapped": (66, 0)}
+    assert runs_of(job) == {"map": [[(1, "succeeded")]], "starmap": [[(1, "succeeded")]] * 2}
+
+
+def test_a_job_without_a_valid_id_fails_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    import celery_tasks
+
+    monkeypatch.setenv("PROGRESS_LEDGER_JOB", "no id")
+    assert celery_tasks.other.apply().successful()
 
 
 def test_tasks_without_the_base_know_their_attempt_too(broker: str, worker: Path) -> None:

@@ -15,7 +15,8 @@ Every task that is sent within `reporting_to`, or by a task that reports to a jo
 groups, chains and chords too. Others report to the job `PROGRESS_LEDGER_JOB` of the worker, if it is set. A retry is
 the next attempt and supersedes the previous one; a task that waits for its retry has not failed. A message that is
 delivered twice, or again after a worker was lost, is another execution with the same attempt; the later one counts. The
-reports of an execution are recorded before Celery acknowledges the task.
+reports of an execution are recorded before Celery acknowledges the task. A task that another one calls, directly or by
+`apply`, belongs to the execution of its caller. Celery's own tasks, such as `celery.chord_unlock`, report nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ __all__ = ["LedgerTask", "job_of", "reporting_to", "use"]
 
 HEADER = "progress_ledger_job"
 
+# Celery's own tasks that call other tasks, and so report for them.
+_CALLING = frozenset(("celery.map", "celery.starmap"))
+
 _job: ContextVar[str | None] = ContextVar("progress_ledger_celery_job", default=None)
+# The message whose execution this context is in: its id and its attempt.
+_message: ContextVar[tuple[str, int] | None] = ContextVar("progress_ledger_celery_message", default=None)
 
 
 @contextmanager
@@ -78,16 +84,32 @@ class LedgerTask(Task):  # type: ignore[misc]
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         # `run`, not `super().__call__`, which would hide the request from the task.
-        job = None
-        if not self.request.called_directly:
-            job = job_of(self.request) or _job.get() or os.environ.get("PROGRESS_LEDGER_JOB")
+        job = self._ledger_job()
         if job is None:
             if is_within_execution():
                 return self.run(*arguments, **options)
             # A silent execution, because reports outside of any execution would be counted as dropped and logged.
             with silent(str(self.name)):
                 return self.run(*arguments, **options)
-        with reporting_to(job), execution_of(job_by_id(job).execution, self.name) as execution:
+        message = _message.set((self.request.id, self.request.retries))
+        try:
+            return self._run_within_execution(job, arguments, options)
+        finally:
+            _message.reset(message)
+
+    @harmless
+    def _ledger_job(self) -> str | None:
+        """The job of the message that is delivered; None if none is, or if its sender calls the task itself."""
+        request, name = self.request, str(self.name)
+        if request.called_directly or (name.startswith("celery.") and name not in _CALLING):
+            return None
+        caller = _message.get()
+        if caller is not None and (caller == (request.id, request.retries) or _is_called(request, caller)):
+            return None
+        return job_of(request) or _job.get() or os.environ.get("PROGRESS_LEDGER_JOB")
+
+    def _run_within_execution(self, job: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        with reporting_to(job), execution_of(lambda: job_by_id(job).execution(), self.name) as execution:
             try:
                 return self.run(*arguments, **options)
             except (Retry, Reject) as error:
@@ -99,3 +121,8 @@ class LedgerTask(Task):  # type: ignore[misc]
                 # The task has handled the situation itself.
                 execution.finish("succeeded")
                 raise
+
+
+def _is_called(request: Any, caller: tuple[str, int]) -> bool:
+    """Whether a task runs another one in place, by `apply`, which is not a retry of itself in place."""
+    return bool(request.is_eager) and request.id != caller[0]
