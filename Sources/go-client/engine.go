@@ -13,8 +13,9 @@ import (
 //	                                Airflow
 //	AWS_BATCH_JOB_ID, AWS_BATCH_JOB_ATTEMPT
 //	                                AWS Batch
-//	SLURM_JOB_ID, SLURM_ARRAY_JOB_ID, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT
-//	                                Slurm; the count is not set before the first restart
+//	SLURM_JOB_ID, SLURM_ARRAY_JOB_ID, SLURM_ARRAY_TASK_ID, SLURM_RESTART_COUNT,
+//	SLURM_STEP_ID, SLURM_STEP_NUM_TASKS, SLURM_PROCID
+//	                                Slurm; the count is not set before the first restart, and the step only by srun
 //	JOB_COMPLETION_INDEX, JOB_INDEX_FAILURE_COUNT, JOB_INDEX_IGNORED_FAILURE_COUNT
 //	                                Kubernetes: the attempt is 1 more than the sum of both failure counts of the index
 //	GITHUB_ACTIONS, GITHUB_RUN_ATTEMPT
@@ -131,6 +132,14 @@ func slurmTask(v engineVariables) (EngineTask, bool) {
 	}
 	if array, index := v.get("SLURM_ARRAY_JOB_ID"), v.get("SLURM_ARRAY_TASK_ID"); array != "" && index != "" {
 		found.Task = array + "_" + index
+	}
+	// A process of srun, in Slurm's own notation: other processes have no step, or one with a number above these.
+	if step := v.number("SLURM_STEP_ID", 0); step >= 0 {
+		found.Task += "." + strconv.FormatInt(step, 10)
+		// A step of several processes distinguishes them by their rank.
+		if size, rank := v.get("SLURM_STEP_NUM_TASKS"), v.get("SLURM_PROCID"); size != "" && size != "1" && rank != "" {
+			found.Task += "." + rank
+		}
 	}
 	// The variable counts the requeues, and is not set before the first one.
 	restarts := v.number("SLURM_RESTART_COUNT", 0)

@@ -17,21 +17,23 @@ func lookupIn(variables map[string]string) func(string) (string, bool) {
 func TestEnginesVariablesGiveTheTaskAndTheAttempts(t *testing.T) {
 	content, err := os.ReadFile("../../Tests/engine-variables/cases.json")
 	must(t, err)
+	type engineCase struct {
+		Name           string            `json:"name"`
+		Environment    map[string]string `json:"environment"`
+		Engine         string            `json:"engine"`
+		Task           string            `json:"task"`
+		Attempt        int               `json:"attempt"`
+		AttemptOfNamed int               `json:"attempt_of_named"`
+	}
 	var table struct {
-		Cases []struct {
-			Name           string            `json:"name"`
-			Environment    map[string]string `json:"environment"`
-			Engine         string            `json:"engine"`
-			Task           string            `json:"task"`
-			Attempt        int               `json:"attempt"`
-			AttemptOfNamed int               `json:"attempt_of_named"`
-		} `json:"cases"`
+		Cases []engineCase `json:"cases"`
+		Steps []engineCase `json:"steps"`
 	}
 	must(t, json.Unmarshal(content, &table))
-	if len(table.Cases) < 20 {
-		t.Fatalf("the table has %d cases", len(table.Cases))
+	if len(table.Cases) < 20 || len(table.Steps) < 5 {
+		t.Fatalf("the table has %d cases and %d of steps", len(table.Cases), len(table.Steps))
 	}
-	for _, c := range table.Cases {
+	for _, c := range append(table.Cases, table.Steps...) {
 		found, isThere := engineTaskFrom(lookupIn(c.Environment))
 		expected := EngineTask{Engine: c.Engine, Task: c.Task, Attempt: c.Attempt, AttemptOfNamed: c.AttemptOfNamed}
 		if expected.AttemptOfNamed == 0 {

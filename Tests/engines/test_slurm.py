@@ -171,7 +171,38 @@ def test_tasks_that_are_submitted_again_count_once(slurm: Slurm, job: Job) -> No
     second = int(slurm.submit(job, "tile", array="1"))
     slurm.wait_until_empty()
     assert figures(job) == {"units": (10, 10)}
-    assert attempts(job) == {"tile": [(first * 32, "failed"), (second * 32, "succeeded")]}
+    assert second > first
+    assert attempts(job) == {"tile": [(1, "failed"), (2, "succeeded")]}
+
+
+STEPS = """#!/bin/sh
+{python} {folder}/step.py
+{srun} --ntasks=1 {python} {folder}/step.py
+{srun} --ntasks=2 {python} {folder}/step.py
+{srun} --ntasks=2 {python} {folder}/step.py
+if [ -z "$SLURM_RESTART_COUNT" ]; then {scontrol} requeue "$SLURM_JOB_ID"; fi
+"""
+STEP = """
+from progress_ledger import Client
+
+with Client().job().execution() as context:
+    context.progress("units").add(10)
+    context.progress("units").done(10)
+"""
+
+
+def test_each_process_of_each_step_is_a_task(slurm: Slurm, job: Job) -> None:
+    """The script itself and all processes that it starts by srun, requeued as a whole."""
+    programs = {name: slurm.programs / "bin" / name for name in ("srun", "scontrol")}
+    (slurm.folder / "step.py").write_text(STEP)
+    (slurm.folder / "steps.sh").write_text(STEPS.format(python=sys.executable, folder=slurm.folder, **programs))
+    options = ["--parsable", "--requeue", "--ntasks=2", "steps.sh"]
+    id = slurm.run("sbatch", *options, PROGRESS_LEDGER_JOB=job.id).strip()
+    wait_until(lambda: len(attempts(job).get(f"{id}.2.1", ())) == 2, 170)
+    slurm.wait_until_empty()
+    assert figures(job) == {"units": (60, 60)}
+    names = [id, f"{id}.0", f"{id}.1.0", f"{id}.1.1", f"{id}.2.0", f"{id}.2.1"]
+    assert attempts(job) == {name: [(1, "succeeded"), (2, "succeeded")] for name in names}
 
 
 def test_of_a_task_that_runs_twice_at_once_the_restart_counts(slurm: Slurm, job: Job) -> None:

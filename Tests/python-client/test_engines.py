@@ -19,7 +19,7 @@ TABLE = json.loads((Path(__file__).parents[1] / "engine-variables" / "cases.json
 ARRAY = {"SLURM_JOB_ID": "78", "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": "4"}
 
 
-@pytest.mark.parametrize("case", TABLE["cases"], ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", TABLE["cases"] + TABLE["steps"], ids=lambda case: case["name"])
 def test_an_engine_is_known_by_its_variables(case: dict[str, Any]) -> None:
     found = detect(case["environment"])
     expected = case.get("engine") and EngineTask(
@@ -36,12 +36,25 @@ def test_the_attempt_and_the_task_come_from_the_engine(job: Job, monkeypatch: py
         assert (context.task, context.attempt) == ("77_4", 2)
     with job.execution("own name", attempt=7) as context:
         assert (context.task, context.attempt) == ("own name", 7)
-    with job.execution("own name, attempt of Slurm") as context:
-        assert context.attempt == 78 * 32 + 1
+    with job.execution("own name, attempt of the ledger") as context:
+        assert context.attempt is None
     monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
     with job.execution() as zombie:
         zombie.progress().done(100)
     assert zombie.superseded
+    assert figures(job) == {None: (1, 0)}
+
+
+def test_a_task_that_a_variable_names_may_be_submitted_again_to_slurm(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROGRESS_LEDGER_TASK", "tile-4")
+    for id, restarts in (("78", "5"), ("79", "0"), ("78", "6")):
+        monkeypatch.setenv("SLURM_JOB_ID", id)
+        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+        with job.execution() as context:
+            context.progress().done(1)
+        assert context.superseded == (restarts == "6")
     assert figures(job) == {None: (1, 0)}
 
 
@@ -77,16 +90,38 @@ def test_each_mapped_task_of_airflow_is_a_task(job: Job, monkeypatch: pytest.Mon
     assert job.execution().task == "load"
 
 
-def test_a_job_of_slurm_that_is_submitted_again_supersedes_all_restarts_of_the_first(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "restarts"),
+    [("SLURM_RESTART_COUNT", ("0", "5", "0")), ("AWS_BATCH_JOB_ATTEMPT", ("1", "2", "1")),
+     ("JOB_INDEX_FAILURE_COUNT", ("0", "1", "0"))],
+)  # fmt: skip
+def test_of_a_task_that_workers_in_different_jobs_of_a_scheduler_take_the_later_delivery_counts(
+    job: Job, monkeypatch: pytest.MonkeyPatch, variable: str, restarts: tuple[str, ...]
 ) -> None:
-    for id, restarts in (("78", "5"), ("79", "0"), ("78", "6")):
-        monkeypatch.setenv("SLURM_JOB_ID", id)
-        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
-        with job.execution("tile-4") as context:
+    """The worker of a queue fails, the one in a restarted job too, and one in a job that runs since long succeeds."""
+    for id, count in zip(("5001", "5002", "5001"), restarts):
+        for name in ("SLURM_JOB_ID", "AWS_BATCH_JOB_ID", "JOB_COMPLETION_INDEX"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv({"S": "SLURM_JOB_ID", "A": "AWS_BATCH_JOB_ID", "J": "JOB_COMPLETION_INDEX"}[variable[0]], id)
+        monkeypatch.setenv(variable, count)
+        with job.execution("tile-17") as context:
             context.progress().done(1)
-        assert context.superseded == (restarts == "6")
+            context.flush()
+        assert not context.superseded
     assert figures(job) == {None: (1, 0)}
+    assert [[run.attempt for run in task.executions] for task in job.tasks()] == [[1, 2, 3]]
+
+
+def test_each_process_and_each_step_of_a_job_of_slurm_is_a_task(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
+    for step in ("0", "1"):
+        for rank in range(8):
+            monkeypatch.setenv("SLURM_STEP_ID", step)
+            monkeypatch.setenv("SLURM_PROCID", str(rank))
+            with job.execution() as context:
+                context.progress().done(1)
+    assert figures(job) == {None: (16, 0)}
 
 
 def test_a_task_of_prefect_that_is_tried_again_in_anothers_execution_is_logged(

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from .settings import ATTEMPT_MAX, TASK_LENGTH_MAX
 
+# The engines that start processes, and not tasks within processes.
+SCHEDULERS = ("AWS Batch", "Kubernetes", "Slurm")
+
 
 @dataclass(frozen=True)
 class EngineTask:
@@ -21,7 +24,17 @@ class EngineTask:
     task: str | None = None
     """The engine's name for it; None if there is none."""
     attempt_of_named: int | None = None
-    """The attempt for a task that the caller names, if it differs: it also grows with each submission."""
+    """The attempt for a task that a variable names, if it differs: it also grows with each submission."""
+
+    @property
+    def orders_named(self) -> bool:
+        """Whether the attempt also orders the executions of a task that the code names.
+
+        A scheduler of processes counts the starts of its own job. A task that the code names may be carried out by
+        several such jobs: it is submitted again, or their processes take tasks from a queue. Their attempts do not
+        compare.
+        """
+        return self.engine not in SCHEDULERS
 
 
 def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
@@ -39,7 +52,7 @@ def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
             continue
         if task is None:
             return found
-        # The variable names the task, as a caller does.
+        # The variable names the task of this process.
         return EngineTask(found.engine, found.attempt_of_named or found.attempt, task)
     return None if task is None else EngineTask("PROGRESS_LEDGER_TASK", None, task)
 
@@ -125,6 +138,12 @@ def _slurm(variables: Mapping[str, str]) -> EngineTask | None:
         return None
     array, index = variables.get("SLURM_ARRAY_JOB_ID"), variables.get("SLURM_ARRAY_TASK_ID")
     task = f"{array}_{index}" if array and index else job
+    # A process of `srun`, in Slurm's own notation: other processes have no step, or one with a number above these.
+    step, rank = _number(variables, "SLURM_STEP_ID", 0), variables.get("SLURM_PROCID")
+    if step is not None:
+        # A step of several processes distinguishes them by their rank.
+        is_alone = variables.get("SLURM_STEP_NUM_TASKS", "1") == "1"
+        task = f"{task}.{step}" if is_alone or not rank else f"{task}.{step}.{rank}"
     # The variable counts the requeues and is not set before the first one.
     restarts = _number(variables, "SLURM_RESTART_COUNT", 0) or 0
     return EngineTask("Slurm", restarts + 1, task, _slurm_attempt(_number(variables, "SLURM_JOB_ID", 1), restarts))
@@ -150,7 +169,8 @@ def _kubernetes(variables: Mapping[str, str]) -> EngineTask | None:
         return None
     failures = _number(variables, "JOB_INDEX_FAILURE_COUNT", 0)
     ignored = _number(variables, "JOB_INDEX_IGNORED_FAILURE_COUNT", 0) or 0
-    return EngineTask("Kubernetes", None if failures is None else failures + ignored + 1, index)
+    attempt = None if failures is None else failures + ignored + 1
+    return EngineTask("Kubernetes", attempt, index)
 
 
 def _github(variables: Mapping[str, str]) -> EngineTask | None:
