@@ -44,12 +44,11 @@ def job_of(run: Any) -> Job:
     )  # fmt: skip
 
 
-def _make(instance: Any) -> Execution:
-    """Returns the execution of the current try of a task instance."""
+def _make(instance: Any, reschedules: int) -> Execution:
+    """Returns the execution of the current try of a task instance, which was rescheduled so many times."""
     index = instance.map_index
     name = instance.task_id if index is None or index < 0 else f"{instance.task_id}[{index}]"
     # Each try has an id. A sensor that is rescheduled begins again with the same id, and a deferred task continues.
-    reschedules = _reschedules(instance)
     return job_of(instance).execution(
         task_name(name), max(1, instance.try_number),
         execution=f"{instance.id}/{reschedules}" if reschedules else str(instance.id),
@@ -71,17 +70,30 @@ def _reschedules(instance: Any) -> int:
     return int(session.scalar(count)) if session is not None else 0
 
 
+def _reschedules_of_failed(run: Any, session: Any) -> dict[Any, int]:
+    """The numbers of times that the failed tries of a DAG run were rescheduled, by their ids."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.taskreschedule import TaskReschedule
+    from sqlalchemy import func, select
+
+    failed = select(TaskInstance.id).where(
+        TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id, TaskInstance.state == "failed"
+    )
+    counts = select(TaskReschedule.ti_id, func.count()).where(TaskReschedule.ti_id.in_(failed))
+    return dict(session.execute(counts.group_by(TaskReschedule.ti_id)).all())
+
+
 def _is_task_process(instance: Any) -> bool:
     """Whether this process runs the task. The instances of other processes are rows of Airflow's database."""
     return type(instance).__name__ == "RuntimeTaskInstance"
 
 
-def _end(instance: Any, outcome: str, error: object = None) -> None:
+def _end(instance: Any, outcome: str, error: object = None, reschedules: int | None = None) -> None:
     if not _is_task_process(instance):
         if instance.start_date is None:
             return
         # Airflow has ended a task whose process could not, or a person has marked it.
-        execution = _make(instance)
+        execution = _make(instance, _reschedules(instance) if reschedules is None else reschedules)
         execution.start()
     elif _execution is None:
         return
@@ -97,14 +109,20 @@ def _end(instance: Any, outcome: str, error: object = None) -> None:
 
 @harmless
 def _fail_killed_tasks(run: Any) -> None:
-    """Reports the failed tasks of a DAG run again: Airflow calls no hook for a task whose process was killed."""
+    """Reports the failed tasks of a DAG run again: Airflow calls no hook for a task whose process was killed.
+
+    The ledger keeps the reasons of those that have reported it themselves.
+    """
     from sqlalchemy.orm import object_session
 
     # Another session of this thread would be the same one, and its end would commit the scheduler's transaction.
     session = object_session(run)
     if session is not None:
-        for instance in run.get_task_instances(state=["failed"], session=session):
-            _end(instance, "failed")
+        instances = run.get_task_instances(state=["failed"], session=session)
+        # One query for all of them, because the scheduler waits.
+        reschedules = _reschedules_of_failed(run, session) if instances else {}
+        for instance in instances:
+            _end(instance, "failed", reschedules=reschedules.get(instance.id, 0))
 
 
 class Listener:
@@ -117,7 +135,7 @@ class Listener:
         if not _is_task_process(task_instance):
             return
         # Airflow calls this and the task in one context.
-        _execution = execution = _make(task_instance)
+        _execution = execution = _make(task_instance, _reschedules(task_instance))
         if getattr(getattr(task_instance, "_ti_context_from_server", None), "next_method", None):
             # It was deferred, and continues.
             resume(execution)
@@ -146,6 +164,8 @@ class Listener:
     @hookimpl
     @harmless
     def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
+        # It may succeed without them, by the trigger rules of its last tasks.
+        _fail_killed_tasks(dag_run)
         end_job(job_of(dag_run), "completed")
 
     @hookimpl
