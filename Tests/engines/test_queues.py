@@ -94,7 +94,7 @@ def test_rq(broker: str, start: Start, job: Job, tmp_path: Path) -> None:
         queue.enqueue("tasks_of_queues.unknown")
     command = ["-m", "rq.cli", "worker", "--url", broker, "--job-class", "progress_ledger.rq.LedgerJob", "tiles"]
     start(*command)
-    wait_until(lambda: job.refresh().tasks.succeeded == 4)
+    wait_until(lambda: (counts := job.refresh().tasks).succeeded == 4 and counts.failed == 1)
     assert figures(job) == {"work": (40, 40)}
     assert runs_of(job) == [
         [(1, "failed")],
@@ -136,7 +136,7 @@ def test_dramatiq(start: Start, job: Job, tmp_path: Path, tasks: object) -> None
     for _ in range(2):
         # The first one is killed by its task.
         start("-m", "dramatiq", "tasks_of_queues", "--processes", "1", "--threads", "1")
-    wait_until(lambda: job.refresh().tasks.succeeded == 4, 120)
+    wait_until(lambda: (counts := job.refresh().tasks).succeeded == 4 and counts.failed == 1, 120)
     assert figures(job) == {"work": (40, 40)}
     runs = runs_of(job)
     assert [(1, None), (2, None), (3, "succeeded")] in runs
@@ -174,3 +174,42 @@ def test_huey(start: Start, job: Job, tmp_path: Path, tasks: object) -> None:
     wait_until(lambda: job.refresh().tasks.succeeded == 4)
     assert figures(job) == {"work": (40, 40)}
     assert [(1, None), (2, None), (3, "succeeded")] in runs_of(job)
+
+
+def test_immediate_and_canceled_tasks_of_huey_end(
+    server: LedgerProcess, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huey import MemoryHuey
+    from huey.exceptions import CancelExecution
+
+    from progress_ledger import Client, current, integration, progress
+    from progress_ledger.contexts import is_within_execution
+    from progress_ledger.huey import install
+
+    monkeypatch.setenv("PROGRESS_LEDGER_JOB", job.id)
+    integration.use(client := Client(server.url))
+    huey = MemoryHuey("immediate", immediate=True)
+    install(huey)
+
+    @huey.task()
+    def inner() -> None:
+        progress().done(1)
+
+    @huey.task()
+    def outer() -> None:
+        inner()
+        assert current().task.startswith("outer")
+        progress().done(10)
+
+    outer()
+    assert not is_within_execution()
+
+    @huey.pre_execute(name="of the application")
+    def cancel(task: object) -> None:
+        raise CancelExecution
+
+    inner()
+    assert not is_within_execution()
+    assert client.flush(30)
+    assert figures(job) == {None: (11, 0)}
+    assert runs_of(job) == [[(1, "canceled")], [(1, "succeeded")], [(1, "succeeded")]]

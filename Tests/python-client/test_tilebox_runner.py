@@ -14,7 +14,7 @@ import pytest
 
 from progress_ledger import Client, Job
 
-from conftest import figures
+from conftest import Messages, figures
 from ledger_process import LedgerProcess
 
 pytest.importorskip("tilebox.workflows", reason="Tilebox's SDK needs Python 3.11")
@@ -139,6 +139,40 @@ def test_tasks_that_fail_crash_and_are_delivered_twice_end_with_exact_numbers(
         ("tiles", 2, 2), ("", 0, 1),
     ]  # fmt: skip
     assert [[update.done for update in task.progress_updates] for task in service.failed] == [[4], [4]]
+
+
+@pytest.mark.parametrize("kind", ["context", "indicator", "signature"])
+def test_another_version_of_the_sdk_fails_no_task(
+    server: LedgerProcess, job: Job, messages: Messages, kind: str
+) -> None:
+    """The objects of the SDK cannot be changed, or have other parameters."""
+    from progress_ledger import tilebox
+
+    done: list[tuple[object, ...]] = []
+
+    class Indicator:
+        __slots__ = () if kind == "indicator" else ("__dict__",)
+
+        def add(self, count: int) -> None:
+            pass
+
+        def done(self, count: int, note: str = "") -> None:
+            done.append((count, note))
+
+    class Context:
+        __slots__ = () if kind == "context" else ("__dict__",)
+
+        def progress(self, label: str | None = None, *, unit: str = "") -> Indicator:
+            return Indicator()
+
+    context = Context()
+    with job.execution("task") as execution:
+        tilebox._report_too(context, execution)
+        context.progress("a", unit="tiles").done(2, note="x")
+        context.progress(label="a").done(1)
+    assert done == [(2, "x"), (1, "")]
+    assert figures(job) == ({"a": (3, 0)} if kind == "signature" else {})
+    assert messages.count("fails") == (0 if kind == "signature" else 1)
 
 
 def test_progress_is_reported_while_the_task_runs(service: TileboxService, runners: Runners, ledger: Client) -> None:

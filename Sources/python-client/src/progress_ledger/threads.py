@@ -1,9 +1,11 @@
 """A pool of threads whose calls report to the execution of their submitter.
 
-from progress_ledger.threads import ThreadPoolExecutor
+    from progress_ledger.threads import ThreadPoolExecutor
 
-with job.execution("tile-17"), ThreadPoolExecutor() as pool:
-    pool.map(download, scenes)  # progress_ledger.progress() in download finds the execution
+    with job.execution("tile-17"), ThreadPoolExecutor() as pool:
+        pool.map(download, scenes)  # progress_ledger.progress() in download finds the execution
+
+A pool of the standard library needs `execution.carry(function)` for each function instead.
 """
 
 from __future__ import annotations

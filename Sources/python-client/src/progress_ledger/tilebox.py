@@ -2,10 +2,10 @@
 
 The progress of a task in a runner of Tilebox's SDK is also reported to a ledger, live.
 
-from progress_ledger.tilebox import report_progress
+    from progress_ledger.tilebox import report_progress
 
-report_progress()
-client.runner(tasks=[Download]).run_forever()
+    report_progress()
+    client.runner(tasks=[Download]).run_forever()
 
 Each task that this process executes is an execution. Tilebox provides the attempt: a task that failed is retried as the
 next attempt, which supersedes the previous one. A task that is delivered twice, or again after a runner was lost, is
@@ -20,6 +20,7 @@ Nothing ends it: Tilebox does not tell its runners the end of a job.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Callable
@@ -29,8 +30,7 @@ from tilebox.workflows.runner.executor import TaskExecutor
 from . import integration
 from .client import Client
 from .execution import Execution
-from .integration import execution_of, harmless, job_by_key, task_name
-from .reporting import Progress
+from .integration import execution_of, harmless, job_by_key, losses, task_name
 
 _Wrap = Callable[[Any, Any], AbstractContextManager[None]]
 
@@ -43,7 +43,9 @@ def report_progress(client: Client | None = None) -> None:
     """
     if client is not None:
         integration.use(client)
-    if not hasattr(TaskExecutor.execute_task, "__wrapped__"):
+    if "wrap_execute_context_manager" not in inspect.signature(TaskExecutor.execute_task).parameters:
+        losses.log("tilebox", "this version of Tilebox's SDK is unknown, and progress of its tasks is not reported")
+    elif not hasattr(TaskExecutor.execute_task, "__wrapped__"):
         TaskExecutor.execute_task = _reporting(TaskExecutor.execute_task)
 
 
@@ -76,24 +78,31 @@ def _report_too(context: Any, execution: Execution) -> None:
     """Makes the indicators of a task's context report to an execution too."""
     find = context.progress
 
-    def progress(label: str | None = None) -> Any:
-        indicator = find(label)
-        if "done" not in vars(indicator):
-            _double(indicator, execution.progress(label))
+    @functools.wraps(find)
+    def progress(*arguments: Any, **options: Any) -> Any:
+        indicator = find(*arguments, **options)
+        _double(indicator, execution, arguments, options)
         return indicator
 
     context.progress = progress
 
 
-def _double(indicator: Any, progress: Progress) -> None:
+@harmless
+def _double(indicator: Any, execution: Execution, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Makes an indicator report to an execution too; the arguments are those of `context.progress`."""
+    if "done" in vars(indicator):
+        return
+    progress = execution.progress(arguments[0] if arguments else options.get("label"))
     add, done = indicator.add, indicator.done
 
-    def add_to_both(count: int) -> None:
-        add(count)
+    @functools.wraps(add)
+    def add_to_both(count: int, *arguments: Any, **options: Any) -> None:
+        add(count, *arguments, **options)
         progress.add(count)
 
-    def done_in_both(count: int) -> None:
-        done(count)
+    @functools.wraps(done)
+    def done_in_both(count: int, *arguments: Any, **options: Any) -> None:
+        done(count, *arguments, **options)
         progress.done(count)
 
     indicator.add, indicator.done = add_to_both, done_in_both

@@ -1,9 +1,11 @@
 """A `tqdm` that also reports to the ledger, for code that uses bars already.
 
-from progress_ledger.tqdm import tqdm
+    from progress_ledger.tqdm import tqdm
 
-for tile in tqdm(tiles, desc="download"):
-    ...
+    for tile in tqdm(tiles, desc="download"):
+        ...
+
+Each bar is an indicator of the current execution.
 """
 
 from __future__ import annotations
