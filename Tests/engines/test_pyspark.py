@@ -60,13 +60,12 @@ def test_partitions_that_are_computed_again_count_once(spark: SparkContext, job:
         assert [attempt for attempt, _ in found] == sorted({attempt for attempt, _ in found})
 
 
-def check(is_true: bool) -> None:
-    """An assertion in a worker of Spark, which does not know pytest."""
-    if not is_true:
-        raise ValueError("the check has failed")
-
-
 def test_transformations_that_consume_each_other_keep_their_own_numbers(spark: SparkContext, job: Job) -> None:
+    def check(is_true: bool) -> None:
+        # The workers of Spark do not know pytest.
+        if not is_true:
+            raise ValueError("the check has failed")
+
     def scan(rows: Iterator[int]) -> Iterator[int]:
         for row in rows:
             progress("scan").done(1)
