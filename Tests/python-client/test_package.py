@@ -55,8 +55,8 @@ def test_sdist_and_wheel_contain_the_license_the_readme_and_the_marker_of_types(
     assert "progress_ledger/py.typed" in files["wheel"]
     assert "README.md" in files["sdist"]
     assert any(name.startswith("examples/") for name in files["sdist"])
-    modules = {path.name for path in (PACKAGE / "src" / "progress_ledger").glob("*.py")}
-    assert modules == {Path(name).name for name in files["wheel"] if name.endswith(".py")}
+    modules = {str(path.relative_to(PACKAGE / "src")) for path in (PACKAGE / "src").glob("*/*.py")}
+    assert modules == {name for name in files["wheel"] if name.endswith(".py")}
     # No temporary files of a working folder.
     assert not [name for kind in files.values() for name in kind if "__pycache__" in name or ".build" in name]
 
