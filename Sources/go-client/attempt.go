@@ -76,9 +76,9 @@ func CancelWhenSuperseded() StartOption {
 // If there is none, or a value is not an attempt (which is logged), the ledger assigns the attempt, and the execution
 // that starts last counts.
 //
-// Except for Slurm, engines count the executions of one submission. If the same task of the same job is submitted again,
-// they start again at 1, and an earlier execution with a higher attempt still counts. Then set Attempt, or let the ledger
-// assign it. An execution that is superseded from its start is logged.
+// Except for Slurm, engines count the executions of one submission. If the same task of the same job is submitted
+// again, they start again at 1, and an earlier execution with a higher attempt still counts. Then set Attempt, or let
+// the ledger assign it. An execution that is superseded from its start is logged.
 func AttemptFromEnvironment() StartOption {
 	attempt, source, err := attemptFrom(os.LookupEnv)
 	return func(s *startSettings) {

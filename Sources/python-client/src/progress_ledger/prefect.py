@@ -44,8 +44,9 @@ from .wrapping import Call, within
 # A retry of a flow starts the attempts of its tasks at the next multiple. Prefect has no limit for retries of a task.
 RETRIES_PER_FLOW_RUN = 10_000
 
-# The names of task runs, and the task runs with a number in their name, that a process remembers. About 30 MB.
-NAMES_MAX = 100_000
+# The names of task runs, and the task runs with a number in their name, that a process remembers. About 20 MB. A name
+# that is used again after so many others begins to count at 1, so that the later task run supersedes the earlier one.
+NAMES_MAX = 50_000
 
 # The characters of a parameter that distinguish task runs: texts may be large.
 TEXT_LENGTH_MAX = 1_000

@@ -24,7 +24,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .contexts import lost
+from .contexts import lost, silent
 from .execution import Execution
 from .handle import Handle, restored
 from .integration import client, losses
@@ -39,13 +39,16 @@ def attach(job: Any) -> Execution:
     `job`: the object `snakemake` of a script, the `output` of a `run` block, or the path of the job's first output file
     as in its rule; without output files, the name of the rule. See `Handle.attach`.
 
-    Never raises: without the logger plugin, reports are dropped, counted and logged once.
+    Never raises: without the logger plugin, reports are dropped, counted and logged once; without a ledger, nothing is.
     """
     try:
+        ledger = client()._ledger
+        if ledger.sender is None and not ledger.is_lost:
+            return silent("unknown")
         content = json.loads(file_of(os.environ[VARIABLE], _name_of(job)))
         origin = content["origin"]
         handle = Handle(content["job"] or "", content["task"], content["execution"])
-        return restored(client()._ledger, handle, None if origin is None else tuple(origin))
+        return restored(ledger, handle, None if origin is None else tuple(origin))
     except Exception as error:
         reason = f"{VARIABLE} is not set" if VARIABLE not in os.environ else f"{type(error).__name__}: {error}"
         losses.log("snakemake", "the execution of a job of Snakemake is unknown, its reports are dropped: %s", reason)
