@@ -123,6 +123,18 @@ def test_a_killed_task_without_a_retry_has_failed(folder: Path, ledger: Client) 
     assert figures(job) == {"units": (1, 0)}
 
 
+def test_killed_tasks_have_failed_although_their_dag_run_succeeds(folder: Path, ledger: Client) -> None:
+    job = job_of(ledger, "tolerated")
+    wait_until(lambda: job.refresh().is_finished, SECONDS)
+    assert job.state == "completed"
+    assert figures(job) == {"units": (111, 0)}
+    assert attempts(job) == {
+        "kill": [(1, "failed")],
+        "kill_later": [(1, None), (1, "failed")],
+        "after": [(1, "succeeded")],
+    }
+
+
 def test_a_deferred_task_continues_and_a_rescheduled_sensor_begins_again(folder: Path, ledger: Client) -> None:
     job = job_of(ledger, "waiting")
     wait_until(lambda: job.refresh().is_finished, SECONDS)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger import Client, Job, current
+from progress_ledger import Client, Job, current, integration
 from progress_ledger.snakemake import attach
 
 from ledger_process import LedgerProcess
@@ -134,8 +134,18 @@ def test_an_unreachable_ledger_costs_no_job_time(start: Start, tmp_path: Path) -
     assert (tmp_path / "mosaic").exists()
 
 
-def test_without_the_plugin_reports_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_plugin_reports_are_dropped_and_counted(
+    server: LedgerProcess, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration.use(Client(server.url))
     with attach("tile-0"):
         current().progress("tiles").done(1)
         assert current().stats.dropped == 1
     assert "PROGRESS_LEDGER_SNAKEMAKE is not set" in caplog.text
+    monkeypatch.delenv("PROGRESS_LEDGER_URL")
+    integration.use(Client())
+    caplog.clear()
+    with attach("tile-0") as execution:
+        current().progress("tiles").done(1)
+    assert execution.stats.dropped == 0
+    assert not caplog.text

@@ -69,6 +69,32 @@ def doomed():
 
 
 @dag(**options)
+def tolerated():
+    """Tasks whose processes are killed, one after it was rescheduled, in a DAG run that succeeds all the same."""
+
+    @task
+    def kill():
+        progress("units").done(1)
+        current().flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @task.sensor(mode="reschedule", poke_interval=WAIT)
+    def kill_later():
+        progress("units").done(10)
+        is_second = not is_first("poke")
+        if is_second:
+            current().flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return is_second
+
+    @task(trigger_rule="all_done")
+    def after():
+        progress("units").done(100)
+
+    [kill(), kill_later()] >> after()
+
+
+@dag(**options)
 def twice():
     """A task whose first process is frozen with its supervisor, so that Airflow starts another one meanwhile."""
 
@@ -116,5 +142,6 @@ def waiting():
 
 mosaic()
 doomed()
+tolerated()
 waiting()
 twice()
