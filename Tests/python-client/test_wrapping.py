@@ -282,6 +282,13 @@ def test_an_asynchronous_generator_that_ends_does_not_stop_the_loop(
     assert runs(job) == {"a": ["succeeded"]}
 
 
+def test_a_generator_may_have_parameters_with_any_name(engine: Engine) -> None:
+    def scan(function: int, entry: int, arguments: int) -> Iterator[int]:
+        yield function + entry + arguments
+
+    assert list(engine.wrap(scan, "a")(function=1, entry=2, arguments=3)) == [6]
+
+
 def test_the_items_of_any_iterator_are_made_within_the_execution(engine: Engine, job: Job) -> None:
     def scan(rows: Iterator[int]) -> Iterator[int]:
         return map(double, rows)
@@ -292,6 +299,8 @@ def test_the_items_of_any_iterator_are_made_within_the_execution(engine: Engine,
 
     items = iterator_within(scan, functools.partial(engine.find, "a"), iter(range(10)))
     assert list(items) == list(range(0, 20, 2))
+    never_begun = iterator_within(scan, functools.partial(engine.find, "c"), iter(()))
+    never_begun.close()
     left = iterator_within(scan, functools.partial(engine.find, "b"), iter(range(10)))
     assert next(left) == 0
     left.close()
