@@ -29,6 +29,8 @@ from support import attempts, figures, is_first, wait_until
 
 @pytest.fixture(scope="module")
 def cluster(server: LedgerProcess) -> Iterator[Cluster]:
+    # Ray writes its address there, and does not create it.
+    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)
     # The path of a Unix socket is short.
     folder = tempfile.mkdtemp(prefix="ray.", dir="/tmp")
     cluster = Cluster(
