@@ -168,7 +168,7 @@ class _Jobs:
         try:
             os.unlink(path_of(self._folder, found[1]))
         except OSError:
-            # Somebody has cleaned the folder.
+            # The folder was cleaned meanwhile.
             pass
         return found[0]
 
