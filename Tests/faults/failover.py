@@ -74,10 +74,10 @@ def lose_primary(run_of, journal, first, second):
     """Freezes or kills the primary, promotes the standby, and measures the outage."""
     if run_of.random.random() < 0.5:
         first.kill()
-        run_of.figures["kills"] += 1
+        run_of.count("kills")
     else:
         first.freeze()
-        run_of.figures["freezes"] += 1
+        run_of.count("freezes")
     time.sleep(run_of.random.uniform(0, 3))
     # The promoted server waits for no standby, because it was copied before that setting was made.
     second.sql("select pg_promote(true, 60)", "postgres")
@@ -101,7 +101,7 @@ def lose_standby(run_of, journal, services, primary, workload):
     standby = Postgres("third", run_of.folder, run_of.programs)
     add_standby(primary, standby)
     standby.kill()
-    run_of.figures["kills"] += 1
+    run_of.count("kills")
     for claim, problems in standby_away(services, workload.jobs, journal, primary).items():
         run_of.check(f"standby away: {claim}", problems)
     standby.start()
@@ -110,14 +110,16 @@ def lose_standby(run_of, journal, services, primary, workload):
 
 
 def missing_events(journal, postgres):
-    """Lists the acknowledged events that a PostgreSQL does not have at their sequences."""
+    """Lists the events acknowledged so far that a PostgreSQL does not have at their sequences."""
+    # More may be acknowledged while the query runs.
+    exchanges = list(journal.exchanges)
     query = """
         select job_id, sequence, to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
         from ledger.event
         """
     rows = {tuple(row.split("|")) for row in postgres.sql(query)}
     problems = []
-    for exchange in journal.exchanges:
+    for exchange in exchanges:
         if exchange.outcome != ACKNOWLEDGED:
             continue
         sequences = dict(exchange.first_sequences)

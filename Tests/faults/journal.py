@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import math
 import threading
 import time
 
@@ -27,6 +28,7 @@ class Exchange:
     outcome: str
     response: str
     first_sequences: dict  # by job, if it was acknowledged
+    server: str = None  # its name, if the reporter uses only one
     time: float = dataclasses.field(default_factory=time.monotonic)
 
 
@@ -90,10 +92,11 @@ class Journal:
         with self.lock:
             self.violations.append(f"{clock()} {text}")
 
-    def longest_outage(self):
-        """Returns the longest time in seconds between two successive acknowledged requests."""
-        times = sorted(exchange.time for exchange in self.exchanges if exchange.outcome == ACKNOWLEDGED)
-        return max((after - before for before, after in zip(times, times[1:])), default=0)
+    def acknowledgements(self, server=None):
+        """Returns the times at which requests were acknowledged, in order: by the server of a name, or by any."""
+        with self.lock:
+            exchanges = [exchange for exchange in self.exchanges if exchange.outcome == ACKNOWLEDGED]
+        return sorted(exchange.time for exchange in exchanges if server in (None, exchange.server))
 
     def head(self, job):
         with self.lock:
@@ -111,3 +114,12 @@ class Journal:
 
     def _raise_head(self, job, sequence):
         self.heads[job] = max(self.heads.get(job, 1), sequence)
+
+
+def longest_pause(times, begin=-math.inf, end=math.inf):
+    """Returns the begin and the end of the longest pause between successive times.
+
+    Only those that touch the period from begin to end count.
+    """
+    pauses = [(before, after) for before, after in zip(times, times[1:]) if after > begin and before < end]
+    return max(pauses, key=lambda pause: pause[1] - pause[0], default=(0, 0))

@@ -1,6 +1,7 @@
 """The programs under test, as processes that can be killed, frozen and restarted."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -11,9 +12,10 @@ _started = []
 class Process:
     """One program with a log, controlled by one thread at a time."""
 
-    def __init__(self, name, command, folder, environment=None):
+    def __init__(self, name, command, folder, environment=None, directory=None):
         self.name = name
         self.command = command
+        self.directory = directory
         self.environment = {**os.environ, **(environment or {})}
         self.log = folder / f"{name}.log"
         self.output = folder / f"{name}.out"
@@ -26,7 +28,12 @@ class Process:
         # Each start truncates the output, because it contains the address that a server listens on.
         with open(self.log, "ab") as log, open(self.output, "wb") as output:
             self.child = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=self.environment
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                env=self.environment,
+                cwd=self.directory,
             )
         if self not in _started:
             _started.append(self)
@@ -71,7 +78,28 @@ class Server(Process):
         return f"http://127.0.0.1:{self.port}"
 
 
-class Postgres(Process):
+class Database:
+    """SQL and client programs for a PostgreSQL server with a Unix socket in a folder."""
+
+    port = 5432
+
+    def tool(self, name):
+        """Returns a client program, from the folder of the server's programs or from PATH."""
+        program = self.programs / name
+        return program if program.exists() else name
+
+    def sql(self, statement, database="ledger"):
+        """Runs a statement and returns its rows, as text with | between columns."""
+        return run(self.psql(statement, database)).splitlines()
+
+    def psql(self, statement, database="postgres"):
+        """Returns the command that runs a statement."""
+        options = ["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set", "ON_ERROR_STOP=1"]
+        connection = ["--host", self.folder, "--port", self.port, "--username", "postgres", "--dbname", database]
+        return [str(word) for word in [self.tool("psql"), *options, *connection, "--command", statement]]
+
+
+class Postgres(Database, Process):
     """A PostgreSQL of the test, with all its processes."""
 
     def __init__(self, name, folder, programs):
@@ -98,25 +126,11 @@ class Postgres(Process):
         super().start()
         wait_for(f"{self.name} to respond", self.responds)
 
-    def tool(self, name):
-        """Returns a client program, from the folder of the server's programs or from PATH."""
-        program = self.programs / name
-        return program if program.exists() else name
-
     def responds(self):
         """Returns whether it responds to a query; raises an error if it has ended."""
         if not self.is_running:
             raise RuntimeError(f"{self.name} has ended; see its log {self.log}")
-        return subprocess.run(self._psql("select 1"), capture_output=True, timeout=60).returncode == 0
-
-    def sql(self, statement, database="ledger"):
-        """Runs a statement and returns its rows, as text with | between columns."""
-        return run(self._psql(statement, database)).splitlines()
-
-    def _psql(self, statement, database="postgres"):
-        options = ["--no-psqlrc", "--tuples-only", "--no-align", "--quiet", "--set", "ON_ERROR_STOP=1"]
-        connection = ["--host", self.folder, "--username", "postgres", "--dbname", database]
-        return [self.tool("psql"), *options, *connection, "--command", statement]
+        return subprocess.run(self.psql("select 1"), capture_output=True, timeout=60).returncode == 0
 
     def kill(self):
         """Kills all its processes; the postmaster is frozen first, so that it starts no new ones."""
@@ -176,6 +190,19 @@ def wait_for(event, condition, seconds=60):
 def processes_below(pid):
     """Lists the child processes of a process."""
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _status(entry)[1] == pid]
+
+
+def processes_in(folder):
+    """Lists the processes of this account whose current folder is a folder or below it."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and pathlib.Path(os.readlink(f"/proc/{entry}/cwd")).is_relative_to(folder):
+                found.append(int(entry))
+        except OSError:
+            # It has ended, or belongs to another account.
+            continue
+    return found
 
 
 def is_alive(pid):

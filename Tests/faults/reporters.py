@@ -51,6 +51,8 @@ class Reporter:
 
     def __init__(self, servers, workload, journal, random):
         self.client = Client(servers)
+        # The server that acknowledges, if there is only one.
+        self.server = servers[0].name if len(servers) == 1 else None
         self.workload = workload
         self.journal = journal
         self.random = random
@@ -85,7 +87,7 @@ class Reporter:
             shown = json["jobs"] if "jobs" in json else {events[0][0]: json}
             firsts = {job: sequences["first_sequence"] for job, sequences in shown.items()}
             self._check_counts(events, shown)
-        self.journal.add(Exchange(events, outcome, response, firsts))
+        self.journal.add(Exchange(events, outcome, response, firsts, self.server))
         return outcome == ACKNOWLEDGED
 
     def send_invalid(self):

@@ -1,6 +1,5 @@
-"""Runs the soak and the failover. Scripts/test-faults calls and describes it."""
+"""The settings, checks and figures of a run, and the frame in which its parts run."""
 
-import argparse
 import os
 import pathlib
 import random
@@ -12,11 +11,8 @@ import time
 import traceback
 import unittest
 
-from breaks import KINDS
-from failover import run_failover
 from journal import UNKNOWN
 from processes import end_processes
-from soak import run_soak
 
 PROBLEMS_SHOWN_MAX = 5
 
@@ -24,26 +20,18 @@ PROBLEMS_SHOWN_MAX = 5
 class Run:
     """Settings, checks and figures of a run, shared by all its parts."""
 
-    def __init__(self, arguments):
+    def __init__(self, name, arguments):
+        self.name = name
         self.binary = pathlib.Path(os.environ["PROGRESS_LEDGER_BINARY"]).resolve()
         self.programs = pathlib.Path(os.environ["PROGRESS_LEDGER_POSTGRES_BIN"])
         self.seed = arguments.seed
         self.random = random.Random(f"{self.seed}/run")
         self.broken = arguments.broken
-        self.has_chaos = self.broken is None
         # In /tmp, independent of TMPDIR, because the path of a Unix socket must be short.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="progress-ledger-faults.", dir="/tmp"))
         self.passed = 0
         self.failed = 0
-        self.figures = {
-            "acknowledged events": 0,
-            "kills": 0,
-            "freezes": 0,
-            "unknown outcomes": 0,
-            "snapshots read": 0,
-            "seconds of the longest outage in the soak": 0,
-            "seconds from promotion to acknowledgement": 0,
-        }
+        self.figures = {"acknowledged events": 0, "unknown outcomes": 0, "snapshots read": 0}
 
     def check(self, claim, problems):
         """Counts a check, and prints the problems that contradict its claim."""
@@ -57,13 +45,13 @@ class Run:
         if len(problems) > PROBLEMS_SHOWN_MAX:
             say(f"    … and {len(problems) - PROBLEMS_SHOWN_MAX} more")
 
-    def add_figures(self, journal, chaos=None):
+    def add_figures(self, journal):
         self.figures["acknowledged events"] += journal.acknowledged()
         self.figures["unknown outcomes"] += journal.count(UNKNOWN)
         self.figures["snapshots read"] += journal.reads
-        if chaos is not None:
-            self.figures["kills"] += chaos.kills
-            self.figures["freezes"] += chaos.freezes
+
+    def count(self, figure, count=1):
+        self.figures[figure] = self.figures.get(figure, 0) + count
 
     def part(self, name, function, *arguments):
         """Runs one part; an exception is a failed check."""
@@ -73,6 +61,34 @@ class Run:
             self.check(f"{name}: runs to its end", [traceback.format_exc()])
         finally:
             end_processes()
+
+
+def run_parts(run, parts):
+    """Runs the self-test and the parts, each a tuple of its name, function and arguments; then ends the program."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    begin = time.monotonic()
+    say(f"{run.name}: the seed is {run.seed}")
+    try:
+        run.part("self-test", self_test)
+        for name, function, *arguments in parts:
+            run.part(name, function, *arguments)
+    finally:
+        end_processes()
+        if run.failed:
+            say(f"{run.name}: repeat with --seed {run.seed}; logs are in {run.folder}")
+        else:
+            shutil.rmtree(run.folder, ignore_errors=True)
+    figures = ", ".join(f"{count} {name}" for name, count in run.figures.items())
+    print(f"{figures}, {time.monotonic() - begin:.0f} s")
+    print(f"{run.passed} passed, {run.failed} failed")
+    sys.exit(1 if run.failed else 0)
+
+
+def add_options(parser, kinds):
+    """Adds the options that all runs have."""
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--break", dest="broken", choices=kinds)
 
 
 def self_test(run):
@@ -89,38 +105,3 @@ def _no_tests(result):
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
-
-
-def parse_arguments():
-    parser = argparse.ArgumentParser(prog="test-faults", add_help=False)
-    parser.add_argument("--minutes", type=float, default=2)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--break", dest="broken", choices=KINDS)
-    return parser.parse_args()
-
-
-def main():
-    arguments = parse_arguments()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
-    begin = time.monotonic()
-    say(f"test-faults: the seed is {arguments.seed}")
-    run = Run(arguments)
-    try:
-        run.part("self-test", self_test)
-        run.part("soak", run_soak, arguments.minutes)
-        if run.broken is None:
-            run.part("failover", run_failover)
-    finally:
-        end_processes()
-        if run.failed:
-            say(f"test-faults: repeat with --seed {run.seed}; logs are in {run.folder}")
-        else:
-            shutil.rmtree(run.folder, ignore_errors=True)
-    figures = ", ".join(f"{count} {name}" for name, count in run.figures.items())
-    print(f"{figures}, {time.monotonic() - begin:.0f} s")
-    print(f"{run.passed} passed, {run.failed} failed")
-    sys.exit(1 if run.failed else 0)
-
-
-main()

@@ -5,7 +5,7 @@ import time
 from breaks import break_journal, break_ledger
 from chaos import Chaos
 from checks import all_checks
-from journal import Journal
+from journal import Journal, longest_pause
 from processes import Postgres, Process, Server, run, wait_for
 from readers import Readers
 from record import create_job, read_record, tool_problems
@@ -16,9 +16,9 @@ JOBS = 5
 
 
 class Services:
-    """Two servers and two workers on one database."""
+    """Two servers and some workers on one database."""
 
-    def __init__(self, binary, folder, database, name):
+    def __init__(self, binary, folder, database, name, workers=2):
         def environment(process):
             return {"PROGRESS_LEDGER_DATABASE": f"{database} application_name={process}"}
 
@@ -27,7 +27,7 @@ class Services:
 
         names = [f"{name}-server-1", f"{name}-server-2"]
         self.servers = [make(Server, name, "serve", "--no-projection", "--port", "0") for name in names]
-        names = [f"{name}-worker-1", f"{name}-worker-2"]
+        names = [f"{name}-worker-{number}" for number in range(1, workers + 1)]
         self.workers = [make(Process, name, "project") for name in names]
 
     def start(self):
@@ -65,18 +65,21 @@ def run_soak(run_of, minutes):
     Reporter(services.servers, reporters.workload, journal, run_of.random).send_over_limit(jobs[-1])
     reporters.start()
     readers.start()
-    if run_of.has_chaos:
+    if run_of.broken is None:
         chaos.start()
     time.sleep(minutes * 60)
-    if run_of.has_chaos:
+    if run_of.broken is None:
         chaos.end()
     services.wait()
     reporters.end()
     readers.end()
     check_ledger(run_of, "soak", journal, services, postgres, jobs)
     run_of.check("soak: events, reads and faults occurred", _missing_activity(run_of, journal, chaos))
-    run_of.add_figures(journal, chaos)
-    run_of.figures["seconds of the longest outage in the soak"] = round(journal.longest_outage())
+    run_of.add_figures(journal)
+    run_of.count("kills", chaos.kills)
+    run_of.count("freezes", chaos.freezes)
+    before, after = longest_pause(journal.acknowledgements())
+    run_of.figures["seconds of the longest outage in the soak"] = round(after - before)
 
 
 def check_ledger(run_of, part, journal, services, postgres, jobs):
@@ -93,10 +96,10 @@ def check_ledger(run_of, part, journal, services, postgres, jobs):
     run_of.check(f"{part}: SIGTERM ends every process with code 0", services.stop())
 
 
-def make_database(binary, postgres):
+def make_database(binary, postgres, connection=None):
     """Creates a ledger's database and returns its connection string."""
     postgres.sql("create database ledger", "postgres")
-    database = f"host={postgres.folder} user=postgres dbname=ledger"
+    database = connection or f"host={postgres.folder} user=postgres dbname=ledger"
     run([binary, "migrate", "--database", database])
     return database
 
@@ -120,6 +123,6 @@ def wait_until_quiet(postgres):
 
 def _missing_activity(run_of, journal, chaos):
     counts = {"events": journal.acknowledged(), "reads": journal.reads}
-    if run_of.has_chaos:
+    if run_of.broken is None:
         counts |= {"kills": chaos.kills, "freezes": chaos.freezes}
     return [f"no {name}" for name, count in counts.items() if count == 0]
