@@ -106,6 +106,8 @@ public final class PostgresLedger: Service {
     private let lossSource: AsyncStream<[JobID]>
     private let lossSink: AsyncStream<[JobID]>.Continuation
     private let target: ConnectionTarget
+    /// The pools and the listener of this process.
+    private let group: PoolGroup
     private let role: String?
     private let instance: String
     let logger: Logger
@@ -124,6 +126,7 @@ public final class PostgresLedger: Service {
         self.tracer = tracer
         instance = String(UInt64.random(in: 0 ... .max), radix: 36)
         let group = PoolGroup()
+        self.group = group
         func makePool(_ connections: Int, _ name: String, _ session: SessionRequirements) -> Pool {
             var pool = Pool.Settings()
             pool.connectionsMax = connections
@@ -252,7 +255,7 @@ public final class PostgresLedger: Service {
                 NotificationPublisher.presenceChannel,
             ],
             session: LedgerSession.requirements(role: role, statementTimeout: .seconds(15)),
-            applicationName: "progress-ledger listener", logger: logger)
+            applicationName: "progress-ledger listener", group: group, logger: logger)
         await cancelWhenGracefulShutdown { [self] in
             await listener.run { await handle($0) }
         }

@@ -18,10 +18,18 @@ public final class FaultProxy: @unchecked Sendable {
         var passed: [Direction: Int] = [.toServer: 0, .toClient: 0]
         var cut: (direction: Direction, afterBytes: Int)?
         var isHanging = false
+        var isHoldingNew = false
+        /// The new connections that are not forwarded.
+        var held: Set<Int32> = []
         var isClosed = false
         var isListenerClosed = false
         var open: Set<Int32> = []
         var upstream: Endpoint
+
+        mutating func closeHeld() {
+            for descriptor in held { Glibc.close(descriptor) }
+            held = []
+        }
     }
 
     /// The endpoint of a connection.
@@ -97,11 +105,18 @@ public final class FaultProxy: @unchecked Sendable {
             state.passed = [.toServer: 0, .toClient: 0]
             state.cut = nil
             state.isHanging = false
+            state.isHoldingNew = false
+            state.closeHeld()
         }
     }
 
     /// Forwards nothing and keeps every connection open.
     public func hang() { state.withLock { $0.isHanging = true } }
+
+    /// Accepts new connections without forwarding them, until ``heal()``.
+    ///
+    /// Earlier connections are still forwarded.
+    public func holdNew() { state.withLock { $0.isHoldingNew = true } }
 
     /// Closes all connections and accepts no more.
     public func close() {
@@ -110,6 +125,7 @@ public final class FaultProxy: @unchecked Sendable {
             state.isClosed = true
             // Only under the lock are the numbers still those of the proxy's own sockets.
             for descriptor in state.open { shutdown(descriptor, Int32(SHUT_RDWR)) }
+            state.closeHeld()
             if !state.isListenerClosed { shutdown(listener, Int32(SHUT_RDWR)) }
             return true
         }
@@ -129,6 +145,11 @@ public final class FaultProxy: @unchecked Sendable {
         while true {
             let client = Glibc.accept(listener, nil, nil)
             guard client >= 0 else { break }
+            let isHeld = state.withLock { state in
+                if state.isHoldingNew, !state.isClosed { state.held.insert(client) }
+                return state.held.contains(client)
+            }
+            if isHeld { continue }
             let upstream = state.withLock { $0.upstream }
             let server = socket(folder == nil ? AF_INET : AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
             guard Self.withAddress(upstream, { connect(server, $0, $1) }) == 0 else {

@@ -13,8 +13,6 @@ actor Connection {
     /// It waits for its standbys for as long as the server responds to pings. A longer wait than this means that its
     /// server process is stuck.
     private static let commitMax: Duration = .seconds(1_800)
-    /// The time until a running operation triggers a ping, and the ping's timeout.
-    private static let ping: (after: Duration, timeout: Duration) = (.seconds(5), .seconds(10))
     /// The interval between requests to cancel a statement.
     private static let cancelInterval: Duration = .milliseconds(200)
     /// The interval of polling the TLS library while an operation waits.
@@ -38,19 +36,25 @@ actor Connection {
     /// Set by ``recordFailure(_:)``, ``doNotReuse()`` and ``drainDetached()``.
     private var isStale = false
 
-    private let logger: Logger
+    let logger: Logger
     private let cancelToken: CancelToken?
     /// The time that the server may take to cancel before the connection is closed.
     private let cancelGrace: Duration
     /// The number of operations started; it identifies the operation to cancel.
-    private var operation = 0
+    private(set) var operation = 0
     /// The operation that was detached last; its caller no longer waits for results.
     private var detachedOperation = -1
     /// The next moment to poll the TLS library for unread bytes; nil without TLS.
     private var tlsPollAt: ContinuousClock.Instant?
     /// The next moment to ping the server; nil while idle or during a ping.
-    private var pingAt: ContinuousClock.Instant?
-    private let target: ConnectionTarget
+    var pingAt: ContinuousClock.Instant?
+    /// The target of pings: the server of this connection.
+    let pingTarget: ConnectionTarget
+    /// The server of this connection.
+    nonisolated let server: ServerAddress
+    /// The last time at which something arrived from the server.
+    var heardAt = ContinuousClock.now
+    let pings: PingSettings
     /// Number of requests to cancel that the server has not taken yet.
     private var pendingCancels = 0
     /// A duplicate of the socket's descriptor, which the connection owns.
@@ -69,25 +73,28 @@ actor Connection {
     private var isWatched = false
     private let onNotification: (@Sendable (Notification) -> Void)?
     private let onLoss: (@Sendable (PQError) -> Void)?
-    private let onServerUnresponsive: (@Sendable () -> Void)?
+    /// The owners of connections to the server, which learn that it has fallen silent.
+    let group: PoolGroup?
     /// The moment the connection was opened, which limits its lifetime in a pool.
     nonisolated let openedAt = ContinuousClock.now
     nonisolated let serverVersion: Int
     nonisolated let backendProcess: Int32
 
     private init(
-        session: Session, target: ConnectionTarget, cancelGrace: Duration, reactor: Reactor, logger: Logger,
-        onNotification: (@Sendable (Notification) -> Void)?, onLoss: (@Sendable (PQError) -> Void)?,
-        onServerUnresponsive: (@Sendable () -> Void)?
+        session: Session, target: ConnectionTarget, cancelGrace: Duration, pings: PingSettings, reactor: Reactor,
+        logger: Logger, group: PoolGroup?, onNotification: (@Sendable (Notification) -> Void)?,
+        onLoss: (@Sendable (PQError) -> Void)?
     ) {
         self.session = session
-        self.target = target.settings(session.serverAddress)
+        server = session.serverAddress
+        pingTarget = target.settings(server.settings)
+        self.pings = pings
+        self.group = group
         self.cancelGrace = cancelGrace
         self.reactor = reactor
         self.logger = logger
         self.onNotification = onNotification
         self.onLoss = onLoss
-        self.onServerUnresponsive = onServerUnresponsive
         cancelToken = session.makeCancelToken()
         serverVersion = session.serverVersion
         backendProcess = session.backendProcess
@@ -95,18 +102,19 @@ actor Connection {
 
     /// Opens a connection.
     ///
+    /// - Parameter group: The group that learns of a silent server, and whose silent servers are tried last.
     /// - Throws: ``PQError/Code/connectionFailed``, with the server's SQLSTATE if the server refused.
     static func connect(
-        to target: ConnectionTarget, deadline: Duration, cancelGrace: Duration = .seconds(5), reactor: Reactor,
-        logger: Logger,
-        onNotification: (@Sendable (Notification) -> Void)? = nil, onLoss: (@Sendable (PQError) -> Void)? = nil,
-        onServerUnresponsive: (@Sendable () -> Void)? = nil
+        to target: ConnectionTarget, deadline: Duration, cancelGrace: Duration = .seconds(5),
+        pings: PingSettings = PingSettings(), reactor: Reactor, logger: Logger, group: PoolGroup? = nil,
+        onNotification: (@Sendable (Notification) -> Void)? = nil, onLoss: (@Sendable (PQError) -> Void)? = nil
     ) async throws(PQError) -> Connection {
-        let session = try await Connector.connect(to: target, deadline: deadline)
+        let session = try await Connector.connect(to: group?.ordered(target) ?? target, deadline: deadline)
         let connection = Connection(
-            session: session, target: target, cancelGrace: cancelGrace, reactor: reactor, logger: logger,
-            onNotification: onNotification, onLoss: onLoss, onServerUnresponsive: onServerUnresponsive)
+            session: session, target: target, cancelGrace: cancelGrace, pings: pings, reactor: reactor, logger: logger,
+            group: group, onNotification: onNotification, onLoss: onLoss)
         try await connection.start()
+        group?.opened(connection.server)
         return connection
     }
 
@@ -149,6 +157,7 @@ actor Connection {
             markLost(PQError(.connectionLost, "the connection to PostgreSQL was lost: \(session.errorText)"))
             return
         }
+        heardAt = .now
         while let notification = session.nextNotification() { onNotification?(notification) }
         guard flush() else { return }
         if isDetached { return drainDetached() }
@@ -186,7 +195,7 @@ actor Connection {
     /// Records why the connection is unusable and stops watching its socket.
     ///
     /// A watched socket would signal a lost connection forever.
-    private func markLost(_ error: PQError) {
+    func markLost(_ error: PQError) {
         guard loss == nil else { return }
         loss = closingError() ?? error
         stopWatching()
@@ -266,7 +275,7 @@ actor Connection {
         let operation = operation
         let now = ContinuousClock.now
         state = .busy(deadline: deadline, isCancellable: isCancellable)
-        let pingAt = now + Self.ping.after
+        let pingAt = now + pings.after
         self.pingAt = pingAt
         reactor.deadlineChanged(to: min(deadline, pingAt))
         scheduleTLSPoll(now)
@@ -459,31 +468,5 @@ extension Connection: Reactor.Timed {
             isStale = true
             return wake()
         }
-    }
-
-    // MARK: Pings
-
-    /// Pings the server from a separate connection.
-    ///
-    /// If the server does not respond, it is frozen or unreachable, and this connection is closed. The operation would
-    /// otherwise wait for its deadline, and a commit much longer.
-    private func pingServer() {
-        pingAt = nil
-        let operation = operation
-        Connector.ping(target, timeout: Self.ping.timeout) { isAnswering in
-            Task(name: "pq-ping") { await self.pingFinished(isAnswering, of: operation) }
-        }
-    }
-
-    private func pingFinished(_ isAnswering: Bool, of operation: Int) {
-        guard operation == self.operation, loss == nil, state != .idle, state != .closed else { return }
-        guard !isAnswering else {
-            let next = ContinuousClock.now + Self.ping.after
-            pingAt = next
-            reactor.deadlineChanged(to: next)
-            return
-        }
-        giveUp()
-        onServerUnresponsive?()
     }
 }

@@ -32,13 +32,13 @@ internal import Logging
     /// Returns and clears the warning that the last commit was not replicated.
     func takeReplicationWarning() -> String? { notices?.replicationWarning.take() }
 
-    /// The address of the connected server, as libpq's settings.
-    var serverAddress: [String: String] {
-        var address: [String: String] = [:]
-        if let host = unsafe PQhost(handle) { unsafe address["host"] = String(cString: host) }
-        if let port = unsafe PQport(handle) { unsafe address["port"] = String(cString: port) }
-        if let hostaddr = unsafe PQhostaddr(handle) { unsafe address["hostaddr"] = String(cString: hostaddr) }
-        return address.filter { !$0.value.isEmpty }
+    /// The address of the connected server.
+    var serverAddress: ServerAddress {
+        func text(_ value: UnsafeMutablePointer<CChar>?) -> String {
+            unsafe value.map { unsafe String(cString: $0) } ?? ""
+        }
+        return unsafe ServerAddress(
+            host: text(PQhost(handle)), port: text(PQport(handle)), networkAddress: text(PQhostaddr(handle)))
     }
 
     var descriptor: Int32 { unsafe PQsocket(handle) }

@@ -30,16 +30,20 @@ public final class Listener: Sendable {
     private let channels: [String]
     private let session: SessionRequirements
     private let connectDeadline: Duration
-    private let reactor: Reactor
+    let reactor: Reactor
     private let logger: Logger
+    private let group: PoolGroup?
+    private let current = Mutex<Connection?>(nil)
 
     /// Creates a listener for these channels; the names must be plain identifiers.
     ///
-    /// - Parameter session: The requirements for its session, such as no time limit for idle sessions.
+    /// - Parameters:
+    ///   - session: The requirements for its session, such as no time limit for idle sessions.
+    ///   - group: The group of this process's pools on the same database, which find a silent server sooner.
     public init(
         target: ConnectionTarget, channels: [String], session: SessionRequirements = SessionRequirements(),
         connectDeadline: Duration = .seconds(5), applicationName: String = "progress-ledger listener",
-        reactor: Reactor = .shared, logger: Logger
+        group: PoolGroup? = nil, reactor: Reactor = .shared, logger: Logger
     ) {
         self.target = target.setting("fallback_application_name", applicationName)
         self.channels = channels
@@ -47,6 +51,8 @@ public final class Listener: Sendable {
         self.connectDeadline = connectDeadline
         self.reactor = reactor
         self.logger = logger
+        self.group = group
+        group?.join(self)
     }
 
     /// Listens until the task is cancelled, and passes one event at a time.
@@ -71,11 +77,13 @@ public final class Listener: Sendable {
             of: Incoming.self, bufferingPolicy: .bufferingOldest(Self.bufferedMax))
         let overflow = Overflow()
         let connection = try await Connection.connect(
-            to: target, deadline: connectDeadline, reactor: reactor, logger: logger,
+            to: target, deadline: connectDeadline, reactor: reactor, logger: logger, group: group,
             onNotification: { notification in
                 if case .dropped = sink.yield(.notification(notification)) { overflow.markDropped() }
             },
             onLoss: { _ in sink.finish() })
+        current.withLock { $0 = connection }
+        defer { current.withLock { $0 = nil } }
         do throws(PQError) {
             _ = try await connection.establish(session, deadline: connectDeadline)
             let listens = channels.map { Query("listen \"\($0)\"", prepare: false) }
@@ -116,6 +124,20 @@ public final class Listener: Sendable {
         }
         if Task.isCancelled { throw PQError(.cancelled, "cancelled") }
         throw await connection.loss ?? PQError(.connectionLost, "the connection was closed")
+    }
+}
+
+extension Listener: ConnectionOwner {
+    func heard(from server: ServerAddress) -> ContinuousClock.Instant? {
+        connection(to: server)?.assumeIsolated { $0.heardAt }
+    }
+
+    func drop(_ server: ServerAddress) {
+        connection(to: server)?.assumeIsolated { $0.serverFellSilent() }
+    }
+
+    private func connection(to server: ServerAddress) -> Connection? {
+        current.withLock { $0?.server == server ? $0 : nil }
     }
 }
 

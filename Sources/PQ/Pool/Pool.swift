@@ -37,6 +37,8 @@ public final class Pool: Sendable {
         public var session = SessionRequirements()
         /// The group of this process's pools on the same server; nil for none.
         public var group: PoolGroup?
+        /// The times of the pings that find a silent server.
+        var pings = PingSettings()
         /// The application name shown in `pg_stat_activity`.
         public var applicationName = "progress-ledger"
 
@@ -81,7 +83,6 @@ public final class Pool: Sendable {
         let named = target.setting("fallback_application_name", settings.applicationName)
             .setting("client_encoding", "UTF8")
         driver = PoolDriver(target: named, settings: settings, reactor: reactor, logger: logger)
-        settings.group?.join(driver)
     }
 
     /// Runs one statement in its own transaction, committed when this returns.

@@ -29,6 +29,10 @@ actor PoolDriver {
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe reactor.asUnownedSerialExecutor() }
     private let target: ConnectionTarget
     private let settings: Pool.Settings
+    /// The group that drops connections to a silent server together.
+    ///
+    /// It contains this pool alone if the settings name no group.
+    private let silenceGroup: PoolGroup
     private let logger: Logger
     private var state: PoolState<Connection, Waiter>
     private var waiterDeadlines: [Int: ContinuousClock.Instant] = [:]
@@ -54,7 +58,9 @@ actor PoolDriver {
         self.settings = settings
         self.reactor = reactor
         self.logger = logger
+        silenceGroup = settings.group ?? PoolGroup()
         state = PoolState(connectionsMax: settings.connectionsMax, waitersMax: settings.waitersMax)
+        silenceGroup.join(self)
     }
 
     /// Returns a usable connection for one caller, which must ``release(_:)`` it.
@@ -113,11 +119,6 @@ actor PoolDriver {
         guard let connection = state.removeOneIdle() else { return false }
         await close(connection)
         return true
-    }
-
-    /// Closes all idle connections.
-    func closeAllIdle() async {
-        for connection in state.removeIdle(where: { _ in true }) { await close(connection) }
     }
 
     private func closeExpiredIdle(_ now: ContinuousClock.Instant) async {
@@ -251,16 +252,9 @@ actor PoolDriver {
     private func openConnection(_ settings: Pool.Settings) async throws(PQError) -> (
         connection: Connection, facts: SessionFacts
     ) {
-        let group = settings.group
         let connection = try await Connection.connect(
-            to: target, deadline: settings.connectDeadline, cancelGrace: settings.cancelGrace, reactor: reactor,
-            logger: logger,
-            onServerUnresponsive: { [weak self] in
-                Task(name: "pq-silence") {
-                    await self?.closeAllIdle()
-                    await group?.closeAllIdle()
-                }
-            })
+            to: target, deadline: settings.connectDeadline, cancelGrace: settings.cancelGrace, pings: settings.pings,
+            reactor: reactor, logger: logger, group: silenceGroup)
         do throws(PQError) {
             let facts = try await connection.establish(settings.session, deadline: settings.connectDeadline)
             if facts.isPooled { settings.group?.isPooled.store(true, ordering: .relaxed) }
@@ -382,6 +376,23 @@ extension PoolDriver: Reactor.Timed {
             driver.refuseOverdueWaiters(now)
             guard driver.idleSince.values.contains(where: { now - $0 >= driver.settings.idleMax }) else { return }
             Task(name: "pq-idle") { await driver.closeExpiredIdle(now) }
+        }
+    }
+}
+
+extension PoolDriver: ConnectionOwner {
+    nonisolated func heard(from server: ServerAddress) -> ContinuousClock.Instant? {
+        assumeIsolated { driver in
+            driver.allConnections.values.filter { $0.server == server }.map { $0.assumeIsolated { $0.heardAt } }.max()
+        }
+    }
+
+    nonisolated func drop(_ server: ServerAddress) {
+        assumeIsolated { driver in
+            for connection in driver.allConnections.values where connection.server == server {
+                connection.assumeIsolated { $0.serverFellSilent() }
+            }
+            Task(name: "pq-silence") { await driver.closeUnusableIdle() }
         }
     }
 }
