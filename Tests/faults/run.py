@@ -1,5 +1,6 @@
 """The settings, checks and figures of a run, and the frame in which its parts run."""
 
+import ctypes
 import os
 import pathlib
 import random
@@ -15,6 +16,8 @@ from journal import UNKNOWN
 from processes import end_processes
 
 PROBLEMS_SHOWN_MAX = 5
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Run:
@@ -67,6 +70,8 @@ def run_parts(run, parts):
     """Runs the self-test and the parts, each a tuple of its name, function and arguments; then ends the program."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+    # A killed script does not pass its signal on.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     begin = time.monotonic()
     say(f"{run.name}: the seed is {run.seed}")
     try:
