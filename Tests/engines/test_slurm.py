@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,14 +138,17 @@ class Slurm:
 
 
 @pytest.fixture
-def slurm(server: LedgerProcess, tmp_path: Path) -> Iterator[Slurm]:
-    slurm = Slurm(tmp_path, server.url)
+def slurm(server: LedgerProcess) -> Iterator[Slurm]:
+    # The paths of Slurm's Unix sockets are short.
+    folder = Path(tempfile.mkdtemp(prefix="slurm.", dir="/tmp"))
+    slurm = Slurm(folder, server.url)
     try:
         wait_until(lambda: "idle" in slurm.run("sinfo", "--noheader", "--format=%T"))
         yield slurm
         slurm.run("scancel", "--user", getpass.getuser())
     finally:
         slurm.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_requeued_task_of_an_array_counts_once(slurm: Slurm, job: Job) -> None:
