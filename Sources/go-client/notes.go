@@ -3,7 +3,9 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -103,7 +105,9 @@ func checkLink(address string) error {
 		problem = "contains a user or a password"
 	case !isURL || authority == "" || authority[0] == ':':
 		problem = "is not an http or https URL with a host"
-	case strings.IndexFunc(address, isOutsideOfLinks) >= 0:
+	case !isHostAndPort(authority):
+		problem = "has an invalid host or port"
+	case strings.IndexFunc(address, isOutsideOfLinks) >= 0 || !hasWholeEscapes(address):
 		problem = "has characters that must be percent-encoded"
 	}
 	if problem == "" {
@@ -123,6 +127,42 @@ func authorityOf(address string) (authority string, isURL bool) {
 	}
 	return rest, true
 }
+
+// isHostAndPort reports whether the text is a host, or an IPv6 address in brackets, perhaps with a port.
+func isHostAndPort(text string) bool {
+	rest := text
+	if strings.HasPrefix(text, "[") {
+		end := strings.IndexByte(text, ']')
+		if end < 2 || strings.Trim(text[1:end], hexadecimalDigits+":.") != "" {
+			return false
+		}
+		if rest = text[end+1:]; rest != "" && rest[0] != ':' {
+			return false
+		}
+	}
+	host, port, _ := strings.Cut(rest, ":")
+	if strings.ContainsAny(host, "[]") || len(port) > 5 || strings.Trim(port, "0123456789") != "" {
+		return false
+	}
+	number, err := strconv.Atoi("0" + port)
+	return err == nil && number <= math.MaxUint16
+}
+
+// hasWholeEscapes reports whether two hexadecimal digits follow each "%".
+func hasWholeEscapes(text string) bool {
+	for {
+		_, rest, found := strings.Cut(text, "%")
+		if !found {
+			return true
+		}
+		if len(rest) < 2 || strings.Trim(rest[:2], hexadecimalDigits) != "" {
+			return false
+		}
+		text = rest[2:]
+	}
+}
+
+const hexadecimalDigits = "0123456789abcdefABCDEF"
 
 // isOutsideOfLinks reports whether a character is none of RFC 3986.
 func isOutsideOfLinks(r rune) bool {

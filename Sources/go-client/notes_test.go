@@ -88,8 +88,8 @@ func TestInvalidNotesAreDroppedAndTheirUnitsCount(t *testing.T) {
 
 func TestALinkHasTheCharactersOfAURL(t *testing.T) {
 	for _, link := range []string{
-		"https://host", "http://host:8080/a/b%20c?d=e&f=g#h", "HTTPS://[::1]/a", "http://host/a@b", "https://host:port/",
-		"https://host/%zz", "https://host?a@b", "https://[::1",
+		"https://host", "http://host:8080/a/b%20c?d=e&f=g#h", "HTTPS://[::1]/a", "http://host/a@b",
+		"http://[::ffff:1.2.3.4]/?a[]=%2F%C3%A4#%41", "https://host:65535", "https://host:?x:y", "https://host?a@b",
 	} {
 		if err := checkLink(link); err != nil {
 			t.Errorf("%s: %v", link, err)
@@ -97,7 +97,9 @@ func TestALinkHasTheCharactersOfAURL(t *testing.T) {
 	}
 	for _, link := range []string{
 		"", "host", "ftp://host", "https://", "https:///a", "https://:80/", "https://u@host", "https://u:p@host", "https://host/a b",
-		"https://host/ü", "https://host/{a}", "https://host/" + strings.Repeat("a", 2000), "https://host/\x00",
+		"https://host/ü", "https://host/{a}", "https://host/" + strings.Repeat("a", 2000), "https://host/\x00", "https://host:port/",
+		"https://host:65536/", "https://host:000080/", "https://host:80:80/", "http://[/", "http://[]/", "http://[::g]/",
+		"https://[::1", "http://[::1]x/", "http://a]b/", "https://host/%zz", "https://host/%4",
 	} {
 		if err := checkLink(link); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%q is accepted", link)

@@ -6,6 +6,11 @@ const controls = /[\u0000-\u001f\u007f-\u009f]/;
 const controlsButLineFeeds = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g;
 const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 const loneSurrogates = new RegExp(loneSurrogate, "g");
+/** An http or https URL without a user; its port is the group. */
+const linkPattern = /^https?:\/\/(?:\[[0-9a-f:.]+\]|[^/?#@:[\]]+)(?::([0-9]{0,5}))?(?:[/?#].*)?$/i;
+/** Characters that RFC 3986 does not permit; they must be percent-encoded. */
+const notInLinks = /[^!-~]|["<>\\^`{|}]|%(?![0-9a-f]{2})/i;
+const portMax = 65_535;
 
 /**
  * The length of a text in Unicode scalars.
@@ -81,8 +86,8 @@ export function unitProblem(unit) {
 export function linkProblem(link) {
   const problem = textProblem(link, 1, limits.linkLengthMax);
   if (problem !== null) return problem;
-  // The characters of RFC 3986; the others must be percent-encoded.
-  return /^https?:\/\/[^/?#@:][^/?#@]*(?:[/?#].*)?$/i.test(String(link)) && !/[^!-~]|["<>\\^`{|}]/.test(String(link))
+  const found = linkPattern.exec(String(link));
+  return found !== null && Number(found[1] ?? 0) <= portMax && !notInLinks.test(String(link))
     ? null : "is not an http or https URL, percent-encoded and without a user or a password";
 }
 

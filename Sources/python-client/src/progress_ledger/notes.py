@@ -18,8 +18,11 @@ Refusal = Callable[[str, str], None]
 # The control characters of Unicode (category Cc), without the line feed that a message may contain.
 _CONTROLS = re.compile("[\0-\t\v-\x1f\x7f-\x9f]")
 # The characters of RFC 3986; the others must be percent-encoded.
-_LINK = re.compile(r"https?://[^\s/?#@:][^\s/?#@]*(?:[/?#][^\s]*)?", re.ASCII | re.IGNORECASE)
-_NOT_IN_LINKS = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
+_LINK = re.compile(
+    r"https?://(?:\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)(?::([0-9]{0,5}))?(?:[/?#][^\s]*)?", re.ASCII | re.IGNORECASE
+)
+_NOT_IN_LINKS = re.compile(r"[^!-~]|[\"<>\\^`{|}]|%(?![0-9A-Fa-f]{2})")
+_PORT_MAX = 65_535
 # A URL with user information, up to the last "@" of the word: a password may contain any character.
 _USER = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s]*@")
 # The length of the text in which credentials are looked for; five times that of a message.
@@ -42,7 +45,8 @@ def message(value: str) -> str:
 def link(value: str) -> str:
     """Returns a link: a URL with `http` or `https`, without a user or a password."""
     text = values.text(value, "a link", 1, LINK_LENGTH_MAX)
-    if _NOT_IN_LINKS.search(text) or not _LINK.fullmatch(text):
+    found = _LINK.fullmatch(text)
+    if found is None or int(found[1] or 0) > _PORT_MAX or _NOT_IN_LINKS.search(text):
         # Without the text, which may contain a password.
         raise InvalidValueError("a link must be an http or https URL, percent-encoded and without a user or a password")
     return text
