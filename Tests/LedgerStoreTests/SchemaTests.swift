@@ -113,7 +113,7 @@ struct SchemaTests {
         }
     }
 
-    private static let frozenMessages = "2ad7178467ea6146ec16c46c9e96995656743455c472045e78b58b70a0ac83ff"
+    private static let frozenMessages = "3ce8c84704e16a7020751cfb878ced160aa6afe72062f1f86fe0a7415f5e7717"
     private static let frozenNotifications = "248e0f1ef74ae4086db36d98b6469546d9de8be79284d7260ba718494ab22cb9"
     private static let frozenEstimates = "4e9262674ff98c33d9e7c90336dad1202fa51f71fc45aafcb6eeecbb3ec412a8"
     private static let frozenRetirement = "a07a3804e1945fdca59c00e599da985b71ca8e37ccb7a82929ae40823cca6d00"

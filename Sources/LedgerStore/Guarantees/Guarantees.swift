@@ -95,6 +95,7 @@ enum Guarantees {
     /// The functions that the service's role may call.
     static let functions = [
         "make_event_partition(timestamptz)", "make_event_partitions(integer)", "fail_stale()",
+        "event_notes_are_valid(smallint, bigint, text, text, text, text, bigint)",
     ]
 
     /// The function that deletes the events of retired jobs.
