@@ -28,7 +28,7 @@ DCS = {
     "postgresql": {
         "use_pg_rewind": True,
         "use_slots": True,
-        "parameters": {"wal_log_hints": "on", "max_connections": 200},
+        "parameters": {"wal_log_hints": "on", "max_connections": 200, "wal_retrieve_retry_interval": "1s"},
     },
 }
 
@@ -131,10 +131,6 @@ class Member(Database, Process):
     def thaw(self):
         for process in self._processes():
             send(process, signal.SIGCONT)
-
-    def stop(self, seconds=60):
-        """Stops PostgreSQL and Patroni with SIGTERM to Patroni."""
-        return super().stop(seconds)
 
     def _processes(self):
         return [process for process in processes_in(self.folder.resolve()) if is_alive(process)]

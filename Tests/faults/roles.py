@@ -84,9 +84,9 @@ class Connection:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(RESPONSE_SECONDS_MAX)
+        self.file = self.socket.makefile("rb")
         try:
             self.socket.connect(path)
-            self.file = self.socket.makefile("rb")
             options = b"user\0postgres\0database\0postgres\0application_name\0roles\0\0"
             self.socket.sendall(struct.pack("!ii", 8 + len(options), 196_608) + options)
             self._read_until_ready()
@@ -103,6 +103,8 @@ class Connection:
         return row[6:].decode()
 
     def close(self):
+        # The socket stays open as long as its file.
+        self.file.close()
         self.socket.close()
 
     def _read_until_ready(self):
