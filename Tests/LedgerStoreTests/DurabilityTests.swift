@@ -222,8 +222,8 @@ struct DurabilityTests {
                     try await ledger.append([Self.report(21)], to: job)
                 }
                 let waited = started.duration(to: .now)
-                // It takes 5 s until the server is pinged, and 10 s for the response to time out. A second connection to
-                // it would take as long again.
+                // It takes 5 s until the server is pinged, and 10 s for the response to time out. A second connection
+                // to it would take as long again.
                 #expect(waited < .seconds(29), "\(waited)")
                 #expect(try await count(standby, job) >= 42)
             }
