@@ -22,6 +22,8 @@ struct WatchHistory {
     /// A decrease of an indicator.
     struct Decrease: Hashable {
         let label: Name?
+        /// The unit, such as `bytes`; nil without one.
+        let unit: Name?
         let before: Units
         let after: Units
         /// The sequences of the snapshots before and after the decrease.
@@ -30,7 +32,8 @@ struct WatchHistory {
 
     private struct Sample {
         let at: ContinuousClock.Instant
-        let done: Int128
+        /// The units done without carried ones, which took no time.
+        let own: Int128
     }
 
     private var job: JobView?
@@ -45,25 +48,26 @@ struct WatchHistory {
 
     /// Adds the next snapshot and returns the decreases.
     mutating func add(_ next: JobView, now: ContinuousClock.Instant) -> [Decrease] {
-        let before = Dictionary(uniqueKeysWithValues: (job?.snapshot.indicators ?? []).map { ($0.label, $0.counted) })
+        let before = Dictionary(uniqueKeysWithValues: (job?.snapshot.indicators ?? []).map { ($0.label, $0) })
         let previousSequence = job?.snapshot.sequence
         job = next
         var decreases: [Decrease] = []
         for indicator in next.snapshot.indicators {
-            let (label, units) = (indicator.label, indicator.counted)
-            let previous = before[label]
+            let (label, units, unit) = (indicator.label, indicator.counted, indicator.unit)
+            let previous = before[label]?.counted
             if let previous, let previousSequence, units.done < previous.done || units.total < previous.total {
                 samples[label] = []
                 let decrease = Decrease(
-                    label: label, before: previous, after: units,
+                    label: label, unit: unit, before: previous, after: units,
                     sequences: previousSequence...max(previousSequence, next.snapshot.sequence))
                 remark(label, WatchMessages.decrease(decrease), isDecrease: true, now)
                 decreases.append(decrease)
             } else if let previous, previous.total > 0, units.total > previous.total {
-                remark(label, "total +\(WatchMessages.number(units.total - previous.total))", isDecrease: false, now)
+                let more = WatchMessages.amount(units.total - previous.total, of: unit)
+                remark(label, "total +\(more)", isDecrease: false, now)
             }
             if previousSequence != nil, units.done > previous?.done ?? 0 { advancedAt = now }
-            if previous?.done != units.done { addSample(label, units.done, now) }
+            addSample(indicator, after: before[label], now)
         }
         return decreases
     }
@@ -75,7 +79,8 @@ struct WatchHistory {
         var lines: [String] = []
         for superseded in difference.superseded.first {
             for lost in superseded.lost where lost.units != .zero {
-                let text = WatchMessages.cause(superseded, lost.units)
+                let unit = job?.snapshot.indicators.first { $0.label == lost.label }?.unit
+                let text = WatchMessages.cause(superseded, lost.units, of: unit)
                 remark(lost.label, text, isDecrease: true, now)
                 lines.append("\(WatchMessages.label(lost.label)) \(text)")
             }
@@ -83,12 +88,14 @@ struct WatchHistory {
         return lines
     }
 
-    /// Units per second; nil if nothing advanced within the window.
+    /// Units per second, without carried ones.
+    ///
+    /// Nil if nothing advanced within the window.
     func rate(_ label: Name?, now: ContinuousClock.Instant) -> Double? {
         let recent = (samples[label] ?? []).drop { $0.at < now - Self.rateWindow }
-        guard let first = recent.first, let last = recent.last, last.done > first.done else { return nil }
+        guard let first = recent.first, let last = recent.last, last.own > first.own else { return nil }
         // The time until now counts, so that the rate falls while nothing arrives.
-        return Double(last.done - first.done) / max(0.5, first.at.duration(to: now) / .seconds(1))
+        return Double(last.own - first.own) / max(0.5, first.at.duration(to: now) / .seconds(1))
     }
 
     func remark(_ label: Name?, now: ContinuousClock.Instant) -> Remark? {
@@ -99,9 +106,20 @@ struct WatchHistory {
         remarks[label] = Remark(text: text, isDecrease: isDecrease, until: now + Self.remarkTime)
     }
 
-    private mutating func addSample(_ label: Name?, _ done: Int128, _ now: ContinuousClock.Instant) {
-        var recent = (samples[label] ?? []).filter { $0.at >= now - Self.rateWindow }.suffix(Self.samplesMax - 1)
-        recent.append(Sample(at: now, done: done))
-        samples[label] = Array(recent)
+    /// Adds a sample if the units that took time have changed.
+    ///
+    /// They fall if an execution is superseded, which may leave `done` unchanged: the newer one may have carried on as
+    /// many units as were lost. No rate spans a fall.
+    private mutating func addSample(
+        _ indicator: Snapshot.Indicator, after previous: Snapshot.Indicator?, _ now: ContinuousClock.Instant
+    ) {
+        func units(_ indicator: Snapshot.Indicator) -> Int128 { indicator.counted.done - indicator.carried }
+        let own = (now: units(indicator), before: previous.map(units))
+        guard own.now != own.before else { return }
+        var recent = (samples[indicator.label] ?? []).filter { $0.at >= now - Self.rateWindow }
+            .suffix(Self.samplesMax - 1)
+        if let before = own.before, own.now < before { recent = [] }
+        recent.append(Sample(at: now, own: own.now))
+        samples[indicator.label] = Array(recent)
     }
 }

@@ -23,6 +23,9 @@ enum WatchMessages {
         return text
     }
 
+    /// An amount, scaled if it is bytes, without the name of its unit.
+    static func amount(_ value: Int128, of unit: Name?) -> String { UnitText.amount(value, of: unit, number: number) }
+
     /// A duration in its two largest units, rounded down.
     static func duration(_ duration: Duration) -> String {
         let seconds = max(0, duration.components.seconds)
@@ -30,6 +33,11 @@ enum WatchMessages {
         if seconds < 3_600 { return "\(seconds / 60)m \(seconds % 60)s" }
         if seconds < 86_400 { return "\(seconds / 3_600)h \(seconds / 60 % 60)m" }
         return "\(seconds / 86_400)d \(seconds / 3_600 % 24)h"
+    }
+
+    /// The time since a moment, by the server's clock.
+    static func age(of moment: Timestamp, at now: Timestamp) -> String {
+        duration(.microseconds(now.microseconds - moment.microseconds))
     }
 
     /// Units per second, or the time per unit if the rate is below one.
@@ -46,30 +54,31 @@ enum WatchMessages {
     static func decrease(_ decrease: WatchHistory.Decrease) -> String {
         var parts: [String] = []
         if decrease.after.done < decrease.before.done {
-            parts.append("-\(number(decrease.before.done - decrease.after.done))")
+            parts.append("-\(amount(decrease.before.done - decrease.after.done, of: decrease.unit))")
         }
         if decrease.after.total < decrease.before.total {
-            parts.append("total -\(number(decrease.before.total - decrease.after.total))")
+            parts.append("total -\(amount(decrease.before.total - decrease.after.total, of: decrease.unit))")
         }
         return parts.joined(separator: ", ")
     }
 
     /// The cause of a decrease.
-    static func cause(_ superseded: SnapshotDiff.Superseded, _ lost: Units) -> String {
-        let units = lost.done > 0 ? "-\(number(lost.done))" : "total -\(number(lost.total))"
+    static func cause(_ superseded: SnapshotDiff.Superseded, _ lost: Units, of unit: Name?) -> String {
+        let units = lost.done > 0 ? "-\(amount(lost.done, of: unit))" : "total -\(amount(lost.total, of: unit))"
         let by = superseded.by
         let name = by.execution.map { ", \(VisibleText.escape($0.text))" } ?? ""
         return "\(units): \(VisibleText.escape(superseded.task.text)) restarted, attempt \(by.attempt)\(name)"
     }
 
-    /// The numbers of an indicator.
-    static func count(_ indicator: Snapshot.Indicator) -> String {
+    /// The numbers of an indicator as the terminal can show them.
+    static func count(_ indicator: Snapshot.Indicator, _ style: TerminalStyle) -> String {
         let (units, unit) = (indicator.counted, indicator.unit)
         let text =
             units.total == 0
-            ? UnitText.amount(units.done, of: unit, number: number) + UnitText.suffix(unit)
+            ? amount(units.done, of: unit) + UnitText.suffix(unit)
             : UnitText.progress(units, of: unit, number: number)
-        return VisibleText.escape(text)
+        let escaped = VisibleText.escape(text)
+        return style.hasUnicode ? escaped : TerminalText.ascii(escaped)
     }
 
     /// A note on an indicator that the numbers alone do not show.
@@ -82,7 +91,7 @@ enum WatchMessages {
         case .unknown: return "total unknown"
         case .over:
             let more = indicator.counted.done - indicator.counted.total
-            return "\(UnitText.amount(more, of: indicator.unit, number: number)) more than declared"
+            return "\(amount(more, of: indicator.unit)) more than declared"
         case .stalled:
             return stalledSince.map {
                 "stalled for \(duration(.microseconds(now.microseconds - $0.microseconds)))"

@@ -30,17 +30,6 @@ struct WatchRenderer {
         case ended
     }
 
-    enum Color: String {
-        case plain = "0"
-        case bold = "1"
-        case dim = "2"
-        case red = "31"
-        case green = "32"
-        case yellow = "33"
-        case blue = "34"
-        case magenta = "35"
-    }
-
     let style: TerminalStyle
 
     /// The cells that the name keeps beside the remaining time.
@@ -120,7 +109,7 @@ struct WatchRenderer {
         let name = text(VisibleText.escape(scene.job.description.name.text))
         let nameWidth = max(4, style.width - rest.count)
         return render(TerminalText.cut(name, to: nameWidth, style), .bold)
-            + render(TerminalText.cut(rest, to: style.width - 4, style), color(snapshot.state))
+            + render(TerminalText.cut(rest, to: style.width - 4, style), snapshot.state.color)
     }
 
     private func tasks(_ scene: Scene) -> String {
@@ -150,15 +139,6 @@ struct WatchRenderer {
         return render(TerminalText.cut(line, to: style.width, style), .red)
     }
 
-    private func color(_ state: JobState) -> Color {
-        switch state {
-        case .running: .blue
-        case .completed: .green
-        case .failed: .red
-        case .canceled: .yellow
-        }
-    }
-
     // MARK: Indicators
 
     /// The column widths of the indicators' lines.
@@ -174,7 +154,7 @@ struct WatchRenderer {
         init(_ indicators: [Snapshot.Indicator], _ style: TerminalStyle) {
             let labels = indicators.map { TerminalText.cells(WatchMessages.label($0.label, style)) }.max() ?? 0
             label = min(labels, max(6, style.width * 3 / 10))
-            count = indicators.map { TerminalText.cells(WatchMessages.count($0)) }.max() ?? 0
+            count = indicators.map { TerminalText.cells(WatchMessages.count($0, style)) }.max() ?? 0
             // Two cells at the left, and one before each column.
             var rest = style.width - 2 - label - 1 - percent - 1 - count
             if rest >= 26 {
@@ -199,7 +179,7 @@ struct WatchRenderer {
         let percent = indicator.percent.map { $0 > 9_999 ? ">9999" : "\($0)%" } ?? "-"
         line += render(TerminalText.pad(percent, to: columns.percent, right: true, style), color)
         if columns.count > 0 {
-            line += " " + TerminalText.pad(WatchMessages.count(indicator), to: columns.count, right: true, style)
+            line += " " + TerminalText.pad(WatchMessages.count(indicator, style), to: columns.count, right: true, style)
         }
         let isLive = status == .moving || status == .unknown
         let rate =
@@ -224,7 +204,7 @@ struct WatchRenderer {
         let words = text(
             remark?.text ?? [status.note, message].filter { !$0.isEmpty }.joined(separator: ": "))
         guard !words.isEmpty else { return nil }
-        let color: Color =
+        let color: TerminalColor =
             remark.map { $0.isDecrease ? .red : .magenta } ?? (status.isWarning ? .yellow : .dim)
         let used =
             2 + columns.label + 1 + (columns.bar > 0 ? columns.bar + 1 : 0) + columns.percent
@@ -235,7 +215,7 @@ struct WatchRenderer {
         return ("    " + render(TerminalText.cut(words, to: max(1, style.width - 4), style), color), false)
     }
 
-    private func color(_ status: Snapshot.Indicator.Status) -> Color {
+    private func color(_ status: Snapshot.Indicator.Status) -> TerminalColor {
         switch status {
         case .complete: .green
         case .stalled, .over: .yellow
@@ -272,8 +252,5 @@ struct WatchRenderer {
     /// A caller's text as the terminal can show it.
     private func text(_ text: String) -> String { style.hasUnicode ? text : TerminalText.ascii(text) }
 
-    /// The text in a colour (ECMA-48: SGR).
-    private func render(_ text: String, _ color: Color) -> String {
-        style.hasColor && color != .plain ? "\u{1B}[\(color.rawValue)m\(text)\u{1B}[0m" : text
-    }
+    private func render(_ text: String, _ color: TerminalColor) -> String { color.render(text, style) }
 }
