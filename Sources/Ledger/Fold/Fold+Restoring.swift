@@ -23,7 +23,7 @@ extension Fold {
 
     /// Restores a page of report numbers.
     public mutating func restore(_ page: ReportPage, at key: ReportPage.Key) {
-        pages[key] = page
+        if pages.updateValue(page, forKey: key) == nil { countNote(key.part) }
     }
 
     mutating func insert(_ task: JobTask) {
@@ -51,6 +51,8 @@ extension Fold {
         indicators.append(indicator)
         indicatorIndices[indicator.id] = index
         labelledIndicators[indicator.label] = index
+        countNote(indicator.unit)
+        countNote(indicator.message)
         return index
     }
 }

@@ -45,6 +45,12 @@ public struct Fold: Sendable {
     /// An execution may have a thousand labels, or one.
     private(set) var contributionCount = 0
     private(set) var archivedCount = 0
+    /// The UTF-8 length of the notes in memory, for ``memoryEstimate``.
+    ///
+    /// They are messages, units and parts.
+    ///
+    /// A message alone may be longer than the rest of its indicator.
+    private(set) var noteBytes = 0
     /// Whether changes are tracked for ``takeChanges()``.
     let tracksChanges: Bool
 
@@ -67,6 +73,7 @@ public struct Fold: Sendable {
     public init(_ progress: JobProgress = JobProgress(), tracksChanges: Bool = true) {
         self.progress = progress
         self.tracksChanges = tracksChanges
+        countNote(progress.message)
     }
 
     /// The fold's decision on one event.
@@ -110,7 +117,7 @@ public struct Fold: Sendable {
         case .jobFinished(let outcome):
             progress.state = JobState(outcome)
             progress.finishedAt = event.recordedAt
-            if let message = event.message { progress.message = message }
+            if let message = event.message { setMessage(message) }
             return Decision(verdict: .counted)
         case .executionStarted(let reference):
             return try apply(event, of: reference, .start)
@@ -120,7 +127,10 @@ public struct Fold: Sendable {
             let indicator = indicatorIndex(of: report.label, namedBy: event)
             let contribution = Delta(report, indicator: indicators[indicator].id, at: event.sequence)
             indicators[indicator].received += contribution.units
-            if let unit = report.unit, indicators[indicator].unit == nil { indicators[indicator].unit = unit }
+            if let unit = report.unit, indicators[indicator].unit == nil {
+                indicators[indicator].unit = unit
+                countNote(unit)
+            }
             touchIndicator(indicator)
             return try apply(event, of: report.reference, .progress(contribution, indicatorIndex: indicator))
         }
@@ -183,8 +193,20 @@ public struct Fold: Sendable {
         guard let message = event.message else { return }
         executions[index].messageSequence = event.sequence
         guard executions[index].isLast else { return }
+        setMessage(message)
+        guard case .progress(_, let indicator) = effect else { return }
+        countNote(message, replacing: indicators[indicator].message)
+        indicators[indicator].message = message
+    }
+
+    private mutating func setMessage(_ message: Name) {
+        countNote(message, replacing: progress.message)
         progress.message = message
-        if case .progress(_, let indicator) = effect { indicators[indicator].message = message }
+    }
+
+    /// Counts the memory of a message, a unit or a part.
+    mutating func countNote(_ note: Name?, replacing old: Name? = nil) {
+        noteBytes += (note?.text.utf8.count ?? 0) - (old?.text.utf8.count ?? 0)
     }
 
     // MARK: Discarding
@@ -358,6 +380,7 @@ public struct Fold: Sendable {
     private mutating func archive(_ entry: ReportNumbers.Entry, of part: Name? = nil, by index: Int) {
         let key = ReportPage.Key(execution: executions[index].id, part: part, report: entry.report)
         archivedCount += 1
+        if part != nil, pages[key] == nil { countNote(part) }
         pages[key, default: ReportPage()].append(entry)
         if tracksChanges { dirty.pages[key, default: ReportPage()].append(entry) }
     }
