@@ -27,6 +27,8 @@ struct EventNotesTests {
             progress(#""message":"a\nb","link":"HTTPS://example.com","unit":"bytes","part":" ","carried":5"#),
             progress(#""message":"\#(long)","link":"http://[::1]:8080/a@b?c=@#d","unit":"é","carried":0"#),
             progress(#""message":null,"link":null,"unit":null,"part":null,"carried":null"#),
+            progress(#""link":"http://[::ffff:1.2.3.4]/?a[]=%2F%C3%A4#%41""#),
+            progress(#""link":"https://h.example:65535""#), progress(#""link":"https://h.example:?x:y""#),
             #"{"type":"execution_started","task":"t","attempt":1,"link":"https://example.com/"}"#,
             #"{"type":"execution_finished","task":"t","outcome":"failed","message":"m","link":"https://example.com/"}"#,
             #"{"type":"job_finished","outcome":"failed","message":"m"}"#,
@@ -58,6 +60,17 @@ struct EventNotesTests {
             (#""link":"https://example.com@evil.example/""#, "/link", "must not contain a user or a password"),
             (#""link":"https://""#, "/link", "must be a URL that begins with https:// or http://"),
             (#""link":"https:///path""#, "/link", "must be a URL with a host"),
+            (#""link":"https://h:port/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"https://h:65536/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"https://h:000080/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"https://h:80:80/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"http://[/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"http://[]/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"http://[::g]/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"http://[::1]x/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"http://a]b/""#, "/link", "must be a URL with a valid host and a port up to 65535"),
+            (#""link":"https://h/%zz""#, "/link", "must be a URL in which two hexadecimal digits follow each %"),
+            (#""link":"https://h/%4""#, "/link", "must be a URL in which two hexadecimal digits follow each %"),
             (
                 #""link":"https://example.com/a b""#, "/link",
                 "must be a URL, with other characters than those of RFC 3986 percent-encoded"
@@ -87,15 +100,35 @@ struct EventNotesTests {
         #expect(errors(text) == [FieldError(pointer: pointer, detail: "an event of type \(type) has no such field")])
     }
 
-    @Test("an import refuses a field on an event of another type")
-    func imported() {
-        let draft = EventDraft(
-            .executionStarted(ExecutionReference(task: "t", attempt: 1)), message: "m", link: "https://example.com/")
-        #expect(
-            draft.fieldErrors() == [
-                FieldError(pointer: "/message", detail: "an event of type execution_started has no such field")
-            ])
-        let end = EventDraft(.jobFinished(.failed), message: "m", link: "https://example.com/")
-        #expect(end.fieldErrors().map(\.pointer) == ["/link"])
+    /// Parses an import of one event with these fields.
+    private func importErrors(_ fields: String) -> [FieldError] {
+        let zeros = String(repeating: "0", count: 64)
+        let header =
+            #"{"format":"progress-ledger-export-1","job":"019a0000-0000-7000-8000-000000000001","events":1,"head_hash":"\#(zeros)"}"#
+        let event =
+            #"{"sequence":1,\#(fields),"recorded_at":"2026-01-31T10:00:00.000000Z","hash":"\#(zeros)"}"#
+        do throws(RequestError) {
+            _ = try ImportRequest.excerpt(Array("\(header)\n\(event)\n".utf8))
+            return []
+        } catch {
+            guard case .invalid(let errors) = error else { return [FieldError(pointer: "", detail: "\(error)")] }
+            return errors
+        }
+    }
+
+    @Test(
+        "an import accepts the fields of an event, and refuses those of other types",
+        arguments: [
+            (#""type":"execution_started","task":"t","attempt":1,"link":"https://example.com/""#, nil),
+            (#""type":"execution_started","task":"t","attempt":1,"message":"m""#, "/0/message"),
+            (#""type":"job_finished","outcome":"failed","message":"m""#, nil),
+            (#""type":"job_finished","outcome":"failed","link":"https://example.com/""#, "/0/link"),
+            (#""type":"execution_finished","task":"t","outcome":"failed","unit":"u""#, "/0/unit"),
+            (#""type":"progress","task":"t","done":1,"carried":1,"unit":"u","part":"p""#, nil),
+            (#""type":"progress","task":"t","done":1,"carried":2"#, "/0/carried"),
+            (#""type":"progress","task":"t","done":1,"link":"https://h:port/""#, "/0/link"),
+        ])
+    func imported(fields: String, pointer: String?) {
+        #expect(importErrors(fields).map(\.pointer) == (pointer.map { [$0] } ?? []), "\(importErrors(fields))")
     }
 }
