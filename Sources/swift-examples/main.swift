@@ -7,10 +7,11 @@ import Glibc
 switch CommandLine.arguments.dropFirst().first {
 case "mosaic": try await Mosaic.run()
 case "subtasks": try await Subtasks.run()
+case "resumed": try await Resumed.run()
 case "workflow": try await Workflow.run()
 case "worker": try await Worker.run()
 case "benchmark": try await Benchmark.run()
 default:
-    print("usage: progress-ledger-examples mosaic | subtasks | workflow | worker | benchmark")
+    print("usage: progress-ledger-examples mosaic | resumed | subtasks | workflow | worker | benchmark")
     exit(64)
 }

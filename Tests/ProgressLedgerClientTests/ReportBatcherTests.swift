@@ -280,33 +280,3 @@ struct ReportBatcherTests {
         #expect(more == [nil, 999, 0])
     }
 }
-
-@Suite("Attempts from the environment")
-struct ExecutionAttemptTests {
-    private struct Case: Sendable {
-        let environment: [String: String]
-        let attempt: Int32?
-
-        init(_ environment: [String: String], _ attempt: Int32?) {
-            self.environment = environment
-            self.attempt = attempt
-        }
-    }
-
-    private static let cases: [Case] = [
-        Case(["PROGRESS_LEDGER_ATTEMPT": "3", "AIRFLOW_CTX_TRY_NUMBER": "9"], 3),
-        Case(["AIRFLOW_CTX_TRY_NUMBER": "2"], 2), Case(["AWS_BATCH_JOB_ATTEMPT": "4"], 4),
-        Case(["SLURM_JOB_ID": "1"], 1), Case(["SLURM_JOB_ID": "1", "SLURM_RESTART_COUNT": "2"], 3),
-        Case(["SLURM_RESTART_COUNT": "2"], nil), Case(["JOB_INDEX_FAILURE_COUNT": "0"], 1),
-        Case(["JOB_INDEX_FAILURE_COUNT": "2", "JOB_INDEX_IGNORED_FAILURE_COUNT": "3"], 6), Case([:], nil),
-        Case(["PROGRESS_LEDGER_ATTEMPT": "0"], nil), Case(["PROGRESS_LEDGER_ATTEMPT": "x"], nil),
-        Case(["PROGRESS_LEDGER_ATTEMPT": "2147483648"], nil),
-        Case(["PROGRESS_LEDGER_ATTEMPT": "2147483647"], Int32.max),
-        Case(["JOB_INDEX_FAILURE_COUNT": "2147483647"], nil), Case(["JOB_INDEX_FAILURE_COUNT": "-1"], nil),
-    ]
-
-    @Test("each engine's variables give the attempt, and an invalid value gives none")
-    func attempts() {
-        for one in Self.cases { #expect(ExecutionAttempt.from(one.environment) == one.attempt, "\(one)") }
-    }
-}

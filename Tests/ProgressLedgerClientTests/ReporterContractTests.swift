@@ -12,13 +12,13 @@ import Testing
 struct ReporterContractTests {
     @Test(
         "every case has its requests, pauses and statistics, whatever the random pauses",
-        arguments: try ContractTable.read().cases, [0, 0.5, 1])
+        arguments: try ContractTable.read().cases + ContractTable.readNotesAndParts(), [0, 0.5, 1])
     func cases(one: ContractTable.Case, chance: Double) throws {
         var simulation = ContractSimulation(one, chance: chance)
         try simulation.run()
         try #require(simulation.requests.count == one.requests.count, "\(simulation.requests)")
         for (request, expected) in zip(simulation.requests, one.requests) {
-            #expect(request.events == expected.drafts(ContractSimulation.reference))
+            #expect(ContractSimulation.comparable(request.events) == expected.drafts(ContractSimulation.reference))
             let moment = expected.at == nil ? request.pause : request.at
             let bounds = try #require(expected.at ?? expected.pause)
             let tolerance = 0.001
@@ -60,6 +60,7 @@ struct ContractTable: Decodable {
         let superseded_from: Double?
         let job_ends: [String]?
         let seconds_after_last: Double?
+        let attached: Bool?
 
         var testDescription: String { name }
     }
@@ -71,6 +72,9 @@ struct ContractTable: Decodable {
         let n: Int64?
         let count: Int?
         let outcome: String?
+        let message: String?
+        let link: String?
+        let unit: String?
     }
 
     struct Reply: Decodable, Sendable {
@@ -80,6 +84,7 @@ struct ContractTable: Decodable {
         var problem: Bool?
         var retry_after: Int?
         var refused: [Int]?
+        var pointers: [String]?
         var verdict: String?
         var job_state: String?
     }
@@ -96,10 +101,7 @@ struct ContractTable: Decodable {
             if let reports {
                 for report in reports[0]...reports[1] {
                     events.append(
-                        Event(
-                            type: "progress", report: report, label: "label \(report - reports[0])", total: nil,
-                            done: 1,
-                            outcome: nil))
+                        Event(type: "progress", report: report, label: "label \(report - reports[0])", done: 1))
                 }
             }
             return events.map { $0.draft(reference) }
@@ -108,25 +110,30 @@ struct ContractTable: Decodable {
 
     struct Event: Decodable, Sendable {
         let type: String
-        let report: Int64?
-        let label: String?
-        let total: Int64?
-        let done: Int64?
-        let outcome: String?
+        var report: Int64?
+        var label: String?
+        var total: Int64?
+        var done: Int64?
+        var carried: Int64?
+        var outcome: String?
+        var message: String?
+        var link: String?
+        var unit: String?
+        var part: String?
 
         func draft(_ reference: ExecutionReference) -> EventDraft {
-            switch type {
-            case "execution_started": EventDraft(.executionStarted(reference))
-            case "execution_finished":
-                EventDraft(
-                    .executionFinished(reference, outcome.flatMap { ExecutionOutcome(rawValue: $0) } ?? .canceled))
-            default:
-                EventDraft(
+            let body: EventBody =
+                switch type {
+                case "execution_started": .executionStarted(reference)
+                case "execution_finished":
+                    .executionFinished(reference, outcome.flatMap { ExecutionOutcome(rawValue: $0) } ?? .canceled)
+                default:
                     .progress(
                         ProgressReport(
                             reference: reference, report: report, label: label.map { Name($0) }, total: total,
-                            done: done)))
-            }
+                            done: done, carried: carried, unit: unit.map { Name($0) }, part: part.map { Name($0) }))
+                }
+            return EventDraft(body, message: message.map { Name($0) }, link: link.map { Name($0) })
         }
     }
 
@@ -159,11 +166,20 @@ struct ContractTable: Decodable {
     let contract: [String: Double]
     let cases: [Case]
 
-    static func read() throws -> ContractTable {
+    private struct Cases: Decodable {
+        let cases: [Case]
+    }
+
+    static func read() throws -> ContractTable { try read("cases.json") }
+
+    /// The cases of messages, links, units, positions, carried units and parts.
+    static func readNotesAndParts() throws -> [Case] { try read("notes-and-parts.json", as: Cases.self).cases }
+
+    private static func read<Table: Decodable>(_ name: String, as type: Table.Type = Table.self) throws -> Table {
         let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let path = "/\(tests)/reporter-contract/cases.json"
+        let path = "/\(tests)/reporter-contract/\(name)"
         guard let content = FileManager.default.contents(atPath: path) else { throw CocoaError(.fileNoSuchFile) }
-        return try JSONDecoder().decode(ContractTable.self, from: content)
+        return try JSONDecoder().decode(Table.self, from: content)
     }
 }
 
@@ -189,7 +205,7 @@ struct ContractSimulation {
     /// The request in flight; its reply arrives at `answeredAt`.
     private var flight: Flight?
     private(set) var requests: [(at: Double, pause: Double, events: [EventDraft])] = []
-    private(set) var batcher = ReportBatcher(Self.reference)
+    private(set) var batcher: ReportBatcher
     /// The ends of the job of which the batcher notifies the task.
     private(set) var jobEnds: [String] = []
 
@@ -200,6 +216,19 @@ struct ContractSimulation {
         answeredAt = began
         calls = one.calls[...]
         replies = one.replies[...]
+        let notes = ReportNotes(link: one.calls.first { $0.call == "start" }?.link)
+        batcher = ReportBatcher(Self.reference, part: one.attached == true ? "part" : nil, link: notes.link)
+    }
+
+    /// The events with -1 instead of a random number of the upper half of all numbers.
+    static func comparable(_ events: [EventDraft]) -> [EventDraft] {
+        events.map { event in
+            guard case .progress(var report) = event.body, let number = report.report,
+                number > Limits.reports.upperBound / 2
+            else { return event }
+            report.report = -1
+            return EventDraft(.progress(report), message: event.message, link: event.link)
+        }
     }
 
     mutating func run() throws {
@@ -244,25 +273,50 @@ struct ContractSimulation {
     /// Makes a call of the task.
     private mutating func make(_ call: ContractTable.Call) throws {
         switch call.call {
-        case "add": report(call.label, total: try #require(call.n), done: 0)
-        case "done": report(call.label, total: 0, done: try #require(call.n))
+        case "add": report(call, DetailedReport(total: try #require(call.n)))
+        case "done": report(call, DetailedReport(done: try #require(call.n)))
+        case "skip": report(call, DetailedReport(done: try #require(call.n), kind: .carried))
+        case "set_total": report(call, DetailedReport(total: try #require(call.n), kind: .position))
+        case "set_done": report(call, DetailedReport(done: try #require(call.n), kind: .position))
         case "done_labels":
-            for number in 0..<(try #require(call.count)) { report("label \(number)", total: 0, done: 1) }
+            for number in 0..<(try #require(call.count)) { report("label \(number)", DetailedReport(done: 1)) }
         case "flush": _ = batcher.flush()
         case "finish":
             let outcome = try #require(call.outcome.flatMap { ExecutionOutcome(rawValue: $0) })
-            batcher.end(outcome, now: now)
+            let notes = ReportNotes(message: call.message, link: call.link)
+            batcher.countDroppedNotes(UInt64(notes.refusals.count))
+            batcher.end(outcome, message: notes.message, link: notes.link, now: now)
         default: break
         }
     }
 
-    private mutating func report(_ label: String?, total: Int64, done: Int64) {
+    private mutating func report(_ call: ContractTable.Call, _ report: DetailedReport) {
+        let notes = ReportNotes(message: call.message, link: call.link)
+        var report = report
+        (report.message, report.link) = (notes.message, notes.link)
+        self.report(call.label, report, unit: call.unit, droppedNotes: notes.refusals.count)
+    }
+
+    /// Makes a report as ``ReporterState`` does.
+    private mutating func report(
+        _ label: String?, _ report: DetailedReport, unit: String? = nil, droppedNotes: Int = 0
+    ) {
         let label = label.map { Name($0) }
-        guard ReportRefusal.of(label: label) == nil, ReportRefusal.of(total: total, done: done) == nil,
-            !batcher.hasEnded, let slot = batcher.slot(label)
+        guard ReportRefusal.of(label: label) == nil,
+            ReportRefusal.of(total: report.total, done: report.done) == nil, !batcher.hasEnded,
+            let slot = batcher.slot(label)
         else { return batcher.countRefusedCall() }
         let now = now
-        _ = batcher.take(slot, total: total, done: done) { now }
+        var dropped = droppedNotes
+        if let unit {
+            if let unit = ReportNotes.unit(unit) { batcher.setUnit(unit, of: slot) } else { dropped += 1 }
+        }
+        batcher.countDroppedNotes(UInt64(dropped))
+        if report.kind == .increments, report.message == nil, report.link == nil {
+            _ = batcher.take(slot, total: report.total, done: report.done) { now }
+        } else {
+            _ = batcher.take(slot, report) { now }
+        }
     }
 
     private mutating func send(_ events: [EventDraft], awaitsVerdicts: Bool) {
@@ -307,7 +361,8 @@ struct ContractSimulation {
         var headers = HTTPHeaders([("content-type", isProblem ? "application/problem+json" : "text/html")])
         if let seconds = sent.reply.retry_after { headers.add(name: "retry-after", value: "\(seconds)") }
         let status = try #require(sent.reply.status)
-        let errors = (sent.reply.refused ?? []).map { "{\"pointer\":\"/\($0)/done\",\"detail\":\"is refused\"}" }
+        let pointers = (sent.reply.refused ?? []).map { "/\($0)/done" } + (sent.reply.pointers ?? [])
+        let errors = pointers.map { "{\"pointer\":\"\($0)\",\"detail\":\"is refused\"}" }
         let body =
             isProblem
             ? "{\"title\":\"no\",\"status\":\(status),\"detail\":\"\",\"errors\":[\(errors.joined(separator: ","))]"

@@ -76,6 +76,10 @@ public struct LedgerJob: Sendable {
     ///   - attempt: 1, 2, 3 …: the execution with the highest attempt counts, whenever its reports arrive. Give it if
     ///     the workflow engine provides it (``ExecutionAttempt/fromEnvironment()``). Without attempts, the execution
     ///     that starts last counts.
+    ///   - link: Where to look for more about the execution: the URL of its log, or of the engine's own page.
+    ///   - errorMessages: Whether the message of a failed execution contains the text of the error: its first line,
+    ///     200 Unicode scalars at most, without credentials in URLs. Otherwise it is the type of the error. What is
+    ///     recorded stays for ever.
     ///   - unlessCanceled: Whether a canceled job refuses the execution, which then reports nothing. Otherwise its
     ///     start reopens the job.
     ///   - onSuperseded: Called once when a newer execution has started; this one should stop.
@@ -85,17 +89,21 @@ public struct LedgerJob: Sendable {
     /// - Throws: Only errors that the closure throws.
     @discardableResult
     public func execution<R>(
-        _ task: Name, attempt: Int32? = nil, unlessCanceled: Bool = true, onSuperseded: (@Sendable () -> Void)? = nil,
+        _ task: Name, attempt: Int32? = nil, link: String? = nil, errorMessages: Bool = false,
+        unlessCanceled: Bool = true, onSuperseded: (@Sendable () -> Void)? = nil,
         onJobEnded: (@Sendable (JobState) -> Void)? = nil, _ body: (ExecutionContext) async throws -> R
     ) async rethrows -> R {
         let context = startExecution(
-            task, attempt: attempt, unlessCanceled: unlessCanceled, onSuperseded: onSuperseded, onJobEnded: onJobEnded)
+            task, attempt: attempt, link: link, unlessCanceled: unlessCanceled, onSuperseded: onSuperseded,
+            onJobEnded: onJobEnded)
         do {
             let result = try await body(context)
             await context.finish(.succeeded)
             return result
         } catch {
-            await context.finish(error is CancellationError ? .canceled : .failed)
+            let isCanceled = error is CancellationError
+            await context.finish(
+                isCanceled ? .canceled : .failed, message: ErrorMessage.text(error, withText: errorMessages))
             throw error
         }
     }
@@ -105,13 +113,21 @@ public struct LedgerJob: Sendable {
     /// The caller must end it with ``ExecutionContext/finish(_:atMost:)``. The function returns at once, even if the
     /// ledger is unreachable.
     public func startExecution(
-        _ task: Name, attempt: Int32? = nil, unlessCanceled: Bool = true, onSuperseded: (@Sendable () -> Void)? = nil,
-        onJobEnded: (@Sendable (JobState) -> Void)? = nil
+        _ task: Name, attempt: Int32? = nil, link: String? = nil, unlessCanceled: Bool = true,
+        onSuperseded: (@Sendable () -> Void)? = nil, onJobEnded: (@Sendable (JobState) -> Void)? = nil
     ) -> ExecutionContext {
         guard let id, let reportingClient else { return ExecutionContext(silent: task, attempt: attempt) }
         return ExecutionContext(
-            task, attempt: attempt, in: id, client: reportingClient, logger: logger, unlessCanceled: unlessCanceled,
-            onSuperseded: onSuperseded, onJobEnded: onJobEnded)
+            task, attempt: attempt, in: id, client: reportingClient, logger: logger, link: link,
+            unlessCanceled: unlessCanceled, onSuperseded: onSuperseded, onJobEnded: onJobEnded)
+    }
+
+    /// Returns the context of an execution of another process.
+    ///
+    /// The job of the handle must be this one; see ``LedgerClient/attach(to:logger:)``.
+    func attach(to handle: ExecutionHandle) -> ExecutionContext {
+        guard let reportingClient else { return ExecutionContext(silent: handle.task, attempt: handle.attempt) }
+        return ExecutionContext(attachedTo: handle, client: reportingClient, logger: logger)
     }
 
     /// Records the end of the job; a repetition changes nothing.
@@ -171,5 +187,36 @@ extension LedgerClient {
     /// It sends no request. If the job does not exist, the ledger refuses its reports later.
     public func job(reporting id: JobID, logger: Logger = Logger(label: "progress-ledger")) -> LedgerJob {
         LedgerJob(id, self, logger)
+    }
+
+    /// Returns the context of an execution of another process.
+    ///
+    /// The ledger numbers the reports of this process separately, as those of a part of the execution with a name of
+    /// its own, so that nothing is lost or counts twice. It starts nothing, and its end sends the reports of this
+    /// process and ends nothing. The client must be one of the same ledger. Attach once per process, not once per
+    /// report: every call is another part.
+    public func attach(
+        to handle: ExecutionHandle, logger: Logger = Logger(label: "progress-ledger")
+    ) -> ExecutionContext {
+        LedgerJob(handle.job, self, logger).attach(to: handle)
+    }
+}
+
+extension ExecutionContext {
+    /// Returns the context of the execution in the environment.
+    ///
+    /// Another process has started it.
+    ///
+    /// The variables are those of ``ExecutionHandle/environment``. Without them the context reports nothing, which lets
+    /// the same task run in a unit test. See ``LedgerClient/attach(to:logger:)``.
+    ///
+    /// - Throws: ``LedgerClientError/Code/invalidAddress`` if the URL or the credentials are invalid.
+    public static func attachFromEnvironment(
+        logger: Logger = Logger(label: "progress-ledger")
+    ) throws(LedgerClientError) -> ExecutionContext {
+        guard let handle = ExecutionHandle.fromEnvironment(), let url = handle.url else {
+            return ExecutionContext(silent: "", attempt: nil)
+        }
+        return try LedgerClient(url: url, settings: .fromEnvironment()).attach(to: handle, logger: logger)
     }
 }

@@ -32,6 +32,8 @@ struct ReportBatcher: Sendable {
         case divided
         /// The ledger refused events permanently, which are dropped.
         case dropped
+        /// The same events are sent again without refused optional fields.
+        case stripped
     }
 
     /// The longest time that a report waits for others.
@@ -57,27 +59,6 @@ struct ReportBatcher: Sendable {
     /// The ledger accepts 10,000, but a batch of this size stays below 1 MiB.
     static let eventsPerBatchMax = 1_000
 
-    private struct Counter {
-        let label: Name?
-        var total: Int128 = 0
-        var done: Int128 = 0
-        /// Whether something must be sent, even if only a heartbeat.
-        var isPending = false
-    }
-
-    private struct Batch {
-        var events: [EventDraft]
-        let awaitsVerdicts: Bool
-        /// The generation of which this is the last batch; nil if another one follows.
-        var completesGeneration: Int?
-        /// Whether its events may have been sent before.
-        var isResent = false
-        /// Whether it only repeats the start.
-        ///
-        /// It is no report: nothing counts it, and it is not sent after the end of the execution.
-        var isHeartbeat = false
-    }
-
     private enum Ending {
         case open
         case requested(ExecutionOutcome)
@@ -85,9 +66,24 @@ struct ReportBatcher: Sendable {
     }
 
     private let reference: ExecutionReference
-    private var counters: [Counter] = []
+    /// The name of this process within the execution of another one.
+    ///
+    /// The other one sends the start and the end.
+    ///
+    /// Nil in the process of the execution, and for a ledger that knows no parts.
+    var part: Name?
+    /// Whether another process starts and ends the execution.
+    let isAttached: Bool
+    /// Whether the ledger has recorded a report.
+    ///
+    /// Before, an execution that another process starts may not have started, because the job is canceled.
+    var isKnown = false
+    let fields: FieldSupport
+    private let startLink: Name?
+    private var endNotes: (message: Name?, link: Name?) = (nil, nil)
+    private var indicators: [PendingIndicator] = []
     private var slots: [Name?: Int] = [:]
-    /// The indexes of the pending counters, in the order of their first report.
+    /// The indexes of the pending indicators, in the order of their first report.
     ///
     /// The ledger shows indicators in the order in which events first name them.
     private var pendingSlots: [Int] = []
@@ -95,11 +91,11 @@ struct ReportBatcher: Sendable {
     private var isStartBatched = false
     private var ending = Ending.open
     private var endedAt: ContinuousClock.Instant?
-    private var nextReport: Int64 = 1
+    var nextReport: Int64 = 1
     /// The frozen batches, of which only the first is in flight.
     ///
     /// There is one, or the parts of one that was refused.
-    private var batches: [Batch] = []
+    var batches: [Batch] = []
     /// The most events in a batch.
     ///
     /// It is smaller after the server or a proxy refused a larger batch.
@@ -122,6 +118,8 @@ struct ReportBatcher: Sendable {
     private var heartbeatAt: ContinuousClock.Instant?
     private(set) var startSequence: Int64?
     private(set) var isSuperseded = false
+    /// The fields that the ledger does not know and nothing has logged.
+    var newUnknownFields: EventField = []
     /// Whether everything unsent was dropped and nothing will be sent any more.
     private var isGivenUp = false
     private var counts = ReportStatistics()
@@ -133,8 +131,22 @@ struct ReportBatcher: Sendable {
         return statistics
     }
 
-    init(_ reference: ExecutionReference) {
+    /// Creates the batcher of a new execution or of a part of one.
+    ///
+    /// - Parameters:
+    ///   - part: The name of the part; nil for a new execution.
+    ///   - link: The link of the start.
+    ///   - fields: The optional fields that the ledger knows.
+    init(
+        _ reference: ExecutionReference, part: Name? = nil, link: Name? = nil, fields: FieldSupport = FieldSupport()
+    ) {
         self.reference = reference
+        self.part = part
+        self.fields = fields
+        isAttached = part != nil
+        startLink = link
+        isStartBatched = isAttached
+        isUrgent = !isAttached
     }
 
     // MARK: Reports
@@ -142,10 +154,10 @@ struct ReportBatcher: Sendable {
     /// Returns the index of the label's counter, or nil if there are too many labels.
     mutating func slot(_ label: Name?) -> Int? {
         if let slot = slots[label] { return slot }
-        guard counters.count < Limits.labelsPerExecutionMax else { return nil }
-        slots[label] = counters.count
-        counters.append(Counter(label: label))
-        return counters.count - 1
+        guard indicators.count < Limits.labelsPerExecutionMax else { return nil }
+        slots[label] = indicators.count
+        indicators.append(PendingIndicator(label: label))
+        return indicators.count - 1
     }
 
     /// Adds increments to a counter, and returns whether the sender must be woken.
@@ -155,15 +167,39 @@ struct ReportBatcher: Sendable {
             counts.dropped &+= 1
             return false
         }
-        counters[slot].total += Int128(total)
-        counters[slot].done += Int128(done)
-        if !counters[slot].isPending {
-            counters[slot].isPending = true
+        indicators[slot].add(total: total, done: done)
+        return makePending(slot, now)
+    }
+
+    /// Adds a report with notes, a position or carried units.
+    ///
+    /// Returns whether the sender must be woken.
+    mutating func take(_ slot: Int, _ report: DetailedReport, now: () -> ContinuousClock.Instant) -> Bool {
+        counts.taken &+= 1
+        guard !isGivenUp else {
+            counts.dropped &+= 1
+            return false
+        }
+        return indicators[slot].add(report) && makePending(slot, now)
+    }
+
+    private mutating func makePending(_ slot: Int, _ now: () -> ContinuousClock.Instant) -> Bool {
+        if !indicators[slot].isPending {
+            indicators[slot].isPending = true
             pendingSlots.append(slot)
         }
         guard pendingSince == nil else { return false }
         pendingSince = now()
         return true
+    }
+
+    /// Sets the unit of an indicator, which goes with its next report.
+    mutating func setUnit(_ unit: Name, of slot: Int) { indicators[slot].setUnit(unit) }
+
+    /// Counts notes that are lost, while their units count.
+    mutating func countDroppedNotes(_ count: UInt64) {
+        counts.dropped &+= count
+        counts.droppedNotes &+= count
     }
 
     mutating func countRefusedCall() {
@@ -184,16 +220,19 @@ struct ReportBatcher: Sendable {
     /// Ends the execution, and returns false if it had ended already.
     ///
     /// One request follows at once, whatever the batcher's own pause: the process may end soon. A pause that the ledger
-    /// asked for remains.
+    /// asked for remains. The end of a part ends only its own reports.
     @discardableResult
-    mutating func end(_ outcome: ExecutionOutcome, now: ContinuousClock.Instant) -> Bool {
+    mutating func end(
+        _ outcome: ExecutionOutcome, message: Name? = nil, link: Name? = nil, now: ContinuousClock.Instant
+    ) -> Bool {
         guard !hasEnded else { return false }
         endedAt = now
         guard !isGivenUp else {
-            counts.dropped &+= 1
+            if !isAttached { counts.dropped &+= 1 }
             return true
         }
-        ending = .requested(outcome)
+        endNotes = (message, link)
+        ending = isAttached ? .batched : .requested(outcome)
         isUrgent = true
         retryAt = requestedRetryAt
         return true
@@ -244,6 +283,8 @@ struct ReportBatcher: Sendable {
         if case .batched = ending { return .stop }
         isUrgent = false
         guard !isSuperseded, startSequence != nil, let nextVerdictAt else { return .wait(until: nil) }
+        // Nobody asks for signs of life after the end of the job.
+        let heartbeatAt = counts.jobEnded == nil ? heartbeatAt : nil
         if let heartbeatAt, heartbeatAt <= now {
             let start = EventDraft(.executionStarted(reference))
             let made = Batch(events: [start], awaitsVerdicts: nextVerdictAt <= now, isHeartbeat: true)
@@ -255,16 +296,18 @@ struct ReportBatcher: Sendable {
 
     private mutating func makeBatch(_ now: ContinuousClock.Instant) -> Batch {
         var events: [EventDraft] = []
-        if !isStartBatched { events.append(EventDraft(.executionStarted(reference))) }
+        if !isStartBatched { events.append(EventDraft(.executionStarted(reference), link: startLink)) }
         isStartBatched = true
         while let slot = pendingSlots.first, events.count < eventsMax {
-            events.append(EventDraft(.progress(takeReport(slot))))
-            if !counters[slot].isPending { pendingSlots.removeFirst() }
+            events.append(indicators[slot].takeEvent(of: reference, part: part, report: nextReport))
+            nextReport += 1
+            if !indicators[slot].isPending { pendingSlots.removeFirst() }
         }
         var isLeftOver = !pendingSlots.isEmpty
         if case .requested(let outcome) = ending, !isLeftOver {
             if events.count < eventsMax {
-                events.append(EventDraft(.executionFinished(reference, outcome)))
+                events.append(
+                    EventDraft(.executionFinished(reference, outcome), message: endNotes.message, link: endNotes.link))
                 ending = .batched
             } else {
                 isLeftOver = true
@@ -275,22 +318,11 @@ struct ReportBatcher: Sendable {
             isUrgent = false
             batchedGeneration += 1
         }
+        let unknown = fields.unknown
+        events = events.map { $0.without(unknown) { numberWithoutPart() } }
         return Batch(
             events: events, awaitsVerdicts: !isSuperseded && (nextVerdictAt.map { $0 <= now } ?? true),
             completesGeneration: isLeftOver ? nil : batchedGeneration)
-    }
-
-    /// Takes as much from a counter as one event can carry.
-    private mutating func takeReport(_ slot: Int) -> ProgressReport {
-        let largest = Int128(Limits.increments.upperBound)
-        let (total, done) = (min(counters[slot].total, largest), min(counters[slot].done, largest))
-        counters[slot].total -= total
-        counters[slot].done -= done
-        counters[slot].isPending = counters[slot].total > 0 || counters[slot].done > 0
-        defer { nextReport += 1 }
-        return ProgressReport(
-            reference: reference, report: nextReport, label: counters[slot].label,
-            total: total == 0 ? nil : Int64(total), done: done == 0 ? nil : Int64(done))
     }
 
     // MARK: Responses
@@ -301,7 +333,9 @@ struct ReportBatcher: Sendable {
         removeFirstBatch()
         counts.lastError = nil
         recordJobState(result.jobState)
-        if startSequence == nil { startSequence = result.sequences.lowerBound }
+        if startSequence == nil, !isAttached { startSequence = result.sequences.lowerBound }
+        isKnown = true
+        fields.record(sent.events.reduce(into: []) { $0.formUnion($1.optionalFields) })
         if sent.awaitsVerdicts { nextVerdictAt = now + Self.verdictInterval }
         heartbeatAt = now + Self.heartbeatInterval
         var discarded: UInt64 = 0
@@ -330,6 +364,8 @@ struct ReportBatcher: Sendable {
         counts.failures &+= 1
         counts.lastError = error.message
         guard let sent = batches.first else { return .retried }
+        let refused = error.refusedFields(of: sent.events)
+        guard refused.isEmpty || ![400, 422].contains(error.status) else { return strip(refused, error, now, chance) }
         switch ReportDisposition(error, events: sent.events.count) {
         case .retryable:
             retry(after: error.retryAfter, now: now, chance: chance)
@@ -350,7 +386,7 @@ struct ReportBatcher: Sendable {
     }
 
     /// Repeats the batch unchanged after a pause.
-    private mutating func retry(after requested: Duration?, now: ContinuousClock.Instant, chance: Double) {
+    mutating func retry(after requested: Duration?, now: ContinuousClock.Instant, chance: Double) {
         failures += 1
         batches[0].isResent = true
         let doubled = Self.pauses.first * (1 << min(failures - 1, 10))
@@ -401,7 +437,7 @@ struct ReportBatcher: Sendable {
         clearPause()
     }
 
-    private mutating func clearPause() {
+    mutating func clearPause() {
         failures = 0
         retryAt = nil
         requestedRetryAt = nil

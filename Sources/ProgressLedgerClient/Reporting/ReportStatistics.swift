@@ -17,7 +17,7 @@ public struct ReportStatistics: Hashable, Sendable {
     ///
     /// They are also part of ``dropped``. The usual reason is another process that uses the same execution name.
     public var discarded: UInt64 = 0
-    /// The lost reports: refused calls, discarded and given up events.
+    /// Everything lost: refused calls, discarded events, invalid notes.
     ///
     /// An event is given up if the ledger refused it, or was unreachable for too long after the end of the execution.
     public var dropped: UInt64 = 0
@@ -32,6 +32,9 @@ public struct ReportStatistics: Hashable, Sendable {
     /// The state in which the job has ended; nil while it is running.
     public var jobEnded: JobState?
 
+    /// The notes that were lost, while their units count; part of ``dropped``.
+    var droppedNotes: UInt64 = 0
+
     /// The lost events that the ledger has not recorded.
-    var undelivered: UInt64 { dropped &- refused &- discarded }
+    var undelivered: UInt64 { dropped &- refused &- discarded &- droppedNotes }
 }

@@ -23,6 +23,12 @@ final class ReporterState: Sendable {
             return batcher.take(slot, total: total, done: done) { .now } ? .takenFirst : .taken
         }
 
+        mutating func take(_ slot: Int, _ report: DetailedReport) -> Taking {
+            guard !isCanceled else { return .canceled }
+            guard !batcher.hasEnded else { return .ended }
+            return batcher.take(slot, report) { .now } ? .takenFirst : .taken
+        }
+
         func isDone(_ generation: Int) -> Bool { isStopped || batcher.isSettled(generation) }
     }
 
@@ -46,9 +52,15 @@ final class ReporterState: Sendable {
     /// The reason why the ledger would refuse the whole execution; usually nil.
     private let refusal: ReportRefusal?
 
+    /// Creates the reporter of a new execution or of a part of one.
+    ///
+    /// - Parameters:
+    ///   - part: The name of the part; nil for a new execution.
+    ///   - link: The link of the start. An invalid one is dropped, counted and logged.
     init(
         _ reference: ExecutionReference, _ job: JobID, _ client: LedgerClient, _ logger: Logger,
-        unlessCanceled: Bool, onSuperseded: (@Sendable () -> Void)?, onJobEnded: (@Sendable (JobState) -> Void)?
+        part: Name? = nil, link: String? = nil, unlessCanceled: Bool = true, onSuperseded: (@Sendable () -> Void)?,
+        onJobEnded: (@Sendable (JobState) -> Void)?
     ) {
         self.reference = reference
         self.job = job
@@ -57,8 +69,13 @@ final class ReporterState: Sendable {
         self.unlessCanceled = unlessCanceled
         self.onSuperseded = onSuperseded
         self.onJobEnded = onJobEnded
-        state = Mutex(State(batcher: ReportBatcher(reference)))
+        let notes = ReportNotes(link: link)
+        state = Mutex(
+            State(
+                batcher: ReportBatcher(
+                    reference, part: part, link: notes.link, fields: client.sharedState.fields)))
         refusal = .of(reference)
+        drop(notes.refusals, "the start of \(reference.task)")
     }
 
     /// Starts to send reports.
@@ -85,7 +102,19 @@ final class ReporterState: Sendable {
     var isSuperseded: Bool { state.withLock { $0.batcher.isSuperseded } }
     var statistics: ReportStatistics { state.withLock { $0.batcher.statistics } }
 
-    func slot(_ label: Name?, _ file: StaticString, _ line: UInt) -> Int? {
+    /// Returns the index of a label, and sets its unit if there is one.
+    func slot(_ label: Name?, unit: String?, _ file: StaticString, _ line: UInt) -> Int? {
+        guard let slot = slot(label, file, line) else { return nil }
+        guard let unit, !unit.isEmpty else { return slot }
+        if let unit = ReportNotes.unit(unit) {
+            state.withLock { $0.batcher.setUnit(unit, of: slot) }
+        } else {
+            drop([.unit], "\(file):\(line)")
+        }
+        return slot
+    }
+
+    private func slot(_ label: Name?, _ file: StaticString, _ line: UInt) -> Int? {
         let label = label.flatMap { $0.text.utf8.isEmpty ? nil : $0 }
         if let refusal = ReportRefusal.of(label: label) {
             log(refusal, file, line)
@@ -119,6 +148,41 @@ final class ReporterState: Sendable {
         return false
     }
 
+    /// Takes a report with notes, a position or carried units.
+    ///
+    /// An invalid note is dropped, and the units count.
+    func take(
+        _ slot: Int?, _ report: DetailedReport, _ notes: ReportNotes, _ file: StaticString, _ line: UInt
+    ) -> Bool {
+        guard let slot, refusal == nil else {
+            state.withLock { $0.batcher.countRefusedCall() }
+            return false
+        }
+        if let refusal = ReportRefusal.of(total: report.total, done: report.done) {
+            refuse(refusal, file, line)
+            return false
+        }
+        var report = report
+        (report.message, report.link) = (notes.message, notes.link)
+        let taking = state.withLock { $0.take(slot, report) }
+        switch taking {
+        case .taken: break
+        case .takenFirst: signal.signal()
+        case .ended: refuse(.ended, file, line)
+        case .canceled: refuse(.canceled, file, line)
+        }
+        guard taking == .taken || taking == .takenFirst else { return false }
+        drop(notes.refusals, "\(file):\(line)")
+        return true
+    }
+
+    /// Counts and logs invalid notes.
+    private func drop(_ notes: [ReportRefusal], _ position: @autoclosure () -> String) {
+        guard !notes.isEmpty else { return }
+        state.withLock { $0.batcher.countDroppedNotes(UInt64(notes.count)) }
+        for note in notes { log(note, position()) }
+    }
+
     private func refuse(_ refusal: ReportRefusal, _ file: StaticString, _ line: UInt) {
         state.withLock { $0.batcher.countRefusedCall() }
         log(refusal, file, line)
@@ -135,11 +199,12 @@ final class ReporterState: Sendable {
 
     /// - Returns: Whether the execution ends with this outcome; false if the end of the process has canceled it.
     @discardableResult
-    func end(_ outcome: ExecutionOutcome) -> Bool {
-        let isCanceled = state.withLock { state in
-            state.batcher.end(outcome, now: .now)
-            return state.isCanceled
+    func end(_ outcome: ExecutionOutcome, _ notes: ReportNotes = ReportNotes()) -> Bool {
+        let (isNew, isCanceled) = state.withLock { state in
+            let isNew = state.batcher.end(outcome, message: notes.message, link: notes.link, now: .now)
+            return (isNew, state.isCanceled)
         }
+        if isNew { drop(notes.refusals, "the end of \(reference.task)") }
         signal.signal()
         return !isCanceled
     }
@@ -230,7 +295,7 @@ final class ReporterState: Sendable {
     private func send(_ events: [EventDraft], awaitsVerdicts: Bool) async {
         let wasSuperseded = isSuperseded
         // A repeated start is unconditional: it reopens nothing, and its refusal would end the reports.
-        let startsExecution = events.startExecution && state.withLock { $0.batcher.startSequence == nil }
+        let startsExecution = state.withLock { $0.batcher.mayStart }
         do throws(LedgerClientError) {
             let result = try await client.append(
                 events, to: job, awaitsVerdicts: awaitsVerdicts,
@@ -266,10 +331,16 @@ final class ReporterState: Sendable {
     }
 
     private func recordFailure(_ error: LedgerClientError) {
-        let (result, isFirstLoss) = state.withLock { state in
+        let (result, isFirstLoss, unknown) = state.withLock { state in
             let result = state.batcher.failed(error, now: .now, chance: .random(in: 0...1))
             defer { state.hasLoggedRefusal = state.hasLoggedRefusal || result == .dropped }
-            return (result, result == .dropped && !state.hasLoggedRefusal)
+            return (result, result == .dropped && !state.hasLoggedRefusal, state.batcher.takeNewUnknownFields())
+        }
+        if !unknown.isEmpty {
+            // Once per ledger: the fields are left out from now on.
+            logger.warning(
+                "this ledger is older than the client: reports are sent without some fields",
+                metadata: ["fields": "\(unknown.names)"])
         }
         if result != .retried { client.sharedState.recordResponse() }
         guard isFirstLoss || result == .retried && client.sharedState.isFirstFailure() else { return }

@@ -9,6 +9,8 @@ final class SharedClientState: Sendable {
     }
 
     private let state = Mutex(State())
+    /// The optional fields of events that the ledger knows.
+    let fields = FieldSupport()
 
     /// Returns the last sequence that this client appended to the job, or 0.
     func lastWritten(to job: JobID) -> Int64 { state.withLock { $0.written[job] } }

@@ -1,0 +1,17 @@
+import Ledger
+
+extension ReportBatcher {
+    /// Frozen events that one request carries.
+    struct Batch: Sendable {
+        var events: [EventDraft]
+        let awaitsVerdicts: Bool
+        /// The generation of which this is the last batch; nil if another one follows.
+        var completesGeneration: Int?
+        /// Whether its events may have been sent before.
+        var isResent = false
+        /// Whether it only repeats the start.
+        ///
+        /// It is no report: nothing counts it, and it is not sent after the end of the execution.
+        var isHeartbeat = false
+    }
+}
