@@ -3,6 +3,7 @@ import Ledger
 import LedgerTestSupport
 import LedgerWire
 import Logging
+import PQ
 import ProgressLedgerClient
 import Testing
 
