@@ -40,7 +40,7 @@ struct EventRuleTests {
     /// - Returns: The SQLSTATE of a refusal; nil if the row was inserted.
     private static func state(inserting row: String, on pool: Pool) async throws -> SQLState? {
         let parts = row.split(separator: ": ", maxSplits: 1)
-        do {
+        do throws(PQError) {
             _ = try await pool.query(
                 Query(
                     """
@@ -49,7 +49,7 @@ struct EventRuleTests {
                     """, prepare: false))
             _ = try await pool.query(Query("truncate ledger.event", prepare: false))
             return nil
-        } catch let error as PQError {
+        } catch {
             return error.sqlState
         }
     }
