@@ -62,6 +62,8 @@ export class Delivery {
      * @returns {Step}
      */
     next(now: number): Step;
+    /** Whether a report may be the first event of the execution, which must not reopen a canceled job. */
+    get mayStart(): boolean;
     /**
      * Adds increments, and returns the problem of a refused call.
      *
@@ -113,7 +115,7 @@ export class Delivery {
      */
     startWasLost(now: number): void;
     /**
-     * Ends the delivery, because the ledger refused the start.
+     * Ends the delivery, because the ledger refused the start, or the first report to an execution of a canceled job.
      * @param {unknown} error
      */
     startWasRejected(error: unknown): void;
