@@ -283,7 +283,7 @@ struct ReportBatcher: Sendable {
         if case .batched = ending { return .stop }
         isUrgent = false
         guard !isSuperseded, startSequence != nil, let nextVerdictAt else { return .wait(until: nil) }
-        // Nobody asks for signs of life after the end of the job.
+        // No silence is shown after the end of the job.
         let heartbeatAt = counts.jobEnded == nil ? heartbeatAt : nil
         if let heartbeatAt, heartbeatAt <= now {
             let start = EventDraft(.executionStarted(reference))

@@ -70,7 +70,7 @@ def doomed():
 
 @dag(**options)
 def tolerated():
-    """Tasks whose processes are killed, one after it was rescheduled, in a DAG run that succeeds all the same."""
+    """Tasks whose processes are killed, one after it was rescheduled, in a DAG run that nevertheless succeeds."""
 
     @task
     def kill():
