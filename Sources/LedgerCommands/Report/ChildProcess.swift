@@ -145,6 +145,8 @@ struct ChildProcess: Sendable {
         guard let file = arguments[0] else {
             throw Failure(description: "cannot run \(command[0]): no memory", exitCode: 126)
         }
+        // A caller that ignores the ends of its children would keep the kernel from storing that of this one.
+        signal(SIGCHLD, SIG_DFL)
         var process: pid_t = 0
         let failure = posix_spawnp(&process, file, nil, &attributes, arguments, variables)
         guard failure == 0 else {
@@ -199,10 +201,20 @@ struct ChildProcess: Sendable {
         }
     }
 
+    /// Waits for the end of the command, and reaps all other children that end before.
     private func wait() -> Ending {
-        var information = siginfo_t()
-        // The child is not reaped yet, so that no signal can reach another process with its id.
-        while waitid(P_PID, id_t(id), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}
+        while true {
+            var information = siginfo_t()
+            // Not reaped yet, so that no signal can reach another process with the child's id.
+            guard waitid(P_ALL, 0, &information, WEXITED | WNOWAIT) == 0 else {
+                precondition(errno == EINTR, "waiting for a child failed with error \(errno)")
+                continue
+            }
+            let ended = information._sifields._sigchld.si_pid
+            if ended == id { break }
+            // As process 1 of a container, this process has adopted an orphan of the command.
+            waitpid(ended, nil, 0)
+        }
         Self.running.store(0, ordering: .sequentiallyConsistent)
         var status: Int32 = 0
         while waitpid(id, &status, 0) < 0, errno == EINTR {}

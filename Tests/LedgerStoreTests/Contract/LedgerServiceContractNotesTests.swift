@@ -63,9 +63,12 @@ struct LedgerServiceContractNotesTests {
             }
             // Each field is covered by the hash.
             let original = excerpt.events[2].event
-            for change in ["message", "link", "unit", "part", "carried"] {
+            guard case .progress(let report) = original.body else {
+                Issue.record("event 3 is not progress: \(original)")
+                return
+            }
+            for change in ["nothing", "message", "link", "unit", "part", "carried"] {
                 var forged = excerpt
-                guard case .progress(let report) = original.body else { return }
                 forged.events[2].event = Event(
                     sequence: 3, recordedAt: original.recordedAt, message: change == "message" ? nil : original.message,
                     link: change == "link" ? nil : original.link,
@@ -75,6 +78,11 @@ struct LedgerServiceContractNotesTests {
                             total: report.total, done: report.done, carried: change == "carried" ? 1 : report.carried,
                             unit: change == "unit" ? nil : report.unit, part: change == "part" ? nil : report.part)))
                 try await implementation.withLedger { other in
+                    guard change != "nothing" else {
+                        // The copies differ from the original only in the changed field.
+                        _ = try await other.importExcerpt(forged)
+                        return
+                    }
                     await #expect(throws: StoreError.self, "\(change)") { _ = try await other.importExcerpt(forged) }
                 }
             }
