@@ -24,7 +24,7 @@ struct ReplayRunCommand: AsyncParsableCommand {
         commandName: "run", abstract: "Start a replay of one job or all jobs, and follow it. The default subcommand.",
         discussion: "Ctrl-C does not stop the replay. 'replay show ID' follows it again; 'replay drop ID' cancels it.")
 
-    @Argument(help: "The job's id. Default: all jobs.")
+    @Argument(help: "The job's id, or its exact key. Default: all jobs.")
     var job: String?
 
     @Option(help: "The job's key, instead of its id.")
@@ -55,7 +55,7 @@ struct ReplayRunCommand: AsyncParsableCommand {
         let client = try server.client()
         var only: JobID?
         if let key { only = try await JobOptions.find(key: key, client) }
-        if let job { only = try JobOptions.parse(job) }
+        if let job { only = try await JobOptions.findExactly(job, client) }
         let (started, document) = try await client.sendForJSON(
             .beginReplay(Replay.Request(job: only, policy: policy, applies: apply)), as: Replay.self)
         if noWait {

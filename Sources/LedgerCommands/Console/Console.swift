@@ -37,6 +37,15 @@ struct Console: Sendable {
         for line in lines { print(line) }
     }
 
+    /// Writes a table, and names hidden columns on standard error.
+    ///
+    /// A narrow terminal does not show all columns.
+    func print(_ table: Table.Layout) {
+        print(table.lines)
+        guard !table.hidden.isEmpty else { return }
+        printToError("Too narrow for: \(table.hidden.joined(separator: ", ")). --json has all.")
+    }
+
     /// Writes a line of bytes to standard output, with the same escaping.
     func print(_ line: [UInt8]) {
         print(String(decoding: line, as: UTF8.self))

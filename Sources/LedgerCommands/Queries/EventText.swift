@@ -3,16 +3,42 @@ import LedgerWire
 
 /// An event as the cells of a table row.
 enum EventText {
+    /// The width of a terminal from which on times are shown in full, and not as ages.
+    static let wide = 120
+
     /// A table of events, with a column for reporters if one of them has a reporter.
-    static func table(_ events: [ExplainedEvent]) -> Table {
+    ///
+    /// - Parameters:
+    ///   - style: The terminal's capabilities; nil if the output is not a terminal.
+    ///   - now: The server's time, for ages.
+    static func table(_ events: [ExplainedEvent], _ style: TerminalStyle? = nil, now: Timestamp? = nil) -> Table {
         let hasReporters = events.contains { $0.event.reporter != nil }
+        let ageNow = style.map { $0.width < wide } ?? false ? now : nil
         var table = Table(
             [
-                ("SEQUENCE", .right), ("RECORDED", .whole), ("TYPE", .whole), ("TASK", .left), ("EXECUTION", .left),
-                ("ATTEMPT", .right), ("CHANGE", .left), ("VERDICT", .whole),
+                ("SEQUENCE", .right), (ageNow == nil ? "RECORDED" : "AGE", .whole), ("TYPE", .whole), ("TASK", .left),
+                ("EXECUTION", .left), ("ATTEMPT", .right), ("CHANGE", .left), ("VERDICT", .whole),
             ] + (hasReporters ? [("REPORTER", .left)] : []))
-        for event in events { table.add(cells(event) + (hasReporters ? [event.event.reporter?.text ?? ""] : [])) }
+        table.optional = ["EXECUTION", "REPORTER", "ATTEMPT"]
+        table.cutsLines = true
+        for explained in events {
+            var cells = Self.cells(explained)
+            if let ageNow {
+                cells[1] = WatchMessages.age(of: explained.event.recordedAt, at: ageNow)
+                cells[2] = shortType(explained.event.body.type)
+            }
+            let isDiscarded = explained.verdict?.isDiscarded ?? false
+            table.add(
+                cells + (hasReporters ? [explained.event.reporter?.text ?? ""] : []),
+                colors: ["VERDICT": isDiscarded ? .red : explained.verdict == .superseded ? .yellow : .plain])
+        }
         return table
+    }
+
+    /// The type for a narrow column: that of an execution's event without the noun.
+    private static func shortType(_ type: EventType) -> String {
+        let prefix = "execution_"
+        return type.name.hasPrefix(prefix) ? String(type.name.dropFirst(prefix.count)) : type.name
     }
 
     static func cells(_ explained: ExplainedEvent) -> [String] {

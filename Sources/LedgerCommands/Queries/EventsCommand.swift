@@ -71,10 +71,10 @@ struct EventsCommand: AsyncParsableCommand {
     }
 
     private func printPage(_ client: LedgerClient, _ id: JobID, _ search: EventSearch) async throws {
-        let (page, document) = try await client.sendForJSON(.events(id, search), as: EventPage.self)
+        let (page, document, clock) = try await client.sendWithClock(.events(id, search), as: EventPage.self)
         if json { return Console.standard.print(document) }
-        let table = EventText.table(page.events)
-        Console.standard.print(table.lines(Console.standard.style))
+        let style = Console.standard.style
+        Console.standard.print(EventText.table(page.events, style, now: clock?.now()).layout(style))
         if let next = page.nextAfter { Console.standard.printToError("There are more: --after \(next)") }
     }
 

@@ -36,7 +36,7 @@ struct ExplainCommand: AsyncParsableCommand {
                 at: moment.at, limit: limit, cursor: cursor), as: Explanation.self)
         let console = Console.standard
         if json { return console.print(document) }
-        for line in Self.table(explanation.entries).lines(Console.standard.style) { console.print(line) }
+        console.print(Self.table(explanation.entries).layout(console.style))
         let indicator = explanation.indicator
         console.print(
             "received \(Self.text(indicator.received)) = counted \(Self.text(indicator.counted)) + superseded "
@@ -51,6 +51,8 @@ struct ExplainCommand: AsyncParsableCommand {
             ("TASK", .left), ("EXECUTION", .left), ("ATTEMPT", .right), ("COUNTED", .right), ("SUPERSEDED", .right),
             ("DISCARDED", .right), ("WHY NOT", .left),
         ])
+        table.optional = ["EXECUTION", "ATTEMPT"]
+        table.cutsLines = true
         for entry in entries {
             table.add([
                 entry.task.text, entry.execution.execution?.text ?? "", String(entry.execution.attempt),

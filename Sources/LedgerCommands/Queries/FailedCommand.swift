@@ -31,27 +31,36 @@ struct FailedCommand: AsyncParsableCommand {
         search.state = .failed
         search.limit = limit
         search.cursor = cursor
-        let (page, document) = try await client.sendForJSON(
+        let (page, document, clock) = try await client.sendWithClock(
             .tasks(try await job.resolve(client), search), as: TasksPage.self)
         if json { return Console.standard.print(document) }
-        for line in Self.table(page.tasks).lines(Console.standard.style) { Console.standard.print(line) }
+        let style = Console.standard.style
+        Console.standard.print(Self.table(page.tasks, style, now: clock?.now()).layout(style))
         if let next = page.nextCursor {
             Console.standard.printToError("There are more: --cursor \(VisibleText.escape(next))")
         }
     }
 
     /// The table of failed tasks, with a column for links if there are any.
-    static func table(_ tasks: [TaskSummary]) -> Table {
+    ///
+    /// - Parameters:
+    ///   - style: The terminal's capabilities; nil if the output is not a terminal.
+    ///   - now: The server's time, for ages.
+    static func table(_ tasks: [TaskSummary], _ style: TerminalStyle? = nil, now: Timestamp? = nil) -> Table {
+        let ageNow = style.map { $0.width < EventText.wide } ?? false ? now : nil
         let failures = tasks.compactMap { task in task.executions.last.map { (task.name, $0) } }
         let hasLinks = failures.contains { $0.1.link != nil }
         var table = Table(
             [("TASK", .left), ("EXECUTION", .left), ("ATTEMPT", .right), ("ENDED", .whole), ("MESSAGE", .left)]
-                // A link that is cut leads nowhere.
-                + (hasLinks ? [("LINK", .whole)] : []))
+                + (hasLinks ? [("LINK", .link)] : []))
+        table.optional = ["EXECUTION", "ATTEMPT"]
+        table.cutsLines = true
         for (task, execution) in failures {
             table.add(
                 [
-                    task.text, execution.name?.text ?? "", String(execution.attempt), RFC3339.text(execution.lastAt),
+                    task.text, execution.name?.text ?? "", String(execution.attempt),
+                    ageNow.map { "\(WatchMessages.age(of: execution.lastAt, at: $0)) ago" }
+                        ?? RFC3339.text(execution.lastAt),
                     execution.message?.firstLine ?? "",
                 ] + (hasLinks ? [execution.link?.text ?? ""] : []))
         }

@@ -26,19 +26,30 @@ struct HistoryCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let (job, label) = try await indicator.resolve(client)
-        let (history, document) = try await client.sendForJSON(
+        let (history, document, clock) = try await client.sendWithClock(
             .history(job, label: label, points: points), as: IndicatorHistory.self)
         if json { return Console.standard.print(document) }
-        for line in Self.table(history).lines(Console.standard.style) { Console.standard.print(line) }
+        let style = Console.standard.style
+        Console.standard.print(Self.table(history, style, now: clock?.now()).layout(style))
     }
 
-    static func table(_ history: IndicatorHistory) -> Table {
+    /// The table of points.
+    ///
+    /// - Parameters:
+    ///   - style: The terminal's capabilities; nil if the output is not a terminal.
+    ///   - now: The server's time, for ages.
+    static func table(_ history: IndicatorHistory, _ style: TerminalStyle? = nil, now: Timestamp? = nil) -> Table {
+        let ageNow = style.map { $0.width < EventText.wide } ?? false ? now : nil
         var table = Table([
-            ("SEQUENCE", .right), ("RECORDED", .whole), ("DONE", .right), ("TOTAL", .right), ("WHY IT FELL", .left),
+            ("SEQUENCE", .right), (ageNow == nil ? "RECORDED" : "AGE", .whole), ("DONE", .right), ("TOTAL", .right),
+            ("WHY IT FELL", .left),
         ])
+        table.cutsLines = true
         for point in history.points {
             table.add([
-                String(point.sequence), RFC3339.text(point.at), String(point.counted.done),
+                String(point.sequence),
+                ageNow.map { WatchMessages.age(of: point.at, at: $0) } ?? RFC3339.text(point.at),
+                String(point.counted.done),
                 String(point.counted.total), point.cause.map(cause) ?? "",
             ])
         }

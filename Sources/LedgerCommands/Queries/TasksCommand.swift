@@ -41,18 +41,23 @@ struct TasksCommand: AsyncParsableCommand {
         let (page, document, clock) = try await client.sendWithClock(
             .tasks(try await job.resolve(client), search), as: TasksPage.self)
         if json { return Console.standard.print(document) }
-        for line in Self.table(page.tasks, now: clock?.now()).lines(Console.standard.style) {
-            Console.standard.print(line)
-        }
+        let style = Console.standard.style
+        Console.standard.print(Self.table(page.tasks, style, now: clock?.now()).layout(style))
         if let next = page.nextCursor {
             Console.standard.printToError("There are more: --cursor \(VisibleText.escape(next))")
         }
     }
 
+    /// The width of a terminal below which words are shortened.
+    private static let wide = 110
+
     /// The table of tasks and executions.
     ///
-    /// - Parameter now: The server's time. Without it, silent executions are not marked.
-    static func table(_ tasks: [TaskSummary], now: Timestamp? = nil) -> Table {
+    /// - Parameters:
+    ///   - style: The terminal's capabilities; nil if the output is not a terminal.
+    ///   - now: The server's time. Without it, silent executions are not marked.
+    static func table(_ tasks: [TaskSummary], _ style: TerminalStyle? = nil, now: Timestamp? = nil) -> Table {
+        let isNarrow = style.map { $0.width < wide } ?? false
         // Without authentication there are no reporters.
         let hasReporters = tasks.contains { $0.executions.contains { $0.reporter != nil } }
         let hasMessages = tasks.contains { $0.executions.contains { $0.message != nil } }
@@ -63,30 +68,37 @@ struct TasksCommand: AsyncParsableCommand {
         if hasReporters { columns.append(("REPORTER", .left)) }
         columns.append(("PROGRESS", .left))
         if hasMessages { columns.append(("MESSAGE", .left)) }
-        if hasLinks { columns.append(("LINK", .left)) }
+        if hasLinks { columns.append(("LINK", .link)) }
         var table = Table(columns)
+        table.optional = ["EXECUTION", "REPORTER", "ATTEMPT"]
+        table.cutsLines = true
         for task in tasks {
             for execution in task.executions {
                 table.add(
                     [
                         task.name.text, execution.name?.text ?? "", String(execution.attempt),
-                        state(execution, of: task, now), Self.countsText(execution),
+                        state(execution, of: task, now, isNarrow: isNarrow), countsText(execution),
                     ] + (hasReporters ? [execution.reporter?.text ?? ""] : []) + [progress(execution)]
                         + (hasMessages ? [execution.message?.firstLine ?? ""] : [])
-                        + (hasLinks ? [execution.link?.text ?? ""] : []))
+                        + (hasLinks ? [execution.link?.text ?? ""] : []),
+                    colors: [
+                        "STATE": execution.isCounted && execution.outcome == .failed
+                            ? .red : execution.silentSince != nil ? .yellow : .plain
+                    ])
             }
         }
         return table
     }
 
     private static func state(
-        _ execution: ExecutionSummary, of task: TaskSummary, _ now: Timestamp?
+        _ execution: ExecutionSummary, of task: TaskSummary, _ now: Timestamp?, isNarrow: Bool
     ) -> String {
         if let outcome = execution.outcome { return outcome.rawValue }
         // A superseded execution without an outcome may still run, as a zombie, or may be lost; the ledger cannot
         // detect which.
         guard execution.isCounted else { return "unfinished" }
         guard let now, let since = execution.silentSince else { return task.state.rawValue }
+        if isNarrow { return "silent \(WatchMessages.age(of: since, at: now))" }
         return "running, \(SilentExecution.text(since, now: now))"
     }
 

@@ -1,10 +1,11 @@
 import ArgumentParser
 import FoundationEssentials
 import Ledger
+import ProgressLedgerClient
 
 /// The execution of a report, from the command line or the environment.
 struct ExecutionOptions: ParsableArguments {
-    @Option(help: "The job's id. Default: PROGRESS_LEDGER_JOB.")
+    @Option(help: "The job's id, or its exact key. Default: PROGRESS_LEDGER_JOB.")
     var job: String?
 
     @Option(help: "The task. Default: PROGRESS_LEDGER_TASK.")
@@ -22,11 +23,13 @@ struct ExecutionOptions: ParsableArguments {
         return task == other || other.isEmpty ? nil : task
     }
 
-    /// Returns the job and the execution.
+    /// Returns the job and the execution. A key costs a request, which an id spares.
     ///
     /// - Parameter isNew: Whether the execution begins now. The name and the attempt in the environment are ignored if
     ///   they are those of another task: a command that runs within an execution starts one of its own.
-    func resolve(isNew: Bool = false) throws(CommandFailure) -> (job: JobID, reference: ExecutionReference) {
+    func resolve(
+        _ client: LedgerClient, isNew: Bool = false
+    ) async throws -> (job: JobID, reference: ExecutionReference) {
         let environment = isNew && otherTask != nil ? [:] : ProcessInfo.processInfo.environment
         let value = { (flag: String?, setting: Setting) -> String? in
             (flag ?? environment[setting.variable]).flatMap { $0.isEmpty ? nil : $0 }
@@ -41,6 +44,6 @@ struct ExecutionOptions: ParsableArguments {
             }
             reference.attempt = number
         }
-        return (try JobOptions.parse(job), reference)
+        return (try await JobOptions.findExactly(job, client), reference)
     }
 }

@@ -114,15 +114,15 @@ extension ReportCommand {
         }
 
         private func start() async throws -> Started {
-            var (job, reference) = try execution.resolve(isNew: true)
-            // With a name, a start whose response was lost can be repeated.
-            if reference.execution == nil { reference.execution = RandomName.make() }
             var server = server
             if bestEffort {
                 server.timeout = min(server.timeout, Self.bestEffortSeconds)
                 server.patience = min(server.patience ?? Self.bestEffortSeconds, Self.bestEffortSeconds)
             }
             let client = try server.client(defaultPatience: defaultPatience)
+            var (job, reference) = try await execution.resolve(client, isNew: true)
+            // With a name, a start whose response was lost can be repeated.
+            if reference.execution == nil { reference.execution = RandomName.make() }
             let (started, _) = try await client.sendForJSON(
                 .startExecution(reference, in: job, link: link.map { Name($0) }, unlessCanceled: !reopen),
                 as: StartedExecution.self)

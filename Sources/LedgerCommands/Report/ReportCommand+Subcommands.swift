@@ -31,8 +31,9 @@ extension ReportCommand {
         @OptionGroup var server: ServerOptions
 
         func run() async throws {
-            let (job, reference) = try execution.resolve()
-            let (started, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
+            let client = try server.client(defaultPatience: defaultPatience)
+            let (job, reference) = try await execution.resolve(client)
+            let (started, document) = try await client.sendForJSON(
                 .startExecution(reference, in: job, link: link.map { Name($0) }, unlessCanceled: !reopen),
                 as: StartedExecution.self)
             // An execution without a name, identified by its attempt alone, prints an empty line.
@@ -89,8 +90,9 @@ extension ReportCommand {
         @OptionGroup var server: ServerOptions
 
         func run() async throws {
-            let (job, reference) = try execution.resolve()
-            try await append.send(notes.draft(.executionFinished(reference, outcome)), to: job, server)
+            let client = try server.client(defaultPatience: defaultPatience)
+            let (job, reference) = try await execution.resolve(client)
+            try await append.send(notes.draft(.executionFinished(reference, outcome)), to: job, client)
         }
     }
 
@@ -118,11 +120,12 @@ extension ReportCommand {
         @OptionGroup var server: ServerOptions
 
         func report(total: Int64?, done: Int64?, carried: Int64? = nil) async throws {
-            let (job, reference) = try execution.resolve()
+            let client = try server.client(defaultPatience: defaultPatience)
+            let (job, reference) = try await execution.resolve(client)
             let progress = ProgressReport(
                 reference: reference, report: report, label: label.map { Name($0) }, total: total, done: done,
                 carried: carried, unit: unit.map { Name($0) }, part: part.map { Name($0) })
-            try await append.send(notes.draft(.progress(progress)), to: job, server)
+            try await append.send(notes.draft(.progress(progress)), to: job, client)
         }
     }
 
@@ -151,8 +154,8 @@ extension ReportCommand {
         @Flag(help: "Print the server's JSON.")
         var json = false
 
-        func send(_ draft: EventDraft, to job: JobID, _ server: ServerOptions) async throws {
-            let (appended, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
+        func send(_ draft: EventDraft, to job: JobID, _ client: LedgerClient) async throws {
+            let (appended, document) = try await client.sendForJSON(
                 .append([draft], to: job, awaitsVerdicts: wait), as: Appended.self)
             if json { Console.standard.print(document) }
             let recorded = "Recorded as event \(appended.sequences.lowerBound), but not counted:"
@@ -220,7 +223,7 @@ extension ReportCommand {
         @Argument(help: "The outcome: completed, failed or canceled.")
         var outcome: JobOutcome
 
-        @Option(help: "The job's id. Default: PROGRESS_LEDGER_JOB.")
+        @Option(help: "The job's id, or its exact key. Default: PROGRESS_LEDGER_JOB.")
         var job: String?
 
         @Option(help: "Why the job ended; stays in the ledger for ever.")
@@ -232,8 +235,9 @@ extension ReportCommand {
         @OptionGroup var server: ServerOptions
 
         func run() async throws {
-            let job = try JobOptions.parse(job)
-            let (_, document) = try await server.client(defaultPatience: defaultPatience).sendForJSON(
+            let client = try server.client(defaultPatience: defaultPatience)
+            let job = try await JobOptions.findExactly(job, client)
+            let (_, document) = try await client.sendForJSON(
                 .append(
                     [EventDraft(.jobFinished(outcome), message: message.map { Name($0) })], to: job,
                     awaitsVerdicts: false), as: Appended.self)

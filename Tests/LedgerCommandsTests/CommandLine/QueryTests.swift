@@ -189,7 +189,8 @@ struct QueryTests {
         #expect(away.status == ExitStatus.unavailable.rawValue)
         #expect(away.errors.contains("http://127.0.0.1:9"))
         for arguments in [
-            ["show", "x"], ["show"], ["jobs", "--server", "ftp://h"], ["jobs", "--state", "odd"], ["nothing"],
+            ["show"], ["retire", "x", "--folder", "/tmp"], ["jobs", "--server", "ftp://h"], ["jobs", "--state", "odd"],
+            ["nothing"],
             ["report", "start"], ["report", "start", "--task", "t", "--attempt", "0"],
             ["report", "job", "create", "n", "--tag", "a=1", "--tag", "a=2"], ["demo", "--speed", "-1"],
         ] {

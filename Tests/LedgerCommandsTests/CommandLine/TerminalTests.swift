@@ -64,6 +64,87 @@ struct TerminalTests {
         }
     }
 
+    /// Creates a job with failed and retried tasks and long texts.
+    private func makeLongJob(_ client: LedgerClient) async throws -> JobID {
+        let job = try await client.createJob(
+            JobDescription(name: "landsat-mosaic north of the alps, 2026-11", key: "é")
+        ).id
+        let link: Name = "https://ci.example.com/runs/17/jobs/tile-17/logs?from=2026-11-30T01:00:00Z&lines=100000"
+        var drafts: [EventDraft] = []
+        for (task, attempts) in [("download-and-unpack-tile-17", 1...2), ("mosaic", 1...1)]
+            as [(Name, ClosedRange<Int32>)]
+        {
+            for attempt in attempts {
+                let reference = ExecutionReference(
+                    task: task, execution: "execution-\(Name("\(attempt)"))-of-é", attempt: attempt)
+                drafts.append(EventDraft(.executionStarted(reference), link: link))
+                drafts.append(
+                    EventDraft(
+                        .progress(
+                            ProgressReport(
+                                reference: reference, report: 1, label: "scenes", total: 12_345, done: 1_234, unit: "m²"
+                            )),
+                        message: "reading scene 4 of 17 from the archive, which is slow today"))
+            }
+        }
+        drafts.append(
+            EventDraft(
+                .executionFinished(ExecutionReference(task: "mosaic", attempt: 1), .failed),
+                message: "disk full on node-17, as ever since the upgrade", link: link))
+        _ = try await client.append(drafts, to: job, awaitsVerdicts: true)
+        return job
+    }
+
+    @Test("lists fit the window, whatever its width, its colours and its characters", arguments: [60, 80, 140])
+    func listsFit(width: Int) async throws {
+        try await withServer { url, _ in
+            let job = try await makeLongJob(try LedgerClient(url: url))
+            for command in ["jobs", "events", "tasks", "failed", "explain", "history"] {
+                let words = ["jobs": "", "explain": "\(job) scenes", "history": "\(job) scenes"][command] ?? "\(job)"
+                for environment in [
+                    ["TERM": "xterm-256color", "LANG": "C.UTF-8"],
+                    ["TERM": "xterm-256color", "LANG": "C.UTF-8", "NO_COLOR": "1"], ["TERM": "dumb", "LANG": "C"],
+                ] {
+                    let printed = try await onTerminal(
+                        "\(command) \(words) --server \(url) 2>/dev/null", columns: width, rows: 24,
+                        environment: environment)
+                    #expect(
+                        printed.contains("\u{1B}[31m")
+                            == (environment["NO_COLOR"] == nil && environment["LANG"] != "C"
+                                && ["jobs", "tasks"].contains(command)),
+                        "\(printed)")
+                    if environment["LANG"] == "C" {
+                        #expect(printed.unicodeScalars.allSatisfy(\.isASCII), "\(printed)")
+                    }
+                    let lines = printed.replacing(/\u{1B}\[[0-9]+m/, with: "").split(separator: "\r\n")
+                    #expect(lines.count > 1, "\(printed)")
+                    for line in lines where !line.hasPrefix("  https://") {
+                        #expect(TerminalText.cells(String(line)) <= width, "\(line)")
+                    }
+                    #expect(
+                        printed.contains(
+                            "https://ci.example.com/runs/17/jobs/tile-17/logs?from=2026-11-30T01:00:00Z&lines=100000")
+                            == ["tasks", "failed"].contains(command))
+                }
+            }
+        }
+    }
+
+    @Test("a search lists the jobs with the text in their names, or as their key")
+    func search() async throws {
+        try await withServer { url, _ in
+            let client = try LedgerClient(url: url)
+            for name: Name in ["Mosaic north", "import", "mosaic south"] {
+                _ = try await client.createJob(JobDescription(name: name, key: name == "import" ? "k" : nil))
+            }
+            let run = try await CommandRun.ledger("jobs", "--search", "MOSAIC", "--server", url)
+            #expect(run.lines.dropFirst().map { String($0.suffix(12)) } == ["mosaic south", "Mosaic north"], "\(run)")
+            #expect(
+                try await CommandRun.ledger("jobs", "--search", "k", "--server", url).lines.last?.hasSuffix("  import")
+                    == true)
+        }
+    }
+
     @Test("JSON documents contain nothing that controls a terminal, and the same values")
     func documentsAreHarmless() async throws {
         try await withServer { url, _ in
