@@ -15,10 +15,14 @@ struct Route: Sendable {
         var name: String
         var type: Kind
         var description: String
+        /// Whether it may occur several times, with one value each.
+        var isRepeatable = false
 
         /// The type of its values.
         enum Kind: Sendable {
             case string
+            /// A time as RFC 3339 writes it.
+            case moment
             case integer(ClosedRange<Int64>)
             case choice([String])
             /// Any number of parameters with names that start with this name.
@@ -187,7 +191,7 @@ struct RouteTable: Sendable {
             + EstimateRoutes(dependencies).routes + AnswerRoutes(dependencies).routes
             + OperationsRoutes(dependencies).routes
             + (dependencies.settings.servesTilebox ? TileboxRoutes(dependencies).routes : [])
-        self.routes = routes + [DescriptionRoute.route(describing: routes)]
+        self.routes = routes + DescriptionRoute.routes(describing: routes, PageRoutes(dependencies))
     }
 
     /// The route with this method and path; nil for none.

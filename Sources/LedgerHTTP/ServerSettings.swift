@@ -109,7 +109,7 @@ public struct ServerSettings: Sendable {
     /// The first segments of the routes' paths.
     static let routeBeginnings: Set<String> = [
         "v1", "jobs", "pages", "login", "logout", "notifications", "healthz", "readyz", "metrics", "openapi.json",
-        "workflows.v1.JobService",
+        "docs", "wall", "workflows.v1.JobService",
     ]
 
     /// Returns the base path that a text stands for; nil if it is invalid.

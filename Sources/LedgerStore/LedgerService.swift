@@ -53,10 +53,20 @@ public protocol LedgerService: Sendable {
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView?
 
-    /// Returns jobs, newest first, older than `cursor` if given, at most `limit`.
+    /// Returns jobs in an order of their ids, at most `limit`.
     ///
     /// One query.
-    func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView]
+    ///
+    /// - Parameter cursor: The job after which the page begins, in that order; nil for the first page.
+    func jobs(
+        _ filter: JobFilter, in order: JobFilter.Order, limit: Int, after cursor: JobID?
+    ) async throws(StoreError) -> [JobView]
+
+    /// Counts the jobs that match, by state.
+    ///
+    /// One query, whose cost is bounded: see ``JobCountsByState``. Of each state the newest jobs are examined. A job
+    /// without a snapshot is counted once a worker has made it.
+    func countJobs(_ filter: JobFilter) async throws(StoreError) -> JobCountsByState
 
     /// Returns the tags of the existing jobs among these ids. One query.
     func tags(of ids: [JobID]) async throws(StoreError) -> [JobID: [Name: Name]]
@@ -334,6 +344,11 @@ public protocol LedgerService: Sendable {
 }
 
 extension LedgerService {
+    /// Returns jobs, newest first, older than `cursor` if given, at most `limit`.
+    public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView] {
+        try await jobs(filter, in: .newest, limit: limit, after: cursor)
+    }
+
     /// Creates a job without a reporter, or returns the existing one.
     public func createJob(
         _ description: JobDescription

@@ -148,10 +148,16 @@ extension PostgresLedger: LedgerService {
         return past
     }
 
-    public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(StoreError) -> [JobView] {
+    public func jobs(
+        _ filter: JobFilter, in order: JobFilter.Order, limit: Int, after cursor: JobID?
+    ) async throws(StoreError) -> [JobView] {
         try await attempting("listing jobs") { () throws(PQError) in
-            try await snapshots.jobs(filter, limit: limit, after: cursor)
+            try await snapshots.jobs(filter, in: order, limit: limit, after: cursor)
         }
+    }
+
+    public func countJobs(_ filter: JobFilter) async throws(StoreError) -> JobCountsByState {
+        try await attempting("counting jobs") { () throws(PQError) in try await snapshots.counts(filter) }
     }
 
     public func jobs(_ ids: [JobID]) async throws(StoreError) -> [JobView] {

@@ -17,10 +17,7 @@ extension PostgresLedger {
                 throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])
             }
         }
-        let description = JobDescription(
-            name: "replay",
-            tags: ["policy": Name(request.policy.rawValue), "job": Name(request.job?.description ?? "all")])
-        let id = try await createJob(description).view.id
+        let id = try await createJob(JobDescription(of: request)).view.id
         let isStarted = try await attempting("starting a replay") { () throws(PQError) in
             try await replays.start(request, as: id)
         }

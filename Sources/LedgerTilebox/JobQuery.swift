@@ -135,11 +135,6 @@ extension JobID {
         guard low == .max else { return JobID(high: high, low: low + 1) }
         return high == .max ? nil : JobID(high: high + 1, low: 0)
     }
-
-    /// The lowest id of a job created in this millisecond.
-    fileprivate init(startOf moment: Timestamp) {
-        self.init(high: UInt64(clamping: moment.microseconds / 1_000) << 16, low: 0)
-    }
 }
 
 extension Timestamp {

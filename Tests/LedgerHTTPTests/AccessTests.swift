@@ -36,6 +36,7 @@ struct AccessTests {
         "listReplays": .ledger(.read), "getReplay": .ledger(.read), "revertReplay": .ledger(.admin),
         "dropReplay": .ledger(.admin), "metrics": .ledger(.read), "getStatus": .ledger(.read),
         "description": .confined(.read), "limits": .confined(.read), "jobsPage": .confined(.read),
+        "wallPage": .confined(.read), "referencePage": .confined(.read),
         "jobPage": .job(.read), "badge": .job(.read), "createToken": .confined(.admin),
         "listTokens": .confined(.admin), "getTrackRecord": .confined(.read), "revokeToken": .confined(.admin),
         "createSubscription": .confined(.admin), "listSubscriptions": .confined(.admin),

@@ -2,6 +2,8 @@ import LedgerTestSupport
 import LedgerWire
 import Testing
 
+@testable import LedgerHTTP
+
 /// Properties of the description that generated clients depend on.
 @Suite("The OpenAPI description")
 struct DescriptionTests {
@@ -77,6 +79,81 @@ struct DescriptionTests {
             let schemas = description["components"]?["schemas"]
             #expect(schemas?["EventsRequest"]?["oneOf"]?.elements?.count == 2)
             #expect(schemas?["EventRequest"]?["discriminator"]?["propertyName"]?.text == "type")
+        }
+    }
+
+    @Test("every schema has its own name, and every field of it a description")
+    func describesFields() async throws {
+        try await withServer {
+            $0.servesTilebox = true
+        } _: { client, _ in
+            let schemas = try await client.get("/openapi.json").json["components"]?["schemas"]
+            #expect(Set(names(schemas)).count == names(schemas).count)
+            guard case .object(let entries)? = schemas else { throw Missing() }
+            var checked = 0
+            for entry in entries {
+                for field in names(entry.value["properties"]) {
+                    let text = entry.value["properties"]?[field]?["description"]?.text ?? ""
+                    #expect(text.count > 1 && !text.hasSuffix("."), "\(entry.name).\(field)")
+                    checked += 1
+                }
+            }
+            #expect(checked > 300)
+        }
+    }
+
+    @Test("every operation has one of the declared tags, and a summary")
+    func groupsOperations() async throws {
+        try await withServer { client, _ in
+            let description = try await client.get("/openapi.json").json
+            let tags = (description["tags"]?.elements ?? []).compactMap { $0["name"]?.text }
+            #expect(tags.count > 8 && Set(tags).count == tags.count && !tags.contains("tilebox"))
+            guard case .object(let paths)? = description["paths"] else { throw Missing() }
+            var used: Set<String> = []
+            for path in paths {
+                guard case .object(let methods) = path.value else { throw Missing() }
+                for method in methods {
+                    let own = (method.value["tags"]?.elements ?? []).compactMap(\.text)
+                    #expect(own.count == 1 && tags.contains(own[0]), "\(path.name): \(own)")
+                    #expect(method.value["summary"]?.text?.isEmpty == false)
+                    used.formUnion(own)
+                }
+            }
+            #expect(used == Set(tags))
+            let post = description["paths"]?["/v1/jobs"]?["post"]
+            #expect(post?["tags"]?.elements == [.string("jobs")])
+            let states = description["paths"]?["/v1/jobs"]?["get"]?["parameters"]?.elements?.first
+            #expect(states?["schema"]?["type"]?.text == "array" && states?["explode"] == .bool(true))
+        }
+    }
+
+    @Test("a server accepts the examples of the description")
+    func examples() async throws {
+        try await withServer { client, ledger in
+            let description = try await client.get("/openapi.json").json
+            guard case .object(let paths)? = description["paths"] else { throw Missing() }
+            let job = try await client.createJob()
+            var accepted: [String] = []
+            for path in paths {
+                guard let post = path.value["post"], let operation = post["operationId"]?.text,
+                    let content = post["requestBody"]?["content"]?["application/json"]
+                else { continue }
+                let example = try #require(content["example"], "\(operation) has no example")
+                // The examples name a job that this ledger does not have.
+                let body = try #require(RouteExamples.body(of: operation)).replacing(
+                    "01930a10-0000-7000-8000-000000000000", with: job)
+                #expect(try JSONReader.read(Array(body.utf8)) == example || operation == "appendEventsOfManyJobs")
+                // A login needs a token of the ledger, and a token requires all later requests to have one.
+                guard !["logIn", "createToken"].contains(operation) else { continue }
+                let response = try await client.post(path.name.replacing("{job}", with: job), body)
+                #expect(
+                    (200..<300).contains(response.status),
+                    "\(operation): \(String(decoding: response.body, as: UTF8.self))")
+                accepted.append(operation)
+            }
+            #expect(accepted.count >= 6)
+            let token = try #require(RouteExamples.body(of: "createToken"))
+            #expect(try await client.post("/v1/tokens", token).status == 201)
         }
     }
 

@@ -53,7 +53,7 @@ struct PageTests {
     func hasPolicy() async throws {
         try await withServer { client, _ in
             let job = try await client.createJob()
-            for path in ["/", "/jobs/\(job)", "/jobs/nonsense"] {
+            for path in ["/", "/wall", "/jobs/\(job)", "/jobs/nonsense"] {
                 let page = try await client.get(path)
                 let policy = try #require(page.headers["content-security-policy"])
                 #expect(policy.contains("default-src 'none'") && !policy.contains("unsafe"))
@@ -158,7 +158,9 @@ struct PageTests {
     func hasFiles() async throws {
         try await withServer { client, _ in
             for name in [
-                "style.css", "job.js", "jobs.js", "feed.js", "text.js", "indicators.js", "connection.js",
+                "style.css", "jobs.css", "docs.css", "job.js", "jobs.js", "wall.js", "times.js", "urgency.js",
+                "feed.js", "text.js",
+                "indicators.js", "connection.js",
                 "clock.js", "parts.js", "patch.js", "silence.js", "slots.js", "invisible.js",
             ] {
                 let file = try await client.get("/pages/\(name)")

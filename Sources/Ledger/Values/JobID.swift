@@ -28,6 +28,14 @@ public struct JobID: Hashable, Comparable, Sendable {
             low: 0x8000_0000_0000_0000 | (randomLow & 0x3FFF_FFFF_FFFF_FFFF))
     }
 
+    /// Creates the lowest id of a job created in the millisecond of this moment.
+    public init(startOf moment: Timestamp) {
+        self.init(high: UInt64(clamping: moment.microseconds / 1_000) << 16, low: 0)
+    }
+
+    /// The moment of the job's creation, to the millisecond.
+    public var createdAt: Timestamp { Timestamp(microseconds: Int64(high >> 16) * 1_000) }
+
     /// Parses 8-4-4-4-12 hexadecimal digits in either case; nil for any other text.
     public init?(_ text: String) {
         var high: UInt64 = 0

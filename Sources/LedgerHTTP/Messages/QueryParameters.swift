@@ -4,7 +4,7 @@ internal import LedgerWire
 
 /// The validated parameters of a query.
 ///
-/// Each is a parameter of the route, occurs at most once and has an allowed value.
+/// Each is a parameter of the route and has an allowed value. Only a repeatable one occurs more than once.
 struct QueryParameters {
     private var values: [(name: String, value: String)] = []
 
@@ -25,9 +25,10 @@ struct QueryParameters {
                         parameter: String(decoding: pair[0], as: UTF8.self), detail: "is not percent-encoded UTF-8"))
                 continue
             }
-            if !names.insert(Name(name)).inserted {
+            let parameter = routeParameters.first { $0.matches(name) }
+            if !names.insert(Name(name)).inserted, parameter?.isRepeatable != true {
                 errors.append(FieldError(parameter: name, detail: "occurs twice"))
-            } else if let parameter = routeParameters.first(where: { $0.matches(name) }) {
+            } else if let parameter {
                 values.append((name, value))
                 if let detail = parameter.type.problem(of: value) ?? Name(name).nulProblem {
                     errors.append(FieldError(parameter: name, detail: detail))
@@ -96,10 +97,39 @@ struct QueryParameters {
         return job
     }
 
+    /// The time in a parameter; nil if absent.
+    func moment(_ name: String) throws(HTTPProblem) -> Timestamp? {
+        guard let value = self[name] else { return nil }
+        guard let moment = RFC3339.timestamp(value) else {
+            throw .invalid(parameter: name, Route.Parameter.Kind.momentProblem(of: value))
+        }
+        return moment
+    }
+
+    /// All values of a parameter that may be repeated.
+    func all(_ name: String) -> [String] { values.filter { $0.name.utf8.elementsEqual(name.utf8) }.map(\.value) }
+
+    /// The choices in a parameter that may be repeated.
+    func choices<Choice: RawRepresentable & CaseIterable & Hashable>(
+        _ name: String, _ type: Choice.Type, ignoringEmpty: Bool = false
+    ) throws(HTTPProblem) -> Set<Choice> where Choice.RawValue == String {
+        var choices: Set<Choice> = []
+        for value in all(name) where !(ignoringEmpty && value.isEmpty) {
+            choices.insert(try Self.choice(value, name, type))
+        }
+        return choices
+    }
+
     func choice<Choice: RawRepresentable & CaseIterable>(
         _ name: String, _ type: Choice.Type
     ) throws(HTTPProblem) -> Choice? where Choice.RawValue == String {
         guard let value = self[name] else { return nil }
+        return try Self.choice(value, name, type)
+    }
+
+    private static func choice<Choice: RawRepresentable & CaseIterable>(
+        _ value: String, _ name: String, _ type: Choice.Type
+    ) throws(HTTPProblem) -> Choice where Choice.RawValue == String {
         guard let choice = Choice.allCases.first(where: { $0.rawValue.utf8.elementsEqual(value.utf8) }) else {
             throw .invalid(
                 parameter: name, "must be one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
@@ -137,10 +167,21 @@ extension Route.Parameter {
 }
 
 extension Route.Parameter.Kind {
+    /// The problem of a text that is not a time.
+    ///
+    /// It has a hint if the query turned the plus sign of an offset into a space.
+    static func momentProblem(of text: String) -> String {
+        let problem = "must be an RFC 3339 time, such as 2026-11-23T17:30:00.000000Z"
+        guard let space = text.lastIndex(of: " ") else { return problem }
+        let corrected = text[..<space] + "+" + text[text.index(after: space)...]
+        return RFC3339.timestamp(String(corrected)) == nil ? problem : "\(problem); encode the + of its offset as %2B"
+    }
+
     /// The problem of a value; nil if it is valid.
     fileprivate func problem(of value: String) -> String? {
         switch self {
         case .string, .prefix: return Name(value).nulProblem
+        case .moment: return RFC3339.timestamp(value) == nil ? Self.momentProblem(of: value) : nil
         case .integer(let range):
             guard let integer = Int64(value), range.contains(integer) else {
                 return "must be an integer from \(range.lowerBound) to \(range.upperBound)"

@@ -1,23 +1,59 @@
 internal import HTTPTypes
 internal import Ledger
 internal import LedgerWire
+internal import Synchronization
 
-/// The route `/openapi.json`: the description of all routes.
+/// The description of all routes: `/openapi.json`, and the page `/docs`.
 ///
 /// It is made from the same table as the router.
 enum DescriptionRoute {
-    static func route(describing routes: [Route]) -> Route {
+    /// The routes of the description, for programs and for people.
+    ///
+    /// The description contains these routes too.
+    static func routes(describing routes: [Route], _ pages: PageRoutes) -> [Route] {
         var own = Route(
             access: .general(.read), method: .get, path: "/openapi.json", operation: "description",
             summary: "This description",
             responses: [Route.ResponseSpec(status: 200, description: "OpenAPI 3.1", schema: "Description")],
             handle: { _ in throw HTTPProblem(.internalServerError, "No description", "The description is missing.") })
-        let text = text(routes + [own])
+        var page = Route(
+            access: .general(.read), method: .get, path: "/docs", operation: "referencePage",
+            summary: "The page of this description", responses: [PageRoutes.page("The page")], isHeavy: true,
+            page: .ofJobs, handle: own.handle)
+        let text = text(of: routes + [own, page])
         own.handle = { _ in LedgerResponse(status: .ok, contentType: "application/json", bytes: text) }
-        return own
+        let reference = LazyReference(text: text)
+        page.handle = pages.withErrorPages(.ofJobs) { request in
+            _ = try request.parameters()
+            var page = try reference.page()
+            page.hasLogin = request.hasLogin
+            page.version = .current
+            return page.response()
+        }
+        return [own, page]
     }
 
-    private static func text(_ routes: [Route]) -> [UInt8] {
+    /// The page of the description, made for its first reader.
+    ///
+    /// Making it takes longer than the start of the server.
+    private final class LazyReference: Sendable {
+        private let text: [UInt8]
+        private let made = Mutex<Page?>(nil)
+
+        init(text: [UInt8]) {
+            self.text = text
+        }
+
+        func page() throws -> Page {
+            if let page = made.withLock({ $0 }) { return page }
+            let page = try ReferencePage(text).page
+            made.withLock { $0 = page }
+            return page
+        }
+    }
+
+    /// The description of routes in JSON.
+    static func text(of_ routes: [Route]) -> [UInt8] {
         var writer = JSONWriter()
         writer.object { writer in
             writer.field("openapi", "3.1.0")
@@ -29,6 +65,14 @@ enum DescriptionRoute {
                     "description",
                     "Tracks the progress of distributed jobs, and proves its numbers. Errors are problem+json (RFC 9457)."
                 )
+            }
+            let groups = RouteGroup.allCases.filter { group in routes.contains { RouteGroup(of: $0) == group } }
+            writer.name("tags")
+            writer.array(groups) { writer, group in
+                writer.object {
+                    $0.field("name", group.rawValue)
+                    $0.field("description", group.description)
+                }
             }
             writer.name("paths")
             writer.object { writer in
@@ -66,6 +110,8 @@ enum DescriptionRoute {
         writer.name(route.method.rawValue.lowercased())
         writer.object { writer in
             writer.field("operationId", route.operation)
+            writer.name("tags")
+            writer.array([RouteGroup(of: route)]) { $0.string($1.rawValue) }
             writer.field("summary", route.summary)
             if let scope = route.access.scope {
                 writer.field("description", "Needs a token with the scope \(scope.rawValue), if the ledger has tokens.")
@@ -87,7 +133,9 @@ enum DescriptionRoute {
                     writer.name("content")
                     writer.object { writer in
                         for type in body.binary?.mediaTypes ?? ["application/json"] {
-                            content(type, schema: body.schema, to: &writer)
+                            content(
+                                type, schema: body.schema, example: RouteExamples.body(of: route.operation), to: &writer
+                            )
                         }
                         if body.takesLines { content("application/x-ndjson", schema: "Text", to: &writer) }
                     }
@@ -240,7 +288,7 @@ enum DescriptionRoute {
                 writer.field("in", entry.location)
                 writer.field("required", entry.location == "path")
                 writer.field("description", entry.parameter.description)
-                if isPrefix {
+                if isPrefix || entry.parameter.isRepeatable {
                     writer.field("style", "form")
                     writer.field("explode", true)
                 }
@@ -251,8 +299,18 @@ enum DescriptionRoute {
     }
 
     private static func write(_ parameter: Route.Parameter, to writer: inout JSONWriter) {
+        guard !parameter.isRepeatable else {
+            var element = parameter
+            element.isRepeatable = false
+            writer.field("type", "array")
+            writer.name("items")
+            return writer.object { write(element, to: &$0) }
+        }
         switch parameter.type {
         case .string: SchemaCatalogue.write(.text(max: nil), to: &writer)
+        case .moment:
+            SchemaCatalogue.write(.moment, to: &writer)
+            writer.field("example", "2026-11-30T03:00:00Z")
         case .integer(let range): SchemaCatalogue.write(.integer(range), to: &writer)
         case .choice(let choices): SchemaCatalogue.write(.choice(choices), to: &writer)
         case .prefix:
@@ -265,11 +323,17 @@ enum DescriptionRoute {
         }
     }
 
-    private static func content(_ mediaType: String, schema: String, to writer: inout JSONWriter) {
+    /// - Parameter example: An example in JSON; nil for none.
+    private static func content(
+        _ mediaType: String, schema: String, example: String? = nil, to writer: inout JSONWriter
+    ) {
         writer.name(mediaType)
         writer.object { writer in
             writer.name("schema")
             writer.object { $0.field("$ref", "#/components/schemas/\(schema)") }
+            guard let example else { return }
+            writer.name("example")
+            writer.json(example)
         }
     }
 }

@@ -45,7 +45,7 @@ extension SchemaCatalogue {
                 "Delivery",
                 [
                     Field("id", .text(max: nil)), Field("subscription", .text(max: AccessToken.ID.length)),
-                    Field("job", .nullable(.text(max: nil))), Field("cause", .reference("Cause")),
+                    Field("job", .nullable(.text(max: nil))), Field("cause", .reference("DeliveryCause")),
                     Field("state", .choice(Delivery.State.allCases.map(\.rawValue))),
                     Field("attempts", .integer(nil)), Field("created_at", .moment),
                     Field("attempted_at", .nullable(.moment)), Field("next_at", .nullable(.moment)),
@@ -53,7 +53,7 @@ extension SchemaCatalogue {
                     Field("error", .nullable(.text(max: nil))),
                 ]),
             object(
-                "Cause",
+                "DeliveryCause",
                 [
                     Field("kind", .choice(NotificationKind.names)),
                     Field("threshold", .integer(1...100), required: false),

@@ -177,7 +177,15 @@ extension SchemaCatalogue {
                     Field("stalled_since", .nullable(.moment)), Field("message", .nullable(.text(max: nil))),
                 ]),
             object(
-                "JobPage", [Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil)))]),
+                "JobPage",
+                [
+                    Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil))),
+                    Field("counts", .reference("JobCountsByState"), required: false),
+                ]),
+            object(
+                "JobCountsByState",
+                JobState.allCases.map { Field($0.rawValue, .integer(0...Int64(JobCountsByState.countMax))) }
+                    + [Field("incomplete", .array(.choice(JobState.allCases.map(\.rawValue))))]),
             object(
                 "Appended",
                 [

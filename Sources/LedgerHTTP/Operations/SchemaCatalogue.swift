@@ -22,6 +22,15 @@ enum SchemaCatalogue {
         /// One of several schemas, distinguished by the values of a field if there is one.
         case oneOf([Kind], discriminator: Discriminator? = nil)
         case anything
+
+        /// Whether it is an integer of any size, or null.
+        fileprivate var isSum: Bool {
+            switch self {
+            case .sum: true
+            case .nullable(let kind): kind.isSum
+            default: false
+            }
+        }
     }
 
     /// A field that distinguishes schemas, and the schema for each of its values.
@@ -68,7 +77,8 @@ enum SchemaCatalogue {
                     writer.object { writer in
                         for field in fields {
                             writer.name(field.name)
-                            writer.object { SchemaCatalogue.write(field.kind, to: &$0) }
+                            let description = SchemaGlossary.description(of: field.name, in: name)
+                            writer.object { SchemaCatalogue.write(field.kind, describedBy: description, to: &$0) }
                         }
                     }
                     if isClosed { writer.field("additionalProperties", false) }
@@ -77,8 +87,14 @@ enum SchemaCatalogue {
         }
     }
 
-    static func write(_ kind: Kind, to writer: inout JSONWriter) {
+    /// Writes the fields of a schema.
+    ///
+    /// - Parameter description: Stands beside the type, or beside a reference, which OpenAPI 3.1 permits.
+    static func write(_ kind: Kind, describedBy description: String? = nil, to writer: inout JSONWriter) {
         write(kind, orNull: false, to: &writer)
+        let remark = kind.isSum ? "Exact, and of any size" : nil
+        let parts = [description, remark].compactMap(\.self)
+        if !parts.isEmpty { writer.field("description", parts.joined(separator: ". ")) }
     }
 
     private static func write(_ kind: Kind, orNull: Bool, to writer: inout JSONWriter) {
@@ -100,7 +116,6 @@ enum SchemaCatalogue {
         case .sum:
             // No format, because generated code would derive a range from it.
             type("integer", orNull, to: &writer)
-            writer.field("description", "Exact, and of any size")
         case .number: type("number", orNull, to: &writer)
         case .bool: type("boolean", orNull, to: &writer)
         case .choice(let choices):
@@ -125,7 +140,7 @@ enum SchemaCatalogue {
                 oneOf(kinds, to: &writer)
                 if let discriminator { write(discriminator, to: &writer) }
             }
-        case .anything: writer.field("description", "Anything")
+        case .anything: break
         }
     }
 

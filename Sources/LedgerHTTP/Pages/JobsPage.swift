@@ -4,31 +4,62 @@ internal import LedgerWire
 
 /// The page of all jobs.
 struct JobsPage {
+    /// The jobs, in the order of the page.
     let views: [JobView]
-    let filter: JobFilter
-    /// The tag in the filter, `NAME=VALUE`.
-    let tag: String
-    let cursor: JobID?
+    /// The numbers of matching jobs by state.
+    let counts: JobCountsByState
+    let query: JobsQuery
+    /// The maximum number of jobs on the page.
     let limit: Int
     /// This page's own address.
     let link: PageLink
     let now: Timestamp
+    /// The URL of the server, as the viewer has addressed it.
+    let server: String
     /// Whether the viewer may see the page of notifications.
     var seesNotifications = false
 
     var page: Page {
         Page(
-            root: .ofJobs, title: "Jobs – progress ledger", icon: "./pages/icon.svg", script: "jobs.js",
+            root: .ofJobs, title: "Jobs – progress ledger", icon: "./pages/icon.svg", style: "jobs.css",
+            script: "jobs.js",
             body: """
                 <header class="top"><h1>Jobs</h1>\(PageParts.connection)</header>
-                <main data-now="\(RFC3339.text(now))"><form class="filters" role="search" action="./">
-                <label>Search <input type="search" name="search" value="\(filter.search ?? "")" \
-                placeholder="name, key or id" maxlength="200"></label>
-                \(PageParts.select("State", "state", JobState.allCases.map(\.rawValue), filter.state?.rawValue))
-                <label>Tag <input name="tag" value="\(tag)" placeholder="name=value" maxlength="301"></label>
-                <button>Show</button></form>
+                <main data-now="\(RFC3339.text(now))">\(form)
                 \(list)\(notifications)</main>
                 """)
+    }
+
+    /// Whether there is no job at all, as far as the viewer may know.
+    private var isEmptyLedger: Bool { views.isEmpty && link.parameters.isEmpty }
+
+    private var form: HTML {
+        // The states are chosen by the links of the list. The form keeps them.
+        let states = PageLink("", link.parameters.filter { $0.name == "state" }).hiddenFields
+        return """
+            <form class="filters" role="search" action="./"\(isEmptyLedger ? " hidden" as HTML : nil)>\(states)
+            <label>Search <input type="search" name="search" value="\(query.filter.search ?? "")" \
+            placeholder="name, key or id" maxlength="200"></label>
+            <label>Tag <input name="tag" value="\(query.tag)" placeholder="name=value" maxlength="301"></label>
+            \(select("Created in", "created", JobsQuery.Period.allCases.map { ($0.rawValue, $0.title) }, query.period?.rawValue, "any time"))
+            \(select("Sorted", "sort", JobsQuery.Sort.allCases.dropFirst().map { ($0.rawValue, $0.title) }, query.sort.rawValue, JobsQuery.Sort.newest.title))
+            <label><input type="checkbox" name="replays" value="true"\(query.filter.includesReplays ? " checked" as HTML : "")> \
+            replays</label>
+            <button>Show</button> <a class="wall-link" href="\(PageLink("./wall", link.parameters.filter { ["search", "tag"].contains($0.name) }).text)">Wall</a></form>
+            """
+    }
+
+    private func select(
+        _ title: String, _ name: String, _ choices: [(value: String, title: String)], _ chosen: String?,
+        _ otherwise: String
+    ) -> HTML {
+        let options = choices.map { choice in
+            HTML(
+                "<option value=\"\(choice.value)\"\(choice.value == chosen ? " selected" as HTML : "")>\(choice.title)</option>"
+            )
+        }
+        return
+            "<label>\(title) <select name=\"\(name)\"><option value=\"\">\(otherwise)</option>\(options)</select></label>"
     }
 
     private var notifications: HTML? {
@@ -36,81 +67,93 @@ struct JobsPage {
             ? "<nav aria-label=\"Administration\"><p><a href=\"./notifications\">Notifications</a></p></nav>" : nil
     }
 
-    /// The table of jobs, with links to its other pages.
+    /// The counts, the table of jobs, and the links to its other pages.
     ///
     /// `data-watch` is the address of its stream.
     var list: HTML {
-        var watch = PageLink("./v1/watch", [("limit", String(limit))])
-        if let state = filter.state { watch = watch.with("state", state.rawValue) }
-        if let search = filter.search { watch = watch.with("search", search.text) }
-        for (name, value) in filter.tags { watch = watch.with("tag.\(name)", value.text) }
-        if let cursor { watch = watch.with("cursor", cursor.description) }
-        let older = views.count == limit ? views.last?.id.description : nil
-        return """
-            <section id="list" data-watch="\(watch.text)"><table class="jobs"><caption class="hidden">Jobs, newest first</caption><thead><tr>\
-            <th scope="col">Job</th><th scope="col">State</th><th scope="col">Progress</th>\
-            <th scope="col" class="number">Tasks</th><th scope="col" class="number">Elapsed</th>\
-            <th scope="col">Last event (UTC)</th></tr></thead><tbody>\
-            \(views.map(row))\(views.isEmpty ? empty : "")</tbody></table>
-            <nav class="pages" aria-label="Pages">\(cursor == nil ? nil : HTML("<a href=\"\(link.without("cursor").text)\">Newest</a>"))\
-            \(older.map { HTML("<a rel=\"next\" href=\"\(link.with("cursor", $0).text)\">Older</a>") })</nav></section>
-            """
+        """
+        <section id="list" data-watch="\(watch)" data-sort="\(query.sort.rawValue)">\
+        \(isEmptyLedger ? GettingStarted(server: server).html : content)</section>
+        """
     }
 
-    private var empty: HTML {
-        let words: HTML =
-            link.parameters.isEmpty
-            ? "No jobs yet. <code>progress-ledger demo</code> runs an example." : "No jobs match the filter."
-        return "<tr class=\"empty\"><td colspan=\"6\">\(words)</td></tr>"
+    /// The address of a stream of the jobs of this page.
+    ///
+    /// A stream contains the newest of some jobs. Those of a page in the other order are the newest of their period,
+    /// which has as many more as were created within a millisecond.
+    private var watch: String {
+        guard query.sort == .oldest, let first = views.first, let last = views.last else {
+            return query.watch(limit: limit).text
+        }
+        var range = query
+        range.cursor = nil
+        range.filter.createdFrom = first.id.createdAt
+        if views.count == limit {
+            range.filter.createdBefore = Timestamp(microseconds: last.id.createdAt.microseconds + 1_000)
+        }
+        return range.watch(limit: 2 * limit).text
     }
 
-    /// The number of tags in a row; the page of the job shows all.
-    private static let tagsShown = 3
-
-    /// The mark of a job that will probably miss its deadline.
-    private func late(_ view: JobView) -> HTML? {
-        guard let deadline = view.description.deadline,
-            Lateness(view, deadline: deadline, usual: nil, now: now) != nil
-        else { return nil }
-        return "<small class=\"late\" title=\"deadline \(RFC3339.text(deadline))\">late</small>"
+    private var content: HTML {
+        """
+        \(states)<table class="jobs"><caption class="hidden">Jobs, \(query.sort.title)</caption><thead><tr>\
+        <th scope="col">Job</th><th scope="col">State</th><th scope="col">Progress</th>\
+        <th scope="col" class="number">Tasks</th><th scope="col" class="number">Elapsed</th>\
+        <th scope="col">Last event</th></tr></thead><tbody>\
+        \(views.map { JobRow(view: $0, now: now).html })\(views.isEmpty ? empty : "")</tbody></table>
+        \(pages)
+        """
     }
 
-    /// The number of failed tasks in words; empty for none.
-    private static func failed(_ count: Int64) -> String { count == 0 ? "" : "\(PageText.number(count)) failed" }
+    private var empty: HTML { "<tr class=\"empty\"><td colspan=\"6\">No jobs match the filter.</td></tr>" }
 
-    private func row(_ view: JobView) -> HTML {
-        let snapshot = view.snapshot
-        let allTags = view.description.sortedTags
-        let tags = allTags.prefix(Self.tagsShown).map { name, value in
-            HTML(
-                "<a class=\"tag\" href=\"\(PageLink("./", [("tag", "\(name)=\(value)")]).text)\">\(HTML.name(name))=\(HTML.name(value))</a>"
+    /// The number of jobs in each state.
+    ///
+    /// Each is a link that adds the state to the filter or removes it.
+    private var states: HTML {
+        let chosen = query.filter.states
+        let base = link.without("state", "cursor", "end")
+        let links = JobState.allCases.map { state in
+            let isChosen = chosen.contains(state)
+            var target = base
+            for other in JobState.allCases where chosen.contains(other) != (other == state) {
+                target = target.adding("state", other.rawValue)
+            }
+            let more = counts.incomplete.contains(state) ? "+" : ""
+            let number: HTML? =
+                chosen.isEmpty || isChosen ? " <b>\(PageText.number(counts[state]))\(more)</b>" : nil
+            return HTML(
+                "<a data-key=\"\(state.rawValue)\" data-state=\"\(state.rawValue)\" href=\"\(target.text)\"\(isChosen ? " aria-current=\"true\"" as HTML : "")>\(state.rawValue)\(number)</a>"
             )
         }
-        let rest = allTags.count - tags.count
-        let more = rest > 0 ? HTML("<small>+\(rest) more</small>") : nil
-        let words = snapshot.percent.map { "\($0) percent" } ?? "no units declared"
-        return """
-            <tr data-job="\(view.id.description)" data-state="\(snapshot.state.rawValue)">\
-            <th scope="row"><a href="./jobs/\(view.id.description)">\(HTML.name(view.description.name))</a>\(tags)\(more)</th>\
-            <td class="status"><span class="state">\(snapshot.state.rawValue)</span>\
-            <small class="failures">\(Self.failed(snapshot.tasks.failed))</small></td>\
-            <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span>\
-            <small class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</small></td>\
-            <td class="number tasks">\(PageText.number(snapshot.tasks.succeeded))\u{2009}/\u{2009}\(PageText.number(snapshot.tasks.total))</td>\
-            <td class="number"><span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span>\
-            <small class="finish">\(RemainingText.text(view.estimate, now: now) ?? "")</small>\(late(view))</td>\
-            <td class="changed">\(PageText.time(snapshot.updatedAt, withDay: true))\
-            \(PageParts.silence("stalled for", since: view.stalls?.since, now: now))\
-            <small class="silent">\(StallsSection.silentWords(view.stalls?.silentCount ?? 0))</small></td></tr>
-            """
+        let all = HTML(
+            "<a data-key=\"all\" href=\"\(base.text)\"\(chosen.isEmpty ? " aria-current=\"true\"" as HTML : "")>all</a>"
+        )
+        return "<nav class=\"states\" aria-label=\"States\">\(all)\(links)</nav>"
     }
-}
 
-extension Snapshot {
-    /// The time that the job has been running, in microseconds.
-    ///
-    /// It begins with the first execution. Without an execution it begins with the creation of the job.
-    func elapsed(_ createdAt: Timestamp, now: Timestamp) -> Int64 {
-        (finishedAt ?? now).microseconds - (startedAt ?? createdAt).microseconds
+    private var pages: HTML {
+        guard let order = query.sort.order else {
+            // Only these are sorted: an order without an index would have to read all jobs.
+            guard views.count == limit else { return "" }
+            return
+                "<p class=\"pages\">The newest \(PageText.number(limit)) of these jobs are sorted. Older ones are listed by the order “newest first”.</p>"
+        }
+        let (back, forth) = order == .newest ? ("Newer", "Older") : ("Older", "Newer")
+        let base = link.without("cursor", "end")
+        let first: HTML? =
+            query.cursor == nil ? nil : "<a href=\"\(base.text)\">\(order == .newest ? "Newest" : "Oldest")</a>"
+        let previous: HTML? =
+            query.cursor == nil
+            ? nil
+            : views.first.map {
+                HTML("<a rel=\"prev\" href=\"\(base.with("end", $0.id.description).text)\">\(back)</a>")
+            }
+        let next =
+            views.count == limit
+            ? views.last.map {
+                HTML("<a rel=\"next\" href=\"\(base.with("cursor", $0.id.description).text)\">\(forth)</a>")
+            } : nil
+        return "<nav class=\"pages\" aria-label=\"Pages\">\(first)\(previous)\(next)</nav>"
     }
 }

@@ -14,6 +14,8 @@ struct Page: Sendable {
     var title: String
     /// The address of the icon.
     var icon: String
+    /// The style sheet of the page beside the common one; nil for none.
+    var style: String?
     /// The script that makes the page live; nil for none.
     var script: String?
     var body: HTML
@@ -37,10 +39,12 @@ struct Page: Sendable {
     }
 
     func response(_ status: HTTPResponse.Status = .ok) -> LedgerResponse {
+        let style = style.map { HTML("<link rel=\"stylesheet\" href=\"\(root.rawValue)pages/\($0)\">\n") }
         let script = script.map { HTML("<script type=\"module\" src=\"\(root.rawValue)pages/\($0)\"></script>") }
         let slots: [(String, HTML)] = [
             ("{{title}}", "\(title)"), ("{{icon}}", "\(icon)"), ("{{root}}", "\(root.rawValue)"),
-            ("{{script}}", script ?? ""), ("{{body}}", body), ("{{root}}", "\(root.rawValue)"),
+            ("{{style}}", style ?? ""), ("{{script}}", script ?? ""), ("{{body}}", body),
+            ("{{root}}", "\(root.rawValue)"),
             ("{{version}}", version.map { " \($0.description)" } ?? ""),
             ("{{root}}", "\(root.rawValue)"),
             ("{{login}}", hasLogin ? " · <button id=\"log-out\" type=\"button\">Log out</button>" : ""),

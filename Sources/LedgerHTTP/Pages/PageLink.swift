@@ -16,6 +16,9 @@ struct PageLink: Sendable {
         return link
     }
 
+    /// A copy with a further parameter, which may have the name of another one.
+    func adding(_ name: String, _ value: String) -> PageLink { PageLink(path, parameters + [(name, value)]) }
+
     func without(_ names: String...) -> PageLink {
         var link = self
         link.parameters.removeAll { names.contains($0.name) }

@@ -6,29 +6,17 @@ internal import LedgerWire
 
 /// The web pages, their files, and the pictures of jobs.
 struct PageRoutes: Sendable {
-    private let service: any LedgerService
+    let service: any LedgerService
+    /// Whether the server speaks HTTPS.
+    let usesTLS: Bool
 
     init(_ dependencies: RouteTable.Dependencies) {
         service = dependencies.service
+        usesTLS = dependencies.settings.tls != nil
     }
 
-    /// Jobs on one page.
-    private static let jobsOnPage = 50
-
     var routes: [Route] {
-        [
-            Route(
-                access: .jobs(.read), method: .get, path: "/", operation: "jobsPage", summary: "The page of all jobs",
-                parameters: [
-                    .init(name: "search", type: .string, description: "A part of the name, or the whole key or id"),
-                    .init(name: "state", type: .string, description: "Only jobs in this state"),
-                    .init(name: "tag", type: .string, description: "Only jobs with this tag: NAME=VALUE"),
-                    .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
-                    Self.part,
-                ],
-                responses: [Self.page("The page"), .problem(422, "A parameter is invalid")], isHeavy: true,
-                page: .ofJobs,
-                handle: withErrorPages(.ofJobs, jobs)),
+        listRoutes + [
             Route(
                 access: .job(.read), method: .get, path: "/jobs/{job}", operation: "jobPage",
                 summary: "The page of a job, now or as of any moment",
@@ -80,17 +68,17 @@ struct PageRoutes: Sendable {
         ]
     }
 
-    private static let part = Route.Parameter(
+    static let part = Route.Parameter(
         name: "part", type: .string, description: "Only this part of the page")
 
-    private static func page(_ description: String) -> Route.ResponseSpec {
+    static func page(_ description: String) -> Route.ResponseSpec {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/html")
     }
 
     /// Wraps a handler of a page to turn errors into pages.
     ///
     /// Addresses in pages are relative to the path without repeated or final slashes, so other paths are redirected.
-    private func withErrorPages(
+    func withErrorPages(
         _ root: PageRoot, _ body: @escaping @Sendable (RouteRequest) async throws -> LedgerResponse
     ) -> @Sendable (RouteRequest) async throws -> LedgerResponse {
         { request in
@@ -110,43 +98,6 @@ struct PageRoutes: Sendable {
                 return Page.problem(problem, root: root, of: request.identity)
             }
         }
-    }
-
-    // MARK: Jobs
-
-    private func jobs(_ request: RouteRequest) async throws -> LedgerResponse {
-        let parameters = PageParameters(try request.parameters())
-        let confinement = request.access.confinement
-        if let job = parameters["search"].flatMap({ JobID($0) }), let view = try await service.job(job),
-            confinement.includes(job, tags: view.description.tags)
-        {
-            return LedgerResponse(status: .seeOther, headers: [.location: "/jobs/\(job)"])
-        }
-        var filter = JobFilter(
-            state: try parameters.choice("state", JobState.self), search: try parameters.name("search"))
-        let tag = parameters["tag"] ?? ""
-        if !tag.isEmpty {
-            guard let separator = tag.firstIndex(of: "="), separator != tag.startIndex else {
-                throw HTTPProblem.invalid(parameter: "tag", "must be NAME=VALUE")
-            }
-            filter.tags[Name(String(tag[..<separator]))] = Name(String(tag[tag.index(after: separator)...]))
-        }
-        var cursor: JobID?
-        if let text = parameters["cursor"] {
-            guard let id = JobID(text) else { throw HTTPProblem.invalid(parameter: "cursor", "is not a job's id") }
-            cursor = id
-        }
-        let views = try await service.jobs(
-            filter.confined(to: confinement), limit: Self.jobsOnPage, after: cursor)
-        let page = JobsPage(
-            views: views, filter: filter, tag: tag, cursor: cursor, limit: Self.jobsOnPage,
-            link: parameters.link("./", ["search", "state", "tag", "cursor"]), now: .now,
-            seesNotifications: request.access.permits(.admin))
-        guard parameters["part"] == nil else { return Page.html(page.list) }
-        var whole = page.page
-        whole.hasLogin = request.hasLogin
-        whole.version = .current
-        return whole.response()
     }
 
     // MARK: Notifications
@@ -243,6 +194,13 @@ struct PageParameters {
         self[name] == nil ? nil : try parameters.choice(name, type)
     }
 
+    /// The choices in a parameter that may be repeated.
+    func choices<Choice: RawRepresentable & CaseIterable & Hashable>(
+        _ name: String, _ type: Choice.Type
+    ) throws(HTTPProblem) -> Set<Choice> where Choice.RawValue == String {
+        try parameters.choices(name, type, ignoringEmpty: true)
+    }
+
     /// Whether the parameter is `true`.
     func flag(_ name: String) throws(HTTPProblem) -> Bool {
         self[name] == nil ? false : try parameters.flag(name)
@@ -252,9 +210,8 @@ struct PageParameters {
     func link(_ path: String, _ names: [String], keepingEmpty: String? = nil) -> PageLink {
         PageLink(
             path,
-            names.compactMap { name in
-                let value = name == keepingEmpty ? parameters[name] : self[name]
-                return value.map { (name, $0) }
+            names.flatMap { name in
+                parameters.all(name).filter { !$0.isEmpty || name == keepingEmpty }.map { (name, $0) }
             })
     }
 }

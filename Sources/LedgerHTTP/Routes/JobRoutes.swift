@@ -19,6 +19,21 @@ struct JobRoutes: Sendable {
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
     private static let pageSizeDefault: Int64 = 100
 
+    private static let pageParameters: [Route.Parameter] = [
+        .init(name: "key", type: .string, description: "Only the job with this key"),
+        .init(
+            name: "order", type: .choice(JobFilter.Order.allCases.map(\.rawValue)),
+            description: "desc: newest first, as by default; asc: oldest first"),
+        .init(
+            name: "counts", type: .choice(QueryParameters.Flag.allCases.map(\.rawValue)),
+            description: """
+                true: also the numbers of matching jobs by state, each up to \(JobCountsByState.countMax). Of each state, \
+                only the newest \(JobCountsByState.examinedMax) jobs are examined
+                """),
+        .init(name: "limit", type: .integer(pageSizes), description: "Jobs per page; 100 by default"),
+        .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
+    ]
+
     var routes: [Route] {
         [
             Route(
@@ -33,18 +48,7 @@ struct JobRoutes: Sendable {
             Route(
                 access: .jobs(.read), method: .get, path: "/v1/jobs", operation: "listJobs",
                 summary: "Jobs, newest first",
-                parameters: [
-                    .init(
-                        name: "state", type: .choice(JobState.allCases.map(\.rawValue)),
-                        description: "Only jobs in this state"),
-                    .init(name: "name", type: .string, description: "Only jobs with this name"),
-                    .init(name: "key", type: .string, description: "Only the job with this key"),
-                    .search,
-                    .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs with the value V in the tag K"),
-                    .init(
-                        name: "limit", type: .integer(Self.pageSizes), description: "Jobs per page; 100 by default"),
-                    .init(name: "cursor", type: .string, description: "The next_cursor of the previous page"),
-                ],
+                parameters: Route.Parameter.jobFilters + Self.pageParameters,
                 responses: [
                     Route.ResponseSpec(status: 200, description: "A page of jobs", schema: "JobPage"),
                     .problem(422, "A parameter is invalid"),
@@ -119,19 +123,25 @@ struct JobRoutes: Sendable {
 
     private func list(_ request: RouteRequest) async throws -> LedgerResponse {
         let parameters = try request.parameters()
-        let filter = JobFilter(
-            state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
-            key: try parameters.name("key"), tags: try parameters.names(withPrefix: "tag."),
-            search: try parameters.name("search")
-        ).confined(to: request.access.confinement)
+        var filter = try parameters.jobFilter().confined(to: request.access.confinement)
+        filter.key = try parameters.name("key")
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         let cursor = try parameters.jobCursor()
-        let views = try await service.jobs(filter, limit: limit, after: cursor)
+        let order = try parameters.choice("order", JobFilter.Order.self) ?? .newest
+        let views = try await service.jobs(filter, in: order, limit: limit, after: cursor)
+        let counts = try parameters.flag("counts") ? try await service.countJobs(filter) : nil
         return .json { writer in
             writer.object { writer in
                 writer.name("jobs")
                 writer.array(views) { $1.write(to: &$0, now: .now) }
                 writer.field("next_cursor", views.count == limit ? views.last?.id.description : nil)
+                guard let counts else { return }
+                writer.name("counts")
+                writer.object { writer in
+                    for state in JobState.allCases { writer.field(state.rawValue, counts[state]) }
+                    writer.name("incomplete")
+                    writer.array(JobState.allCases.filter(counts.incomplete.contains)) { $0.string($1.rawValue) }
+                }
             }
         }
     }

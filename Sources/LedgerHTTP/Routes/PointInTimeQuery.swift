@@ -14,7 +14,7 @@ struct PointInTimeQuery: Sendable {
                 throw HTTPProblem.invalid(parameter: "at", "cannot be given together with at_sequence")
             }
             guard let time = RFC3339.timestamp(text) else {
-                throw HTTPProblem.invalid(parameter: "at", "must be \(Self.timeForm)\(Self.hint(text))")
+                throw HTTPProblem.invalid(parameter: "at", Route.Parameter.Kind.momentProblem(of: text))
             }
             return .time(time)
         }
@@ -28,20 +28,10 @@ struct PointInTimeQuery: Sendable {
         if let time = RFC3339.timestamp(text) { return .time(time) }
         guard let sequence = Int64(text), sequence >= 0 else {
             throw HTTPProblem.invalid(
-                parameter: name, "must be a sequence from 0 to \(Int64.max), or \(Self.timeForm)\(Self.hint(text))")
+                parameter: name,
+                "must be a sequence from 0 to \(Int64.max), or it \(Route.Parameter.Kind.momentProblem(of: text))")
         }
         return .sequence(try await validated(sequence, name))
-    }
-
-    private static let timeForm = "an RFC 3339 time, such as 2026-11-23T17:30:00.000000Z"
-
-    /// The hint for an offset with a plus sign that the query turned into a space.
-    ///
-    /// Empty if this is not the reason why the time is invalid.
-    private static func hint(_ text: String) -> String {
-        guard let space = text.lastIndex(of: " ") else { return "" }
-        let corrected = text[..<space] + "+" + text[text.index(after: space)...]
-        return RFC3339.timestamp(String(corrected)) == nil ? "" : "; encode the + of its offset as %2B"
     }
 
     private func validated(_ sequence: Int64, _ name: String) async throws -> Int64 {

@@ -248,18 +248,7 @@ struct SubscriptionTable {
 
 extension JobFilter {
     /// Whether a job matches the filter.
-    ///
-    /// The ledger's query for lists of jobs applies the same rules.
     func matches(_ snapshot: EncodedSnapshot) -> Bool {
-        (state.map { $0 == snapshot.state } ?? true) && (name.map { $0 == snapshot.description.name } ?? true)
-            && (key.map { $0 == snapshot.description.key } ?? true)
-            && (search.map { $0.isFound(in: snapshot.description) } ?? true)
-            && tags.allSatisfy { snapshot.description.tags[$0.key] == $0.value }
-    }
-}
-
-extension Name {
-    fileprivate func isFound(in description: JobDescription) -> Bool {
-        description.name.contains(self) || description.key == self
+        matches(snapshot.job, snapshot.description, in: snapshot.state)
     }
 }

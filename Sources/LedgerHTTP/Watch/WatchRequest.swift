@@ -74,9 +74,7 @@ struct WatchRequest: Sendable {
     }
 
     private static func list(_ parameters: QueryParameters) throws(HTTPProblem) -> SubscriptionTable.List {
-        let filter = JobFilter(
-            state: try parameters.choice("state", JobState.self), name: try parameters.name("name"),
-            tags: try parameters.names(withPrefix: "tag."), search: try parameters.name("search"))
+        let filter = try parameters.jobFilter()
         let limit = try parameters.integer("limit", in: WatchRoutes.listSizes) ?? listSizeDefault
         var cursor: JobID?
         if let text = parameters["cursor"] {

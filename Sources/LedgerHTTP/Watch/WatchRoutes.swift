@@ -18,16 +18,13 @@ struct WatchRoutes: Sendable {
     }
 
     /// The parameters of the list's route.
-    static let listParameters: [Route.Parameter] = [
-        .init(
-            name: "state", type: .choice(JobState.allCases.map(\.rawValue)), description: "Only jobs in this state"),
-        .init(name: "name", type: .string, description: "Only jobs with this name"),
-        .search,
-        .init(name: "tag.", type: .prefix, description: "tag.K=V: only jobs with the value V in the tag K"),
-        .init(
-            name: "limit", type: .integer(listSizes), description: "The number of jobs, newest first; 100 by default"),
-        .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
-    ]
+    static let listParameters: [Route.Parameter] =
+        Route.Parameter.jobFilters + [
+            .init(
+                name: "limit", type: .integer(listSizes),
+                description: "The number of jobs, newest first; 100 by default"),
+            .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
+        ]
 
     var routes: [Route] {
         [
@@ -80,12 +77,4 @@ struct WatchRoutes: Sendable {
         }
         return LedgerResponse(status: .ok, headers: ServerSentEvents.headers)
     }
-}
-
-extension Route.Parameter {
-    static let search = Route.Parameter(
-        name: "search", type: .string,
-        description:
-            "Only jobs with this text in the name, or with this key. The search in names ignores the case of letters and "
-            + "does not normalise: a composed and a decomposed é are different")
 }

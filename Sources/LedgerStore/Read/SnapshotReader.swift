@@ -57,7 +57,7 @@ struct SnapshotReader: Sendable {
     private static let liveSnapshot = LiveSnapshot.join(of: "head.job_id")
     // The values of a snapshot, and those of a missing one.
     private static let sequence = "coalesce(snapshot.sequence, 0)"
-    private static let state = "coalesce(snapshot.state, '\(JobState.running.rawValue)')"
+    static let state = "coalesce(snapshot.state, '\(JobState.running.rawValue)')"
     private static let projection = "coalesce(snapshot.projection, \(missingProjection)::smallint)"
     private static let writer = "coalesce(snapshot.xmin, '0'::xid)"
     private static let isRetired = "head.retired_hash is not null"
@@ -208,70 +208,18 @@ struct SnapshotReader: Sendable {
         return view
     }
 
-    /// Reads a page of jobs, newest first.
+    /// Reads a page of jobs.
     ///
-    /// The cost depends on the size of the page if the filter is empty or has a state, a name or a key. With tags or a
-    /// search, the query may read all jobs.
-    func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) async throws(PQError) -> [JobView] {
-        let usesStateIndex = usesStateIndex(filter)
-        let query = Self.page(filter, limit: limit, after: cursor, byState: usesStateIndex)
-        let rows = try await usesStateIndex ? pool.lookUp([query])[0] : pool.query(query)
+    /// The cost depends on the size of the page if the filter is empty or has states, times, a name or a key. With tags
+    /// or a search, the query may read all jobs.
+    func jobs(
+        _ filter: JobFilter, in order: JobFilter.Order, limit: Int, after cursor: JobID?
+    ) async throws(PQError) -> [JobView] {
+        let list = JobListQuery(filter, in: order, limit: limit, after: cursor, isSnapshotMissing: missing.isKnown)
+        let rows = try await list.usesStateIndex ? pool.lookUp([list.query])[0] : pool.query(list.query)
         var jobs: [StampedJob] = []
         for row in rows { jobs.append(recordingMissing(try Self.decode(row))) }
         return try await completed(jobs).map(\.view)
-    }
-
-    /// Whether the query follows the index by state instead of the order of all jobs.
-    ///
-    /// Few of many jobs may have the state. A filter by name or key is more selective. A job without a snapshot is not
-    /// in that index, but counts as running.
-    private func usesStateIndex(_ filter: JobFilter) -> Bool {
-        guard let state = filter.state, filter.name == nil, filter.key == nil else { return false }
-        return state != .running || !missing.isKnown
-    }
-
-    private static func page(_ filter: JobFilter, limit: Int, after cursor: JobID?, byState: Bool) -> Query {
-        var conditions: [String] = []
-        var parameters: [Parameter] = []
-        func require(_ condition: (String) -> String, _ parameter: Parameter) {
-            parameters.append(parameter)
-            conditions.append(condition("$\(parameters.count)"))
-        }
-        if let cursor { require({ "\(byState ? "snapshot" : "job").job_id < \($0)" }, .uuid(cursor.uuid)) }
-        if let state = filter.state {
-            require(
-                { byState ? "snapshot.state between \($0) and \($0)" : "\(Self.state) = \($0)" },
-                .text(state.rawValue))
-        }
-        if filter.matchesNothing { conditions.append("false") }
-        if let only = filter.job { require({ "job.job_id = \($0)" }, .uuid(only.uuid)) }
-        if let name = filter.name { require({ "job.name = \($0)" }, .text(name.text)) }
-        if let key = filter.key { require({ "job.key = \($0)" }, .text(key.text)) }
-        if let search = filter.search {
-            parameters.append(.text(search.searchPattern))
-            // A longer text matches no name, and its pattern would be long.
-            let isFound =
-                search.scalarCount <= Limits.jobNameLengths.upperBound
-                ? "job.name collate \"C\" ~ $\(parameters.count)" : "$\(parameters.count) is null"
-            require({ "(\(isFound) or job.key = \($0))" }, .text(search.text))
-        }
-        if !filter.tags.isEmpty {
-            parameters += TagColumns.parameters(filter.tags)
-            conditions.append("job.tags @> jsonb_object($\(parameters.count - 1), $\(parameters.count))")
-        }
-        parameters.append(.int8(Int64(limit)))
-        let condition = conditions.isEmpty ? "" : "where \(conditions.joined(separator: " and "))"
-        // The state is a column of the snapshot; the head is joined only to the selected jobs. At most one job has a
-        // given key. With an order as well, PostgreSQL might walk through all jobs in that order.
-        let newestFirst =
-            byState ? "order by snapshot.state, snapshot.job_id desc" : "order by job.job_id desc"
-        let sql = """
-            \(columns(byState: byState))
-            \(condition)
-            \(filter.key == nil ? newestFirst : "")
-            limit $\(parameters.count)
-            """
-        return Query(sql, parameters)
     }
 
     private static func decode(_ row: Row) throws(PQError) -> StampedJob {

@@ -28,10 +28,27 @@ extension InMemoryLedger {
         inspect(id) { $0.view(at: $0.sequence(of: moment), time: Self.time(of: moment), counting: policy) }
     }
 
-    public func jobs(_ filter: JobFilter, limit: Int, after cursor: JobID?) -> [JobView] {
-        let older = jobs.filter { job in cursor.map { job.id < $0 } ?? true }
+    public func jobs(
+        _ filter: JobFilter, in order: JobFilter.Order, limit: Int, after cursor: JobID?
+    ) -> [JobView] {
+        let comesBefore: (JobID, JobID) -> Bool = order == .newest ? { $0 > $1 } : { $0 < $1 }
+        let later = jobs.filter { job in cursor.map { comesBefore($0, job.id) } ?? true }
         return Array(
-            older.sorted { $0.id > $1.id }.lazy.map { $0.view() }.filter { filter.accepts($0) }.prefix(limit))
+            later.sorted { comesBefore($0.id, $1.id) }.lazy.map { $0.view() }.filter {
+                filter.matches($0.id, $0.description, in: $0.snapshot.state)
+            }.prefix(limit))
+    }
+
+    public func countJobs(_ filter: JobFilter) -> JobCountsByState {
+        var counts = JobCountsByState()
+        let states = filter.orderedStates.isEmpty ? JobState.allCases : filter.orderedStates
+        for state in states {
+            let found = jobs.map { $0.view() }.filter { view in
+                view.snapshot.state == state && filter.matches(view.id, view.description, in: state)
+            }
+            counts.set(state, found.count, isIncomplete: false)
+        }
+        return counts
     }
 
     public func jobs(_ ids: [JobID]) -> [JobView] { Set(ids).compactMap { job($0) } }
@@ -152,19 +169,6 @@ extension InMemoryJob {
         let notes = Set(page.notedEvents).map { ($0, EventNotes(events[Int($0) - 1].event)) }
         page.setNotes(Dictionary(uniqueKeysWithValues: notes))
         return page
-    }
-}
-
-extension JobFilter {
-    fileprivate func accepts(_ view: JobView) -> Bool {
-        let job = view.description
-        if matchesNothing { return false }
-        if let only = self.job, view.id != only { return false }
-        if let state, view.snapshot.state != state { return false }
-        if let name, job.name != name { return false }
-        if let key, job.key != key { return false }
-        if let search, !job.name.contains(search), job.key != search { return false }
-        return tags.allSatisfy { job.tags[$0.key] == $0.value }
     }
 }
 

@@ -77,6 +77,11 @@ public struct JSONWriter: Sendable {
         bool(value)
     }
 
+    /// Writes a value that is JSON already, such as a constant of the program.
+    public mutating func json(_ text: String) {
+        raw(text)
+    }
+
     /// Writes the line feed between two lines of NDJSON.
     public mutating func newLine() {
         bytes.append(0x0A)

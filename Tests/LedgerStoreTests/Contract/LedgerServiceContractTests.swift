@@ -165,6 +165,70 @@ struct LedgerServiceContractTests {
         }
     }
 
+    @Test(
+        "jobs of several states and periods are listed in both orders, and counted",
+        arguments: LedgerImplementation.allCases)
+    func listsSelections(_ implementation: LedgerImplementation) async throws {
+        try await implementation.withLedger { ledger in
+            var all: [JobID] = []
+            for outcome in [nil, .completed, .failed, nil, .canceled, .failed] as [JobOutcome?] {
+                let job = try await ledger.createJob(JobDescription(name: "j", tags: ["team": "a"])).view.id
+                if let outcome { try await ledger.report([.jobFinished(outcome)], to: job) }
+                all.append(job)
+            }
+            let replay = try await ledger.createJob(JobDescription(of: Replay.Request())).view.id
+            let similar = try await ledger.createJob(JobDescription(name: "replay", tags: ["job": "all"])).view.id
+            all += [replay, similar]
+            all.sort()
+            let states: [JobID: JobState] = Dictionary(
+                uniqueKeysWithValues: try await ledger.jobs(all).map { ($0.id, $0.snapshot.state) })
+            for chosen in [[.running], [.running, .failed], [.completed, .failed, .canceled], JobState.allCases]
+                as [Set<JobState>]
+            {
+                var filter = JobFilter()
+                filter.states = chosen
+                let expected = all.filter { chosen.contains(states[$0] ?? .running) }
+                for (order, jobs) in [(.newest, expected.reversed()), (.oldest, expected)]
+                    as [(JobFilter.Order, [JobID])]
+                {
+                    // Pages of two: no job is missing or repeated at their borders.
+                    var found: [JobID] = []
+                    while true {
+                        let page = try await ledger.jobs(filter, in: order, limit: 2, after: found.last).map(\.id)
+                        found += page
+                        if page.count < 2 { break }
+                    }
+                    #expect(found == Array(jobs), "\(chosen) \(order)")
+                }
+                let counts = try await ledger.countJobs(filter)
+                for state in JobState.allCases {
+                    #expect(counts[state] == expected.count { states[$0] == state }, "\(chosen) \(state)")
+                }
+                #expect(counts.incomplete.isEmpty)
+            }
+            var filter = JobFilter()
+            filter.includesReplays = false
+            #expect(
+                try await ledger.jobs(filter, limit: 10, after: nil).map(\.id) == all.filter { $0 != replay }.reversed()
+            )
+            #expect(try await ledger.countJobs(filter)[.running] == 3)
+            filter.tags = ["team": "a"]
+            filter.states = [.failed, .canceled]
+            let counts = try await ledger.countJobs(filter)
+            #expect(counts[.failed] == 2 && counts[.canceled] == 1 && counts[.running] == 0)
+            // The times of creation are those of the ids, to the millisecond.
+            var period = JobFilter()
+            period.createdFrom = all[2].createdAt
+            period.createdBefore = all[5].createdAt
+            let within = all.filter { $0.createdAt >= all[2].createdAt && $0.createdAt < all[5].createdAt }
+            #expect(try await ledger.jobs(period, in: .oldest, limit: 10, after: nil).map(\.id) == within)
+            period.states = [.running, .failed]
+            let counted = try await ledger.countJobs(period)
+            #expect(
+                counted[.running] + counted[.failed] == within.count { period.states.contains(states[$0] ?? .running) })
+        }
+    }
+
     @Test("events get contiguous sequences in the order of their drafts", arguments: LedgerImplementation.allCases)
     func appends(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in

@@ -199,6 +199,33 @@ struct Operation: Sendable {
         ) { ledger, subject in
             _ = try await ledger.jobs(JobFilter(state: .running), limit: 10, after: subject.job)
         },
+        Operation(
+            "list jobs of two states, oldest first", statements: ["union all"], rowsMax: 110, pagesMax: 250
+        ) { ledger, _ in
+            var filter = JobFilter()
+            filter.states = [.running, .canceled]
+            _ = try await ledger.jobs(filter, in: .oldest, limit: 10, after: nil)
+        },
+        Operation(
+            "list jobs of a period", statements: ["job.job_id >= $1 and job.job_id < $2"], rowsMax: 110, pagesMax: 250
+        ) { ledger, subject in
+            var filter = JobFilter()
+            filter.createdFrom = subject.job.createdAt
+            filter.createdBefore = .latest
+            _ = try await ledger.jobs(filter, limit: 10, after: nil)
+        },
+        // All of the few jobs are counted, and none is read twice.
+        Operation(
+            "count jobs by state", statements: ["as requested (state)"], rowsMax: jobsRows, pagesMax: jobsRows
+        ) { ledger, _ in
+            #expect(try await ledger.countJobs(JobFilter()).incomplete.isEmpty)
+        },
+        Operation(
+            "count jobs of a tag by state", statements: ["as requested (state)"], rowsMax: 2 * jobsRows,
+            pagesMax: 4 * jobsRows
+        ) { ledger, _ in
+            #expect(try await ledger.countJobs(JobFilter(tags: ["size": "wide"]))[.running] <= 1)
+        },
         Operation("list jobs of a name", statements: ["job.name = $1"], rowsMax: 20, pagesMax: 60) { ledger, _ in
             _ = try await ledger.jobs(JobFilter(name: "wide"), limit: 10, after: nil)
         },
