@@ -138,25 +138,18 @@ public protocol LedgerService: Sendable {
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(StoreError) -> EventPage?
 
-    /// Returns a page of a job's tasks with their executions, in the order of start.
+    /// Returns a page of a job's tasks with their executions.
     ///
     /// The page contains at most `limit` tasks, and fewer if they are large or if very many had to be searched. `nil`
-    /// if the job does not exist.
+    /// if the job does not exist. An order that is not paged has no further pages, and reads all tasks that match.
     ///
     /// - Parameters:
-    ///   - onlySilent: Whether only tasks with a silent execution are returned.
+    ///   - moment: The point in time; `nil` is now. A time selects the last event recorded at or before it. Each page
+    ///     of the past folds the events up to that point.
     ///   - cursor: ``TaskPage/nextCursor`` of the previous page.
-    func tasks(
-        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
-    ) async throws(StoreError) -> TaskPage?
-
-    /// Returns a page of a job's tasks at a past point in time.
-    ///
-    /// A time selects the last event recorded at or before it. Each page folds the events up to that point.
-    ///
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
+        _ job: JobID, _ filter: TaskFilter, at moment: PointInTime?, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage?
 
     /// Returns a page that accounts for each unit of an indicator, by execution.
@@ -168,11 +161,12 @@ public protocol LedgerService: Sendable {
     /// - Parameters:
     ///   - label: The indicator. `nil` is the default one.
     ///   - moment: The point in time. `nil` is now.
+    ///   - onlyUncounted: Whether only executions with units that do not count are returned.
     ///   - cursor: ``Explanation/nextCursor`` of the previous page.
     /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
     func explain(
-        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, limit: Int,
-        after cursor: Explanation.Cursor?
+        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, onlyUncounted: Bool,
+        limit: Int, after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationResult
 
     /// Returns the changes of a job between two points in time.
@@ -368,17 +362,29 @@ extension LedgerService {
         }.get()
     }
 
-    /// Returns a page of a job's tasks, silent or not.
+    /// Returns a page of a job's tasks at present, in the order of start.
     public func tasks(
-        _ job: JobID, state: TaskState?, limit: Int, after cursor: TaskID?
+        _ job: JobID, state: TaskState?, onlySilent: Bool = false, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
-        try await tasks(job, state: state, onlySilent: false, limit: limit, after: cursor)
+        let filter = TaskFilter(state: state, onlySilent: onlySilent)
+        return try await tasks(job, filter, at: nil, limit: limit, after: cursor)
     }
 
-    /// Returns a page of a job's tasks at a past point in time, silent or not.
+    /// Returns a page of a job's tasks at a past point in time, in the order of start.
     public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, limit: Int, after cursor: TaskID?
+        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool = false, limit: Int,
+        after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
-        try await tasks(job, at: moment, state: state, onlySilent: false, limit: limit, after: cursor)
+        let filter = TaskFilter(state: state, onlySilent: onlySilent)
+        return try await tasks(job, filter, at: moment, limit: limit, after: cursor)
+    }
+
+    /// Returns a page that accounts for each unit of an indicator, by execution.
+    public func explain(
+        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, limit: Int,
+        after cursor: Explanation.Cursor?
+    ) async throws(StoreError) -> ExplanationResult {
+        try await explain(
+            job, label, at: moment, counting: policy, onlyUncounted: false, limit: limit, after: cursor)
     }
 }

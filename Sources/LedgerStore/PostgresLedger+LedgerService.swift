@@ -267,19 +267,20 @@ extension PostgresLedger: LedgerService {
     }
 
     public func tasks(
-        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
+        _ job: JobID, _ filter: TaskFilter, at moment: PointInTime?, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
+        if let moment { return try await pastTasks(job, filter, at: moment, limit: limit, after: cursor) }
         let page = try await attempting("reading tasks") { () throws(PQError) -> TaskPage? in
             guard let silence = try await snapshots.silence(of: job) else { return nil }
-            return try await TaskReader(pool: pool, silence: silence, onlySilent: onlySilent)
-                .tasks(job, state: state, limit: limit, after: cursor)
+            return try await TaskReader(pool: pool, silence: silence, filter: filter)
+                .tasks(job, limit: limit, after: cursor)
         }
         if page?.tasks.isEmpty ?? false { try await refuseRetired(job) }
         return page
     }
 
-    public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
+    private func pastTasks(
+        _ job: JobID, _ filter: TaskFilter, at moment: PointInTime, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
         try await refuseNewerSchema()
         guard let view = try await plainJob(job) else { return nil }
@@ -291,7 +292,7 @@ extension PostgresLedger: LedgerService {
         let silence = try await attempting("finding silent executions") { () throws(PQError) in
             try await stalls.silence(question)
         }
-        var page = folded.taskPage(state, silence, onlySilent, limit, cursor)
+        var page = await ComputeThreads.run { folded.taskPage(filter, silence, question.moment, limit, cursor) }
         let query = EventNotesLookup.query(job, page.notedEvents)
         page.setNotes(
             try await attempting("reading the messages of tasks") { () throws(PQError) in
@@ -301,12 +302,13 @@ extension PostgresLedger: LedgerService {
     }
 
     public func explain(
-        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, limit: Int,
-        after cursor: Explanation.Cursor?
+        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, onlyUncounted: Bool,
+        limit: Int, after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationResult {
         if moment == nil, policy == .last {
             let outcome = try await attempting("explaining an indicator") { () throws(PQError) in
-                try await ExplainReader(pool: pool).explain(job, label, limit: limit, after: cursor)
+                try await ExplainReader(pool: pool, onlyUncounted: onlyUncounted)
+                    .explain(job, label, limit: limit, after: cursor)
             }
             guard case .noSuchIndicator = outcome, let view = try await plainJob(job) else { return outcome }
             return try await explainUnnamed(label, in: view, at: view.snapshot.sequence)
@@ -316,7 +318,8 @@ extension PostgresLedger: LedgerService {
         let sequence = try await pointInTimeFold.sequence(
             of: moment ?? .sequence(view.snapshot.sequence), job, head: view.ledgerSequence)
         let explanation = try await pointInTimeFold.explanation(
-            of: label, of: view, at: sequence, counting: policy, limit: limit, after: cursor)
+            of: label, of: view, at: sequence, counting: policy, onlyUncounted: onlyUncounted, limit: limit,
+            after: cursor)
         if let explanation { return .found(explanation) }
         return try await explainUnnamed(label, in: view, at: sequence)
     }

@@ -4,9 +4,11 @@ extension Fold {
     /// The fold must contain the whole job, and its changes must never have been taken. Costs a pass over the job's
     /// executions and discarded events.
     ///
+    /// - Parameter onlyUncounted: Whether only executions with units that do not count are returned.
     /// - Returns: nil if no event has named the indicator.
     public func explanation(
-        of label: Name?, counting policy: CountingPolicy, limit: Int, after cursor: Explanation.Cursor? = nil
+        of label: Name?, counting policy: CountingPolicy, onlyUncounted: Bool = false, limit: Int,
+        after cursor: Explanation.Cursor? = nil
     ) -> Explanation? {
         guard let indicator = indicatorState(of: label) else { return nil }
         let counted = countedExecutions(policy)
@@ -26,6 +28,7 @@ extension Fold {
             let position = Explanation.Cursor(
                 task: execution.task, attempt: execution.attempt, execution: execution.id)
             if let cursor, position <= cursor { continue }
+            if onlyUncounted, isCounted, discarded[execution.id] == nil { continue }
             let successor = policy == .last ? execution.supersededBy : isCounted ? nil : winner
             entries.append(
                 (

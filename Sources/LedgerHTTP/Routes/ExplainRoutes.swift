@@ -24,6 +24,9 @@ struct ExplainRoutes: Sendable {
                         name: "label", type: .string,
                         description: "The indicator; empty or absent for the default indicator"),
                     .init(
+                        name: "uncounted", type: .choice(["true", "false"]),
+                        description: "true: only executions with units that do not count"),
+                    .init(
                         name: "limit", type: .integer(Self.pageSizes),
                         description:
                             "Executions per page; 1,000 by default. A page may be shorter without being the last one"
@@ -55,7 +58,10 @@ struct ExplainRoutes: Sendable {
         }
         let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters)
         let policy = try parameters.choice("policy", CountingPolicy.self) ?? .last
-        switch try await service.explain(job, label, at: moment, counting: policy, limit: limit, after: cursor) {
+        let onlyUncounted = try parameters.flag("uncounted")
+        let result = try await service.explain(
+            job, label, at: moment, counting: policy, onlyUncounted: onlyUncounted, limit: limit, after: cursor)
+        switch result {
         case .found(let explanation): return .json { explanation.write(to: &$0) }
         case .noSuchJob: throw HTTPProblem.noSuchJob(job.description)
         case .noSuchIndicator: throw HTTPProblem.noSuchIndicator(label, of: job)

@@ -20,7 +20,8 @@ struct TaskRoutes: Sendable {
         [
             Route(
                 access: .job(.read), method: .get, path: "/v1/jobs/{job}/tasks", operation: "listTasks",
-                summary: "The tasks of a job with their executions, in the order of their first events",
+                summary:
+                    "The tasks of a job with their executions, in the order of their first events or in another one",
                 parameters: [
                     .init(
                         name: "state", type: .choice(TaskState.allCases.map(\.rawValue)),
@@ -28,6 +29,15 @@ struct TaskRoutes: Sendable {
                     .init(
                         name: "silent", type: .choice(["true", "false"]),
                         description: "true: only tasks with a silent execution"),
+                    .init(name: "task", type: .string, description: "Only the task with this name"),
+                    .init(
+                        name: "search", type: .string,
+                        description: "Only tasks with this text in the name, ignoring the case of letters"),
+                    .init(
+                        name: "order", type: .choice(TaskOrder.allCases.map(\.rawValue)),
+                        description:
+                            "By start (started, newest), name, number of executions (attempts), duration of the last one "
+                            + "(longest) or its last event (quietest). Only the first two have further pages"),
                     .init(
                         name: "limit", type: .integer(Self.pageSizes),
                         description: "Tasks per page; 100 by default. A page may be shorter without being the last one"),
@@ -44,8 +54,10 @@ struct TaskRoutes: Sendable {
     private func list(_ request: RouteRequest) async throws -> LedgerResponse {
         let job = try request.job()
         let parameters = try request.parameters()
-        let state = try parameters.choice("state", TaskState.self)
-        let onlySilent = try parameters.flag("silent")
+        let filter = TaskFilter(
+            state: try parameters.choice("state", TaskState.self), onlySilent: try parameters.flag("silent"),
+            name: try parameters.name("task"), search: try parameters.name("search"),
+            order: try parameters.choice("order", TaskOrder.self) ?? .started)
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: TaskID?
         if let text = parameters["cursor"] {
@@ -57,11 +69,10 @@ struct TaskRoutes: Sendable {
         let page =
             if let moment = try await PointInTimeQuery(service: service, job: job).moment(parameters) {
                 try await longRequests.holding(request.access) {
-                    try await service.tasks(
-                        job, at: moment, state: state, onlySilent: onlySilent, limit: limit, after: cursor)
+                    try await service.tasks(job, filter, at: moment, limit: limit, after: cursor)
                 }
             } else {
-                try await service.tasks(job, state: state, onlySilent: onlySilent, limit: limit, after: cursor)
+                try await service.tasks(job, filter, at: nil, limit: limit, after: cursor)
             }
         guard let page else { throw HTTPProblem.noSuchJob(job.description) }
         return .json { writer in

@@ -151,6 +151,9 @@ extension PostgresLedger {
             counter("projection_steps_total", "Transactions that folded them.", worker.steps),
             counter("projection_failures_total", "Steps of the projection that failed.", worker.failures),
             gauge("projection_running", "Whether a projection worker runs in this process.", worker.isRunning ? 1 : 0),
+            gauge(
+                "past_states_bytes", "Memory of the past states of jobs from which this server continues.",
+                Double(pointInTimeFold.cache.bytes)),
             gauge("projection_pending_jobs", "Jobs that the worker is to look at.", Double(signals.pendingJobCount)),
             counter(
                 "notification_delivered_total", "Notifications that this process delivered.",

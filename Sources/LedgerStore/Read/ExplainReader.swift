@@ -4,6 +4,8 @@ internal import PQ
 /// Reads the account of an indicator's units, execution by execution.
 struct ExplainReader: Sendable {
     let pool: Pool
+    /// Whether only executions with units that do not count are read.
+    var onlyUncounted = false
 
     /// The maximum number of executions that are read for one page.
     ///
@@ -28,7 +30,7 @@ struct ExplainReader: Sendable {
             var scanned = 0
             while true {
                 let chunk = try await transaction.query(
-                    Self.chunk(job, projection, after: position, indicator.id))
+                    chunk(job, projection, after: position, indicator.id))
                 for row in chunk {
                     let (entry, cursor) = try Self.entry(row, indicator.id)
                     position = cursor
@@ -92,10 +94,20 @@ struct ExplainReader: Sendable {
     ///
     /// A row also contains the execution that superseded it, and the units that were discarded for this indicator: null
     /// without discarded events, which may also have no units.
-    private static func chunk(
+    private func chunk(
         _ job: JobID, _ projection: Int16, after position: Explanation.Cursor, _ indicator: IndicatorID
     ) -> Query {
-        Query(
+        let uncounted = """
+            and (
+                superseded_by is not null
+                or exists (
+                    select from ledger.discard as found
+                    where found.job_id = $1 and found.projection = $2 and found.execution = execution.sequence
+                        and found.indicator = $7
+                )
+            )
+            """
+        return Query(
             """
             select
                 \(ExecutionRow.columns), discarded.total, discarded.done, task.name, winner.sequence, winner.name,
@@ -103,6 +115,7 @@ struct ExplainReader: Sendable {
             from (
                 select * from ledger.execution
                 where job_id = $1 and projection = $2 and (task, attempt, sequence) > ($3, $4, $5)
+                    \(onlyUncounted ? uncounted : "")
                 order by task, attempt, sequence
                 limit $6
             ) as execution
@@ -130,7 +143,7 @@ struct ExplainReader: Sendable {
             """,
             [
                 .uuid(job.uuid), .int2(projection), .id(position.task), .int4(position.attempt),
-                .id(position.execution), .int8(Int64(chunkMax)), .id(indicator),
+                .id(position.execution), .int8(Int64(Self.chunkMax)), .id(indicator),
             ])
     }
 

@@ -5,7 +5,8 @@ internal import Synchronization
 /// Folds a job's events from the first one to any sequence, under any policy.
 ///
 /// The time depends on the number of events: about a million per second for a job with few tasks, half as many for one
-/// with a hundred thousand. The memory depends on the job's executions, so the concurrent folds are limited.
+/// with a hundred thousand. A ``FoldCache`` keeps states, from which later folds of the job continue. The memory
+/// depends on the job's executions, so the concurrent folds are limited.
 final class PointInTimeFold: Sendable {
     /// The maximum number of concurrent folds.
     static let concurrentMax = 4
@@ -21,9 +22,12 @@ final class PointInTimeFold: Sendable {
 
     private let pool: Pool
     private let load = Mutex(Load())
+    /// The states from which folds continue.
+    let cache: FoldCache
 
-    init(pool: Pool) {
+    init(pool: Pool, cache: FoldCache = FoldCache()) {
         self.pool = pool
+        self.cache = cache
     }
 
     /// Returns the snapshot of events 1 to `sequence`.
@@ -33,7 +37,7 @@ final class PointInTimeFold: Sendable {
         of job: JobView, at sequence: Int64, counting policy: CountingPolicy
     ) async throws(StoreError) -> Snapshot {
         try await withAdmission(job) { () async throws(StoreError) in
-            try await fold(job.id, through: sequence).snapshot(policy)
+            try await state(of: job.id, at: sequence).fold.snapshot(policy)
         }
     }
 
@@ -44,26 +48,22 @@ final class PointInTimeFold: Sendable {
         let tasks: EstimateReader.PastTasks
         /// Returns a page of the tasks.
         ///
-        /// Its arguments are the state that they must have, the silent executions, whether a task must have one of
-        /// them, the maximum number, and the task after which the page begins.
-        let taskPage: @Sendable (TaskState?, Silence, Bool, Int, TaskID?) -> TaskPage
+        /// Its arguments are the filter, the silent executions, the time until which running executions have taken, the
+        /// maximum number, and the task after which the page begins.
+        let taskPage: @Sendable (TaskFilter, Silence, Timestamp, Int, TaskID?) -> TaskPage
     }
 
     /// Returns the snapshot of events 1 to `sequence` with the inputs of its estimate.
     func past(of job: JobView, at sequence: Int64) async throws(StoreError) -> Past {
         try await withAdmission(job) { () async throws(StoreError) in
-            var fold = Fold(tracksChanges: false)
-            var state = EstimateState()
-            try await EventCursor(pool: pool).read(job.id, after: 0, through: sequence) { events in
-                for event in events { try state.apply(event, to: &fold) }
-            }
-            let (folded, started) = (fold, fold.startedTasks)
+            let state = try await state(of: job.id, at: sequence)
+            let fold = state.fold
             return Past(
-                snapshot: fold.snapshot(), state: state,
-                tasks: EstimateReader.PastTasks(started: started) { folded.taskName(of: $0) },
-                taskPage: { state, silence, onlySilent, limit, cursor in
-                    let (tasks, hasMore) = folded.taskSummaries(
-                        in: state, silence: silence, onlySilent: onlySilent, limit: limit, after: cursor)
+                snapshot: fold.snapshot(), state: state.estimate,
+                tasks: EstimateReader.PastTasks(started: fold.startedTasks) { fold.taskName(of: $0) },
+                taskPage: { filter, silence, now, limit, cursor in
+                    let (tasks, hasMore) = fold.taskSummaries(
+                        filter, silence: silence, now: now, limit: limit, after: cursor)
                     return TaskPage(
                         sequence: sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.id : nil)
                 })
@@ -72,12 +72,12 @@ final class PointInTimeFold: Sendable {
 
     /// Explains an indicator of the snapshot of events 1 to `sequence`.
     func explanation(
-        of label: Name?, of job: JobView, at sequence: Int64, counting policy: CountingPolicy, limit: Int,
-        after cursor: Explanation.Cursor?
+        of label: Name?, of job: JobView, at sequence: Int64, counting policy: CountingPolicy, onlyUncounted: Bool,
+        limit: Int, after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> Explanation? {
         try await withAdmission(job) { () async throws(StoreError) in
-            try await fold(job.id, through: sequence)
-                .explanation(of: label, counting: policy, limit: limit, after: cursor)
+            try await state(of: job.id, at: sequence).fold.explanation(
+                of: label, counting: policy, onlyUncounted: onlyUncounted, limit: limit, after: cursor)
         }
     }
 
@@ -86,7 +86,7 @@ final class PointInTimeFold: Sendable {
         in job: JobView, from: Int64, to: Int64, counting policy: CountingPolicy, limit: Int
     ) async throws(StoreError) -> SnapshotDiff {
         try await withAdmission(job) { () async throws(StoreError) in
-            var fold = try await fold(job.id, through: from)
+            var fold = try await state(of: job.id, at: from).fold
             var recorder = SnapshotDiffRecorder(from: fold, counting: policy, limit: limit)
             try await EventCursor(pool: pool).read(job.id, after: from, through: to) { events in
                 for event in events { recorder.record(event, try fold.apply(event), in: fold) }
@@ -109,12 +109,62 @@ final class PointInTimeFold: Sendable {
         }
     }
 
-    private func fold(_ job: JobID, through end: Int64) async throws(StoreError) -> Fold {
-        var fold = Fold(tracksChanges: false)
-        try await EventCursor(pool: pool).read(job, after: 0, through: end) { events in
-            for event in events { try fold.apply(event) }
+    // MARK: States
+
+    /// Returns the state after event `end`.
+    ///
+    /// Continues from a kept state, and keeps the states on the way.
+    private func state(of job: JobID, at end: Int64) async throws(StoreError) -> FoldCache.State {
+        var state = FoldCache.State()
+        if let (known, hash) = cache.state(of: job, upTo: end) {
+            // After a failover that lost events, or in a restored database, a sequence may be that of another event.
+            if try await hashes(of: job, [known.sequence])[known.sequence] == hash {
+                state = known
+            } else {
+                cache.remove(job)
+            }
         }
-        return fold
+        guard state.sequence < end else { return state }
+        let distance = cache.distance(of: job)
+        let kept = Array(stride(from: (state.sequence / distance + 1) * distance, to: end, by: Int(distance))) + [end]
+        let before = try await hashes(of: job, kept)
+        var (fold, estimate) = (state.fold, state.estimate)
+        var states: [FoldCache.State] = []
+        try await EventCursor(pool: pool).read(job, after: state.sequence, through: end) { events in
+            for event in events {
+                try estimate.apply(event, to: &fold)
+                guard event.sequence == kept[states.count] else { continue }
+                states.append(FoldCache.State(sequence: event.sequence, fold: fold, estimate: estimate))
+            }
+        }
+        // The hash of an event covers all earlier events. If it is the same before and after, so is the history.
+        let after = try await hashes(of: job, kept)
+        let proven = states.compactMap { state in
+            after[state.sequence].flatMap { before[state.sequence] == $0 ? (state: state, hash: $0) : nil }
+        }
+        cache.insert(proven, of: job)
+        return FoldCache.State(sequence: end, fold: fold, estimate: estimate)
+    }
+
+    /// Reads the hashes of some events, by sequence. One query.
+    private func hashes(of job: JobID, _ sequences: [Int64]) async throws(StoreError) -> [Int64: EventHash] {
+        try await attempting("reading hashes of events") { () throws(PQError) in
+            let query = Query(
+                """
+                select event.sequence, event.hash
+                from unnest($2::bigint[]) as requested (sequence)
+                cross join lateral (
+                    select found.sequence, found.hash from ledger.event as found
+                    where found.job_id = $1 and found.sequence = requested.sequence
+                    limit 1
+                ) as event
+                """, [.uuid(job.uuid), .int8s(sequences)])
+            var hashes: [Int64: EventHash] = [:]
+            for row in try await pool.query(query) {
+                hashes[try row.decode(0, as: Int64.self)] = try row.decode(1, as: EventHash.self)
+            }
+            return hashes
+        }
     }
 
     // MARK: Admission

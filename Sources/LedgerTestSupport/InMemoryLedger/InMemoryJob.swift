@@ -102,14 +102,14 @@ struct InMemoryJob: Sendable {
     ///
     /// - Parameter time: The past moment; nil for that of the event.
     func taskPage(
-        at past: Int64?, time: Timestamp?, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
+        _ filter: TaskFilter, at past: Int64?, time: Timestamp?, limit: Int, after cursor: TaskID?
     ) -> TaskPage {
         let snapshot = (past.map { pastFold(through: $0) } ?? fold).snapshot()
         let inputs = inputs(of: snapshot, at: past)
         let silence = StallDetector(inputs.state, snapshot, of: description, history: nil)
             .silence(at: time ?? inputs.moment)
         let (tasks, hasMore) = inputs.fold.taskSummaries(
-            in: state, silence: silence, onlySilent: onlySilent, limit: limit, after: cursor ?? 0)
+            filter, silence: silence, now: time ?? inputs.moment, limit: limit, after: cursor)
         return TaskPage(
             sequence: snapshot.sequence, tasks: tasks, nextCursor: hasMore ? tasks.last?.id : nil)
     }

@@ -99,34 +99,25 @@ extension InMemoryLedger {
     }
 
     public func tasks(
-        _ job: JobID, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
+        _ job: JobID, _ filter: TaskFilter, at moment: PointInTime?, limit: Int, after cursor: TaskID?
     ) -> TaskPage? {
         inspect(job) { job in
             job.withNotes(
                 job.taskPage(
-                    at: nil, time: nil, state: state, onlySilent: onlySilent, limit: limit, after: cursor))
-        }
-    }
-
-    public func tasks(
-        _ job: JobID, at moment: PointInTime, state: TaskState?, onlySilent: Bool, limit: Int, after cursor: TaskID?
-    ) -> TaskPage? {
-        inspect(job) { job in
-            job.withNotes(
-                job.taskPage(
-                    at: job.sequence(of: moment), time: Self.time(of: moment), state: state, onlySilent: onlySilent,
-                    limit: limit,
-                    after: cursor))
+                    filter, at: moment.map { job.sequence(of: $0) }, time: moment.flatMap { Self.time(of: $0) },
+                    limit: limit, after: cursor))
         }
     }
 
     public func explain(
-        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, limit: Int,
-        after cursor: Explanation.Cursor?
+        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, onlyUncounted: Bool,
+        limit: Int, after cursor: Explanation.Cursor?
     ) -> ExplanationResult {
         inspect(job) { job in
             let fold = moment.map { job.pastFold(through: job.sequence(of: $0)) } ?? job.fold
-            if let found = fold.explanation(of: label, counting: policy, limit: limit, after: cursor) {
+            let found = fold.explanation(
+                of: label, counting: policy, onlyUncounted: onlyUncounted, limit: limit, after: cursor)
+            if let found {
                 return .found(found)
             }
             // An indicator that only later events name has no units.

@@ -152,7 +152,7 @@ struct SilenceTests {
         let silence = StallDetector(state, fold.snapshot(), of: JobDescription(name: "n"), history: nil)
             .silence(at: EstimateScenario.moment(400))
         #expect(!silence.isComplete && silence.executions.count == 512)
-        let tasks = fold.taskSummaries(silence: silence, onlySilent: true, limit: 1_000).tasks
+        let tasks = fold.taskSummaries(TaskFilter(onlySilent: true), silence: silence, limit: 1_000).tasks
         #expect(tasks.count == 600)
     }
 

@@ -1,0 +1,114 @@
+import Ledger
+import LedgerTestSupport
+import PQ
+import Testing
+
+@testable import LedgerStore
+
+@Suite("The cache of past states")
+struct FoldCacheTests {
+    private static let job = JobID(high: 1, low: 1)
+    private static let other = JobID(high: 1, low: 2)
+    private static let hash = EventHash(1, 2, 3, 4)
+
+    /// A state after this event; its size is that of any state without tasks.
+    private static func state(_ sequence: Int64) -> (state: FoldCache.State, hash: EventHash) {
+        (FoldCache.State(sequence: sequence, fold: Fold(tracksChanges: false), estimate: EstimateState()), hash)
+    }
+
+    private static let stateBytes = state(1).state.bytes
+
+    @Test("the nearest state up to an event is found, and none beyond it")
+    func finds() {
+        let cache = FoldCache(distanceMin: 10)
+        cache.insert([10, 20, 30].map { Self.state($0) }, of: Self.job)
+        for (sequence, found) in [(9, nil), (10, 10), (19, 10), (20, 20), (1_000, 30)] as [(Int64, Int64?)] {
+            #expect(cache.state(of: Self.job, upTo: sequence)?.state.sequence == found)
+        }
+        #expect(cache.state(of: Self.other, upTo: 1_000) == nil)
+    }
+
+    @Test("the checkpoints stay, and of the other states only the latest one")
+    func keepsCheckpoints() {
+        let cache = FoldCache(distanceMin: 10)
+        for sequence in [10, 13, 20, 25, 21] as [Int64] { cache.insert([Self.state(sequence)], of: Self.job) }
+        #expect(cache.sequences(of: Self.job) == [10, 20, 21])
+    }
+
+    @Test("a job that exceeds the limit doubles the distance of its checkpoints")
+    func thinsOut() {
+        let cache = FoldCache(limit: 4 * Self.stateBytes, distanceMin: 10)
+        cache.insert((1...9).map { Self.state($0 * 10) }, of: Self.job)
+        #expect(cache.bytes <= 4 * Self.stateBytes)
+        #expect(cache.distance(of: Self.job) == 40)
+        #expect(cache.sequences(of: Self.job) == [40, 80, 90])
+    }
+
+    @Test("the job that was used least recently is evicted first")
+    func evicts() {
+        let cache = FoldCache(limit: 4 * Self.stateBytes, distanceMin: 10)
+        let third = JobID(high: 1, low: 3)
+        for job in [Self.job, Self.other] { cache.insert([Self.state(10), Self.state(20)], of: job) }
+        #expect(cache.state(of: Self.job, upTo: 10) != nil)
+        cache.insert([Self.state(10)], of: third)
+        #expect(cache.sequences(of: Self.job) == [10, 20] && cache.sequences(of: Self.other) == [])
+        #expect(cache.bytes == 3 * Self.stateBytes)
+    }
+
+    @Test("a state of more than half of the limit is not kept")
+    func refuses() {
+        let cache = FoldCache(limit: Self.stateBytes * 2 - 1)
+        cache.insert([Self.state(10)], of: Self.job)
+        #expect(cache.bytes == 0)
+    }
+
+    @Test("folds that continue from any kept state agree with the pure fold", arguments: [UInt64(41), 42])
+    func continues(seed: UInt64) async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let drafts = RandomHistory.events(count: 200, seed: seed).dropFirst().map { EventDraft($0.body) }
+            _ = try await ledger.append(Array(drafts), to: job)
+            #expect(try await ledger.waitUntilFolded(job, sequence: 200, deadline: .testTimeout))
+            let view = try #require(try await ledger.job(job))
+            let page = try #require(try await ledger.events(job, EventFilter(), after: nil, limit: 1_000))
+            var fold = Fold(tracksChanges: false)
+            var snapshots = [fold.snapshot()]
+            for entry in page.events {
+                try fold.apply(entry.event)
+                snapshots.append(fold.snapshot())
+            }
+            let reader = PointInTimeFold(pool: ledger.pool, cache: FoldCache(distanceMin: 16))
+            var generator = SeededGenerator(seed: seed)
+            for sequence in (0...200).map(Int64.init).shuffled(using: &generator) {
+                let past = try await reader.past(of: view, at: sequence)
+                #expect(past.snapshot == snapshots[Int(sequence)], "seed \(seed), event \(sequence)")
+                var state = EstimateState()
+                var expected = Fold(tracksChanges: false)
+                for entry in page.events.prefix(Int(sequence)) { try state.apply(entry.event, to: &expected) }
+                #expect(past.state == state, "seed \(seed), event \(sequence)")
+            }
+            #expect(
+                reader.cache.sequences(of: job).filter { $0.isMultiple(of: 16) }
+                    == Array(stride(from: 16, through: 192, by: 16)))
+        }
+    }
+
+    @Test("a state of another history is not used")
+    func checksTheHistory() async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let report = ProgressReport(reference: ExecutionReference(task: "t"), done: 1)
+            _ = try await ledger.append(Array(repeating: EventDraft(.progress(report)), count: 20), to: job)
+            #expect(try await ledger.waitUntilFolded(job, sequence: 21, deadline: .testTimeout))
+            let view = try #require(try await ledger.job(job))
+            let cache = FoldCache(distanceMin: 10)
+            let reader = PointInTimeFold(pool: ledger.pool, cache: cache)
+            // As after a failover that lost events: the same sequence was another event.
+            cache.insert([Self.state(10)], of: job)
+            let past = try await reader.past(of: view, at: 12)
+            #expect(past.snapshot.indicators.first?.counted.done == 11)
+            #expect(cache.sequences(of: job) == [10, 12])
+            #expect(cache.state(of: job, upTo: 10)?.hash != Self.hash)
+        }
+    }
+}
