@@ -44,6 +44,32 @@ struct WatchTests {
         }
     }
 
+    @Test("a stream of named jobs contains these, without those that do not exist")
+    func watchesNamedJobs() async throws {
+        try await withServer { client, _ in
+            let jobs = [try await client.createJob("a"), try await client.createJob("b")].sorted()
+            let other = try await client.createJob("other")
+            let path = "/v1/watch?jobs=\(jobs[0]),\(JobID(high: 1, low: 2)),\(jobs[1])"
+            try await EventSource.open(client, path) { source in
+                let list = try #require(try await source.next())
+                #expect(list.name == "list")
+                #expect(try list.json["jobs"]?.elements?.compactMap(\.text) == jobs.reversed())
+                for job in jobs.reversed() {
+                    #expect(try await source.next()?.json["job"]?.text == job)
+                }
+                _ = try await client.post("/v1/jobs/\(other)/events", Self.progress(1))
+                _ = try await client.post("/v1/jobs/\(jobs[0])/events", Self.progress(3))
+                let change = try #require(try await source.next())
+                #expect(change.name == "snapshot" && change.id == nil)
+                #expect(try change.json["job"]?.text == jobs[0])
+            }
+            let many = Array(repeating: jobs[0], count: 51).joined(separator: ",")
+            for ids in ["", "x", "\(jobs[0]),", many] {
+                #expect(try await client.get("/v1/watch?jobs=\(ids)").status == 422, "\(ids)")
+            }
+        }
+    }
+
     @Test("a client that resumes with Last-Event-ID gets only the events that it lacks")
     func resumes() async throws {
         try await withServer { client, _ in

@@ -272,6 +272,7 @@ class Proxy:
         host, port = url.removeprefix("http://").split(":")
         self.upstream = (host, int(port))
         self.open = set()
+        self.streaming = set()
         self.lock = threading.Lock()
         self.is_cut = False
         # Whether responses on connections with a stream are held back, as buffering proxies do.
@@ -302,17 +303,26 @@ class Proxy:
             while data := source.recv(65_536):
                 if is_request and (b"/watch " in data or b"/watch?" in data):
                     streams.set()
+                    with self.lock:
+                        self.streaming.add(source)
                 if is_request or not (self.holds_events and streams.is_set()):
                     sink.sendall(data)
         except OSError:
             # One of the sides has closed its connection, or the proxy has cut it.
             pass
+        with self.lock:
+            self.streaming -= {source, sink}
         for end in (source, sink):
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 # It is shut down already.
                 pass
+
+    def open_streams(self):
+        """The number of connections with a stream."""
+        with self.lock:
+            return len(self.streaming)
 
     def cut(self):
         self.is_cut = True

@@ -18,8 +18,11 @@ const realNow = performance.now.bind(performance);
 performance.now = () => realNow() + window.elapsed;
 """
 
+# Makes pages read their own streams, as browsers without shared workers do.
+UNSHARED = "delete window.SharedWorker;"
+
 # Replaces the stream with one that a test writes.
-SCRIPTED_STREAM = """
+SCRIPTED_STREAM = UNSHARED + """
 const realFetch = fetch;
 window.fetch = (url, options) => {
   if (!String(url).endsWith("/watch")) return realFetch(url, options);
@@ -95,7 +98,7 @@ def test_a_silent_execution_is_shown_without_any_event_and_a_heartbeat_ends_it(b
     browser.wait(lambda: browser.find("#stalls").is_displayed())
     assert browser.text("#stalls .silent strong") == "1 execution is silent"
     assert browser.text("#stalls li bdi") == "t"
-    browser.wait(lambda: browser.text("#tasks tbody tr .silence").startswith("no report for "))
+    browser.wait(lambda: browser.text("#tasks tbody tr .silence").startswith("silent "))
     assert browser.text("[data-count=silent] dd") == "1"
     shown = browser.text("#stalls li .silence")
     # The time goes on.
@@ -146,12 +149,84 @@ def test_time_without_a_connection_is_not_shown_as_silence(browser, ledger, url)
         proxy.close()
 
 
-def test_seven_visible_windows_are_all_live_and_can_fetch_tables(browser, ledger, url):
+def test_seven_visible_windows_share_one_stream_of_jobs_and_one_of_a_list(browser, ledger, url):
+    proxy = Proxy(url)
+    try:
+        jobs = [ledger.create(f"window {number}") for number in range(7)]
+        windows = []
+        for path in [*(f"/jobs/{job}" for job in jobs), "/"]:
+            if windows:
+                browser.driver.switch_to.new_window("window")
+            windows.append(browser.driver.current_window_handle)
+            browser.open(proxy.url + path)
+            assert browser.run("return document.hidden") is False
+        for job in jobs:
+            ledger.append(job, progress("only", "tiles", total=2, done=1))
+        for window in windows[:7]:
+            browser.driver.switch_to.window(window)
+            browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "1")
+            browser.wait(lambda: browser.text("#tasks tbody th") == "only")
+            assert browser.state() == "live" and "every" not in browser.text("#connection .words")
+        browser.driver.switch_to.window(windows[7])
+        browser.wait(lambda: browser.text(f"tr[data-job='{jobs[6]}'] .tasks") == "0\u2009/\u20091")
+        browser.wait(lambda: proxy.open_streams() == 2)
+        # The stream goes on after the window that opened it was closed.
+        browser.driver.switch_to.window(windows[0])
+        browser.driver.close()
+        for job, window in zip(jobs[1:], windows[1:7]):
+            browser.driver.switch_to.window(window)
+            ledger.append(job, progress("only", "tiles", done=1))
+            browser.wait(lambda: browser.indicator("tiles")["done"] == "2")
+        # A page that opens another job joins the stream, and one that sees the past leaves it.
+        browser.open(f"{proxy.url}/jobs/{jobs[0]}").wait_live()
+        assert browser.indicator("tiles")["done"] == "1"
+        ledger.append(jobs[0], progress("only", "tiles", done=1))
+        browser.wait(lambda: browser.indicator("tiles")["done"] == "2")
+        assert proxy.open_streams() <= 3
+        browser.wait(lambda: proxy.open_streams() == 2)
+    finally:
+        for window in windows[1:]:
+            browser.driver.switch_to.window(window)
+            browser.open("about:blank")
+        proxy.close()
+
+
+def test_a_shared_stream_recovers_in_all_windows(browser, ledger, url):
+    proxy = Proxy(url)
+    browser.expected = ["Failed to load resource", "ERR_"]
+    try:
+        jobs = [ledger.create(f"shared {number}") for number in range(2)]
+        windows = []
+        for job in jobs:
+            if windows:
+                browser.driver.switch_to.new_window("window")
+            windows.append(browser.driver.current_window_handle)
+            browser.open(f"{proxy.url}/jobs/{job}").wait_live()
+        proxy.cut()
+        for window in windows:
+            browser.driver.switch_to.window(window)
+            browser.wait(lambda: browser.state() == "lost")
+        for job in jobs:
+            ledger.append(job, progress("t", "tiles", total=2, done=1))
+        proxy.restore()
+        for window in windows:
+            browser.driver.switch_to.window(window)
+            browser.wait(lambda: browser.state() == "live", 40)
+            browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "1")
+    finally:
+        for window in windows:
+            browser.driver.switch_to.window(window)
+            browser.open("about:blank")
+        proxy.close()
+
+
+def test_seven_visible_windows_without_shared_workers_are_all_live_and_can_fetch_tables(browser, ledger, url):
     jobs = [ledger.create(f"window {number}") for number in range(7)]
     windows = []
     for job in jobs:
         if windows:
             browser.driver.switch_to.new_window("window")
+        browser.before_load(UNSHARED)
         windows.append(browser.driver.current_window_handle)
         browser.open(f"{url}/jobs/{job}")
         assert browser.run("return document.hidden") is False
@@ -166,7 +241,7 @@ def test_seven_visible_windows_are_all_live_and_can_fetch_tables(browser, ledger
     for window in windows:
         browser.driver.switch_to.window(window)
         streams.append("every" not in browser.text("#connection .words"))
-    assert 1 <= streams.count(True) <= 3
+    assert 1 <= streams.count(True) <= 2
     # A window that is closed gives its stream to another one.
     browser.driver.switch_to.window(windows[streams.index(True)])
     browser.driver.close()
@@ -315,7 +390,7 @@ def test_text_in_a_filter_survives_an_update_of_its_table(browser, ledger, url):
 
 def test_a_stream_that_falls_silent_is_replaced_by_polling(browser, ledger, url):
     # Timers run ten times as fast, so that 40 seconds of silence take four.
-    browser.before_load("const after = setTimeout; window.setTimeout = (body, time, ...rest) => after(body, time / 10, ...rest);")
+    browser.before_load(UNSHARED + "const after = setTimeout; window.setTimeout = (body, time, ...rest) => after(body, time / 10, ...rest);")
     browser.expected = ["Failed to load resource"]
     proxy = Proxy(url)
     try:

@@ -10,8 +10,22 @@ struct SubscriptionTable {
     /// A list of jobs; subscribers of the same list share its reads.
     struct List: Hashable, Sendable {
         var filter: JobFilter
-        let limit: Int
-        let cursor: JobID?
+        var limit: Int
+        var cursor: JobID?
+        /// The only jobs that can be in the list; nil for all.
+        var jobs: Set<JobID>?
+
+        /// Reads the jobs of the list, newest first.
+        func read(from service: any LedgerService) async throws(StoreError) -> [JobView] {
+            guard let jobs else { return try await service.jobs(filter, limit: limit, after: cursor) }
+            return try await service.jobs(Array(jobs)).filter { includes($0.id) && filter.matches($0) }
+        }
+
+        /// Whether a job can be in the list, by its id.
+        func includes(_ job: JobID) -> Bool {
+            if let cursor, job >= cursor { return false }
+            return jobs?.contains(job) ?? true
+        }
     }
 
     /// A watched job or list of jobs.
@@ -47,8 +61,7 @@ struct SubscriptionTable {
         var oldest: JobID?
 
         func mayContain(_ job: JobID) -> Bool {
-            if let cursor = list.cursor, job >= cursor { return false }
-            return oldest.map { job >= $0 } ?? true
+            list.includes(job) && oldest.map { job >= $0 } ?? true
         }
 
         /// Replaces the snapshot of a job that stays in the list.
@@ -251,4 +264,7 @@ extension JobFilter {
     func matches(_ snapshot: EncodedSnapshot) -> Bool {
         matches(snapshot.job, snapshot.description, in: snapshot.state)
     }
+
+    /// Whether a job matches the filter.
+    func matches(_ view: JobView) -> Bool { matches(view.id, view.description, in: view.snapshot.state) }
 }

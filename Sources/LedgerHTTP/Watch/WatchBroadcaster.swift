@@ -284,9 +284,7 @@ final class WatchBroadcaster: Sendable {
 
     private func read(_ list: SubscriptionTable.List) async throws(StoreError) -> [EncodedSnapshot] {
         let started = ContinuousClock.now
-        return try await service.jobs(list.filter, limit: list.limit, after: list.cursor).map {
-            EncodedSnapshot($0, readSince: started)
-        }
+        return try await list.read(from: service).map { EncodedSnapshot($0, readSince: started) }
     }
 
     // MARK: Rounds

@@ -81,6 +81,25 @@ struct WatchRequest: Sendable {
             guard let id = JobID(text) else { throw .invalid(parameter: "cursor", "is not a job's id") }
             cursor = id
         }
-        return SubscriptionTable.List(filter: filter, limit: Int(limit), cursor: cursor)
+        var list = SubscriptionTable.List(filter: filter, limit: Int(limit), cursor: cursor)
+        if let text = parameters["jobs"] {
+            list.jobs = try jobs(text)
+            list.limit = WatchRoutes.namedJobsMax
+        }
+        return list
+    }
+
+    /// Reads the ids of named jobs.
+    private static func jobs(_ text: String) throws(HTTPProblem) -> Set<JobID> {
+        let parts = text.split(separator: ",", maxSplits: WatchRoutes.namedJobsMax, omittingEmptySubsequences: false)
+        var jobs: Set<JobID> = []
+        for part in parts {
+            guard let job = JobID(String(part)), parts.count <= WatchRoutes.namedJobsMax else {
+                throw .invalid(
+                    parameter: "jobs", "must be 1 to \(WatchRoutes.namedJobsMax) ids of jobs, separated by commas")
+            }
+            jobs.insert(job)
+        }
+        return jobs
     }
 }

@@ -8,6 +8,10 @@ struct WatchRoutes: Sendable {
     static let jobPath = "/v1/jobs/{job}/watch"
     static let listPath = "/v1/watch"
     static let listSizes: ClosedRange<Int64> = 1...1_000
+    /// The maximum number of jobs that a request may name.
+    ///
+    /// Its address then has at most 2 kB, which all proxies accept.
+    static let namedJobsMax = 50
 
     private let service: any LedgerService
     private let broadcaster: WatchBroadcaster
@@ -24,6 +28,10 @@ struct WatchRoutes: Sendable {
                 name: "limit", type: .integer(listSizes),
                 description: "The number of jobs, newest first; 100 by default"),
             .init(name: "cursor", type: .string, description: "Only jobs older than this one"),
+            .init(
+                name: "jobs", type: .string,
+                description: "Only these jobs: up to \(namedJobsMax) ids, separated by commas. limit then has no effect"
+            ),
         ]
 
     var routes: [Route] {
@@ -67,7 +75,7 @@ struct WatchRoutes: Sendable {
         switch watch.subject {
         case .job(let job):
             guard try await service.stamp(of: job) != nil else { throw HTTPProblem.noSuchJob(job.description) }
-        case .list(let list): _ = try await service.jobs(list.filter, limit: list.limit, after: list.cursor)
+        case .list(let list): _ = try await list.read(from: service)
         }
         guard request.request.method == .head else {
             guard broadcaster.hasRoom(for: watch.subject) else { throw WatchBroadcaster.tooManyWatchers }

@@ -1,12 +1,12 @@
 // Follows a job or a list of jobs: over a stream of server-sent events if possible, by polling otherwise.
 //
-// EventSource hides the comments that distinguish a silent connection from a dead one, so streams are read with fetch.
+// The pages of a browser share one stream of jobs (streams-worker.js). A page that cannot share it reads its own.
 
 import { learnFrom } from "./clock.js";
+import { Unavailable, followShared } from "./shared.js";
 import { freeSlot, onFreed, takeSlot } from "./slots.js";
+import { HeldBack, StatusError, readStream } from "./stream.js";
 
-const silenceMax = 40_000; // The server sends at least a comment every 15 seconds.
-const firstEventMax = 6_000; // The server sends the first event at once; a buffering proxy holds it back.
 const pollWait = 25; // Seconds that the server may wait for a change. Proxies give up after 30 and more.
 const pollTimeout = 15_000; // Beyond the wait.
 const pauseMin = 1_000;
@@ -15,7 +15,7 @@ const pollingMin = 300_000; // How long to poll before the stream is tried again
 const pollingMax = 3_600_000;
 const pollIntervalMin = 250;
 const slotlessTime = 30_000; // How long to poll before a slot for a stream is asked for again.
-const eventSizeMax = 64 * 1024 * 1024; // In characters. The server sends nothing that large.
+const unsharedTime = 300_000; // How long a page reads its own stream before it tries to share one again.
 
 /** Resolves after a time, or at once when the signal is aborted. */
 function sleep(milliseconds, signal) {
@@ -28,19 +28,6 @@ function sleep(milliseconds, signal) {
     const timer = setTimeout(end, signal.aborted ? 0 : milliseconds);
     signal.addEventListener("abort", end);
   });
-}
-
-/** No event arrives although the connection may be up: a proxy may hold events back. */
-class HeldBack extends Error {}
-
-/** A response with a status other than success or 304. */
-export class StatusError extends Error {
-  constructor(response) {
-    super(`status ${response.status}`);
-    this.status = response.status;
-    /** Milliseconds that the server asks clients to wait. */
-    this.retryAfter = Math.min(60, Number(response.headers.get("retry-after")) || 0) * 1_000;
-  }
 }
 
 /**
@@ -56,6 +43,7 @@ export class Feed {
   #isPaused = false;
   #failures = 0;
   #slotlessUntil = 0;
+  #unsharedUntil = 0;
   #pollingUntil = 0;
   #pollingTime = pollingMin;
 
@@ -151,6 +139,18 @@ export class Feed {
       return isEnd;
     }
     const time = performance.now();
+    if (time >= this.#pollingUntil && time >= this.#unsharedUntil) {
+      try {
+        if (await followShared(this.#url, signal, this.#reader)) return true;
+        throw new Error("The server has closed the stream.");
+      } catch (error) {
+        // A viewer of a share link may see each job by itself only.
+        const isRefused = error instanceof StatusError && error.status >= 400 && error.status < 500 && error.status !== 429;
+        if (!(error instanceof Unavailable) && !isRefused) throw error;
+        this.#unsharedUntil = time + unsharedTime;
+      }
+      if (signal.aborted) return false;
+    }
     const hasSlot = time >= this.#slotlessUntil && await takeSlot();
     if (signal.aborted) return false;
     if (!hasSlot && time >= this.#slotlessUntil) this.#slotlessUntil = time + slotlessTime;
@@ -177,7 +177,7 @@ export class Feed {
   async #request(url, headers, control) {
     const response = await fetch(url, { headers, signal: control.signal, cache: "no-store", redirect: "manual" });
     learnFrom(response);
-    if (!response.ok && response.status !== 304) throw new StatusError(response);
+    if (!response.ok && response.status !== 304) throw StatusError.of(response);
     return response;
   }
 
@@ -209,55 +209,13 @@ export class Feed {
     });
   }
 
-  /** Reads a stream until it breaks off; true at the end of the job. */
-  async #stream(signal) {
-    return this.#controlled(signal, async (control) => {
-      let timer = 0, isHeldBack = false;
-      const limit = (time) => {
-        clearTimeout(timer);
-        timer = setTimeout(() => { isHeldBack = true; control.abort(); }, time);
-      };
-      try {
-        limit(firstEventMax);
-        const response = await this.#request(this.#url, { accept: "text/event-stream" }, control);
-        const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-        let text = "", hasBegun = false;
-        for (;;) {
-          const { done, value } = await reader.read();
-          if (done || signal.aborted) return false;
-          if (hasBegun) limit(silenceMax);
-          text += value;
-          if (text.length > eventSizeMax) throw new Error("an event is too large");
-          const blocks = text.split("\n\n");
-          text = blocks.pop();
-          for (const block of blocks) {
-            const { name, data } = parseEvent(block);
-            if (data === "") continue;
-            if (!hasBegun) this.#live(0);
-            hasBegun = true;
-            limit(silenceMax);
-            if (this.#source.event(name, data) === true) return true;
-          }
-        }
-      } catch (error) {
-        throw isHeldBack ? new HeldBack() : error;
-      } finally {
-        clearTimeout(timer);
-      }
-    });
+  get #reader() {
+    return { live: () => this.#live(0), event: (name, data) => this.#source.event(name, data) };
   }
-}
 
-/** The name and the data of a server-sent event; a comment has no data. */
-function parseEvent(block) {
-  let name = "message", data = "";
-  for (const line of block.split("\n")) {
-    const colon = line.indexOf(":");
-    const value = line.slice(colon + 1).replace(/^ /, "");
-    switch (line.slice(0, colon)) {
-      case "event": name = value; break;
-      case "data": data += value; break;
-    }
+  /** Reads this page's own stream until it breaks off; true at the end of the job. */
+  #stream(signal) {
+    return readStream(
+      this.#url, signal, (url, headers, control) => this.#request(url, headers, control), this.#reader);
   }
-  return { name, data };
 }

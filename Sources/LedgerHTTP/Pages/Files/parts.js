@@ -1,8 +1,8 @@
 // Keeps the parts of a page that the server renders up to date.
 
 import { learnFrom } from "./clock.js";
-import { StatusError } from "./feed.js";
 import { elements, patch } from "./patch.js";
+import { StatusError } from "./stream.js";
 
 const timeout = 30_000;
 const pauseMin = 1_000; // After a failure; doubles with each further one.
@@ -17,7 +17,7 @@ export async function fetchPart(name, url, signal) {
   const limit = AbortSignal.timeout(timeout);
   const response = await fetch(address, { signal: signal ? AbortSignal.any([signal, limit]) : limit, redirect: "manual" });
   learnFrom(response);
-  if (!response.ok) throw new StatusError(response);
+  if (!response.ok) throw StatusError.of(response);
   return elements(await response.text());
 }
 

@@ -1,10 +1,10 @@
-// Limits the streams that the pages of one browser hold open.
+// Limits the streams that the pages of one browser hold open by themselves, if they cannot share one.
 //
 // A browser opens at most six connections to an HTTP/1.1 server, for all its windows together. A seventh stream would
 // never begin, and six streams would leave no connection for anything else. Web Locks would do the same in fewer lines,
 // but browsers offer them under https and on localhost only.
 
-const slotsMax = 3; // Leaves three connections for pages, tables and polls.
+const slotsMax = 2; // With the two shared streams, this leaves two connections for pages, tables and polls.
 const replyTime = 150; // Milliseconds; another page replies within one or two.
 
 const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel("progress-ledger-streams") : null;
