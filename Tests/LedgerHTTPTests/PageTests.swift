@@ -159,15 +159,20 @@ struct PageTests {
         try await withServer { client, _ in
             for name in [
                 "style.css", "jobs.css", "docs.css", "job.js", "jobs.js", "wall.js", "times.js", "urgency.js",
-                "feed.js", "text.js",
-                "indicators.js", "connection.js",
-                "clock.js", "parts.js", "patch.js", "silence.js", "slots.js", "invisible.js",
+                "feed.js", "text.js", "indicators.js", "connection.js", "clock.js", "parts.js", "patch.js",
+                "silence.js", "slots.js", "stream.js", "streams-worker.js", "shared.js", "copy.js", "task.js",
+                "invisible.js",
             ] {
                 let file = try await client.get("/pages/\(name)")
                 #expect(file.status == 200, "\(name)")
                 let tag = try #require(file.headers["etag"])
                 #expect(try await client.get("/pages/\(name)", headers: ["If-None-Match": tag]).status == 304)
             }
+            // Only the worker runs by itself, and only with this server.
+            let worker = try await client.get("/pages/streams-worker.js").headers["content-security-policy"]
+            #expect(worker == "default-src 'none'; script-src 'self'; connect-src 'self'")
+            let script = try await client.get("/pages/job.js").headers["content-security-policy"]
+            #expect(script?.contains("connect-src") == false)
             #expect(try await client.get("/pages/page.html").status == 404)
             #expect(try await client.get("/pages/icon.svg?percent=63&state=running").status == 200)
         }

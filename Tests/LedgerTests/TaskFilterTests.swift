@@ -64,7 +64,7 @@ struct TaskFilterTests {
 
     @Test("pages continue in the orders by start only, in both directions")
     func pages() throws {
-        let fold = try Self.fold((1...5).map { ("t\($0)" as Name, 1, Int64($0), nil) })
+        let fold = try Self.fold((1...5).map { (Name("t\($0)"), 1, Int64($0), nil) })
         for order in TaskOrder.allCases {
             let first = fold.taskSummaries(TaskFilter(order: order), limit: 2)
             #expect(first.hasMore == order.isPaged, "\(order)")

@@ -1,6 +1,6 @@
 """Pages fit narrow windows and paper."""
 
-from support import SMALL_PHONE, progress
+from support import SMALL_PHONE, WIDE, progress
 
 
 def test_large_numbers_fit_a_narrow_page(browser, ledger, url):
@@ -31,15 +31,22 @@ def test_silent_executions_fit_the_list_of_jobs(browser, ledger, url):
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_label_of_the_chart_does_not_cover_its_lines(browser, ledger, url):
+def test_the_texts_of_the_chart_cover_neither_its_lines_nor_each_other(browser, ledger, url):
     job = ledger.create("covered")
     ledger.append(job, progress("t", "tiles", total=123_456_789_012, done=1), progress("t", "tiles", done=123_456_789_011))
-    browser.open(f"{url}/jobs/{job}").wait_live()
-    label, plot = browser.run("""
-        const boxes = [".scale span", ".plot"].map((selector) => document.querySelector(selector).getBoundingClientRect());
-        return [boxes[0].bottom, boxes[1].top];
-    """)
-    assert label <= plot + 1
+    for size in [SMALL_PHONE, WIDE]:
+        browser.resize(*size)
+        browser.open(f"{url}/jobs/{job}").wait_live()
+        values, times, plot = browser.run("""
+            const box = (element) => { const { left, right, top, bottom } = element.getBoundingClientRect(); return { left, right, top, bottom }; };
+            const boxes = (selector) => [...document.querySelectorAll(selector)].map(box).filter(({ left, right }) => right > left);
+            return [boxes("#chart .values text"), boxes("#chart .times text"), box(document.querySelector("#chart .plot"))];
+        """)
+        assert len(values) >= 3
+        assert all(text["right"] <= plot["left"] + 1 and text["left"] >= 0 for text in values), values
+        assert all(text["top"] >= plot["bottom"] - 1 for text in times), times
+        assert all(left["right"] <= right["left"] for left, right in zip(times, times[1:])), times
+        assert all(lower["top"] >= higher["bottom"] for lower, higher in zip(values, values[1:])), values
 
 
 def test_a_printed_page_is_complete_and_without_controls(browser, ledger, url):
@@ -50,7 +57,7 @@ def test_a_printed_page_is_complete_and_without_controls(browser, ledger, url):
     browser.command("Emulation.setEmulatedMedia", media="print")
     for path in [f"/jobs/{job}", "/"]:
         browser.open(url + path).wait_live()
-        controls = browser.all("form, .pages, #connection .words")
+        controls = browser.all("form, .pages, #connection .words, .exports, button.copy")
         assert controls, path
         for control in controls:
             assert not control.is_displayed(), control.get_attribute("outerHTML")

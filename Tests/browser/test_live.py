@@ -7,10 +7,14 @@ from support import Proxy, progress, start
 
 def test_both_pages_follow_the_demonstration_to_its_end(browsers, ledger, url):
     jobs = browsers().open(f"{url}/").wait_live()
-    earlier = {row.get_attribute("data-job") for row in jobs.all("tr[data-job]")}
+
+    def listed():
+        # At once, because the list may change at any time.
+        return jobs.run("return [...document.querySelectorAll('tr[data-job]')].map((row) => row.dataset.job)")
+
+    earlier = listed()
     demo = ledger.demo("--speed", "2")
-    new = jobs.wait(lambda: next(
-        (id for id in (row.get_attribute("data-job") for row in jobs.all("tr[data-job]")) if id not in earlier), None))
+    new = jobs.wait(lambda: next((job for job in listed() if job not in earlier), None))
     page = browsers().open(f"{url}/jobs/{new}").wait_live()
     page.run("""
         window.seen = { overall: [], title: [], icon: [], notes: [], shift: 0 };

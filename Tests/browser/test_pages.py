@@ -73,7 +73,7 @@ def test_the_slider_shows_bars_tasks_and_events_as_of_any_event(browser, story, 
 def test_the_slider_keeps_its_pointer_while_it_is_dragged(browser, story, url):
     browser.open(f"{url}/jobs/{story}").wait_live()
     left, top, width, height = browser.run(
-        "const box = document.querySelector('#at').getBoundingClientRect(); return [box.left, box.top, box.width, box.height]")
+        "const at = document.querySelector('#at'); at.scrollIntoView({ block: 'center' }); const box = at.getBoundingClientRect(); return [box.left, box.top, box.width, box.height]")
 
     def mouse(kind, share):
         browser.command("Input.dispatchMouseEvent", type=kind, x=left + 9 + (width - 18) * share, y=top + height / 2,
@@ -96,7 +96,7 @@ def test_executions_and_events_show_what_counts_and_why_not(browser, story, url)
     assert "superseded by attempt 2" in superseded
     assert "counted until retried" in browser.text("#tasks tr[data-counts=provisional]")
     assert "late superseded by attempt 2" in browser.text("#events tr[data-verdict=late]")
-    mark = browser.find("#chart a")
+    mark = browser.find("#chart .plot a")
     assert mark.get_attribute("aria-label") == "−40 done: tile-17 restarted, attempt 2"
     for name, value, count in [("verdict", "superseded", 2), ("type", "execution_started", 1), ("verdict", "conflict", 0)]:
         browser.open(f"{url}/jobs/{story}").wait_live()
@@ -194,7 +194,7 @@ def test_a_job_of_a_hundred_thousand_tasks_stays_usable(browser, ledger, url):
     def drawn():
         return browser.run("return document.querySelector('#chart').dataset.drawn")
     assert drawn() == "no"
-    browser.find("#chart a").click()
+    browser.find("#chart .empty a").click()
     browser.wait(lambda: drawn() == "yes", 20)
 
 

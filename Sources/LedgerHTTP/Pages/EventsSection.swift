@@ -5,9 +5,16 @@ internal import LedgerStore
 struct EventsSection {
     let page: EventPage
     let filter: EventFilter
-    /// The sequence that the page shows; nil for the present.
-    let moment: Int64?
+    let links: JobLinks
     let link: PageLink
+    /// Whether it shows the events of one task, on the page of the task.
+    var isOfTask = false
+
+    /// The parameters of the page that this section reads.
+    static let parameters = ["type", "verdict", "task", "before"]
+
+    /// The sequence that the page shows; nil for the present.
+    private var moment: Int64? { links.moment }
 
     var html: HTML {
         let fresh = link.without("before", "type", "verdict", "task", "label")
@@ -16,10 +23,10 @@ struct EventsSection {
             HTML("<a rel=\"next\" href=\"\(link.with("before", String(after)).text)#events\">Older</a>")
         }
         return """
-            <section id="events"><h2>Events</h2><form class="filters" action="\(link.path)#events">\(fresh.hiddenFields)\
+            <section id="events"><div class="heading"><h2>Events</h2>\(exports)</div><form class="filters" action="\(link.path)#events">\(fresh.hiddenFields)\
             \(PageParts.select("Type", "type", EventType.allCases.map(\.name), filter.type?.name))\
             \(PageParts.select("Verdict", "verdict", Verdict.allCases.map(\.rawValue), filter.verdict?.rawValue))\
-            <label>Task <input name="task" value="\(filter.task ?? "")" maxlength="200"></label><button>Show</button></form>
+            \(isOfTask ? nil : HTML("<label>Task <input name=\"task\" value=\"\(filter.task ?? "")\" maxlength=\"200\"></label>"))<button>Show</button></form>
             <div class="wide" tabindex="0" role="region" aria-label="Events"><table><thead><tr><th scope="col" class="number">Event</th>\
             <th scope="col">Time (UTC)</th><th scope="col">Type</th><th scope="col">Task</th><th scope="col">Execution</th>\
             <th scope="col">Change</th>\(hasReporters ? "<th scope=\"col\">Reporter</th>" as HTML : "")<th scope="col">Verdict</th>\
@@ -27,6 +34,45 @@ struct EventsSection {
             \(page.events.isEmpty ? "<tr class=\"empty\"><td colspan=\"7\">No events.</td></tr>" as HTML : "")</tbody></table></div>
             <nav class="pages" aria-label="Pages of events">\(isFirst ? nil : HTML("<a href=\"\(link.without("before").text)#events\">Newest</a>"))\(older)</nav></section>
             """
+    }
+
+    private var exports: HTML {
+        let before = link.parameters.first { $0.name == "before" }?.value
+        let json = links.api(
+            "events",
+            [
+                ("order", "desc"), ("limit", String(JobPageBuilder.eventsOnPage)),
+                ("after", before ?? moment.map { String($0 + 1) }), ("type", filter.type?.name),
+                ("verdict", filter.verdict?.rawValue), ("task", filter.task?.text),
+            ])
+        return PageParts.exports(csv: link.with("part", "events").with("as", "csv").text, json: json)
+    }
+
+    /// The events of the table.
+    var csv: CSVText {
+        var text = CSVText([
+            "sequence", "recorded_at", "at", "type", "task", "execution", "attempt", "report", "label", "total", "done",
+            "carried", "unit", "part", "outcome", "verdict", "message", "link", "reporter",
+        ])
+        for entry in page.events {
+            let event = entry.event
+            let report: ProgressReport? = if case .progress(let report) = event.body { report } else { nil }
+            let outcome: String? =
+                switch event.body {
+                case .executionFinished(_, let outcome): outcome.rawValue
+                case .jobFinished(let outcome): outcome.rawValue
+                case .jobCreated, .executionStarted, .progress: nil
+                }
+            text.append([
+                String(event.sequence), CSVText.time(event.recordedAt), CSVText.time(event.at), event.body.type.name,
+                event.body.reference?.task.text, entry.execution?.text, entry.attempt.map { String($0) },
+                report?.report.map { String($0) }, report?.label?.text, report?.total.map { String($0) },
+                report?.done.map { String($0) }, report?.carried.map { String($0) }, report?.unit?.text,
+                report?.part?.text, outcome, verdict(entry).kind, event.message?.text, event.link?.text,
+                event.reporter?.text,
+            ])
+        }
+        return text
     }
 
     /// Whether an event on the page has a reporter.
@@ -39,9 +85,17 @@ struct EventsSection {
         return """
             <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
             <td>\(PageText.time(event.recordedAt))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
-            <td>\(event.body.reference.map { HTML.name($0.task) })</td><td>\(execution(entry))</td>\
+            <td>\(task(event))</td><td>\(execution(entry))</td>\
             <td>\(change(event.body)) \(PageParts.message(event.message))\(PageParts.link(event.link))</td>\(hasReporters ? HTML("<td>\(event.reporter.map { HTML.name($0) })</td>") : nil)<td class="verdict">\(words)</td></tr>
             """
+    }
+
+    private func task(_ event: Event) -> HTML? {
+        event.body.reference.map { reference in
+            isOfTask
+                ? HTML.name(reference.task)
+                : "<a href=\"\(links.task(reference.task))\">\(HTML.name(reference.task))</a>"
+        }
     }
 
     private func execution(_ entry: ExplainedEvent) -> HTML? {

@@ -9,22 +9,31 @@ struct IndicatorRow {
     let now: Timestamp
     /// The time of its last advance if it is stalled.
     var stalledSince: Timestamp?
+    /// The recent units per second; nil if unknown.
+    var rate: Double?
     /// The address of its explanation.
     let link: String
     var isSelected = false
 
+    var status: Snapshot.Indicator.Status { indicator.status(isStalled: stalledSince != nil) }
+
     var html: HTML {
-        let status = indicator.status(isStalled: stalledSince != nil)
-        return """
-            <li class="indicator" data-label="\(indicator.label ?? "")" data-status="\(status.rawValue)">\
-            <a class="label" href="\(link)"\(isSelected ? " aria-current=\"true\"" as HTML : "")>\(HTML.label(indicator.label))</a>\
-            \(Self.bar(indicator.percent, "\(indicator.label?.text ?? "default"): \(Self.words(indicator))"))\
-            <span class="percent">\(PageText.percent(indicator.percent))</span>\
-            <span class="count"><span class="done">\(PageText.amount(indicator.counted.done, indicator.unit))</span>\
-            <span class="total">\(Self.total(indicator))</span><span class="unit">\(PageText.unit(indicator.unit))</span></span>\
-            <span class="rate"></span>\
-            <span class="note">\(Self.note(indicator, status, stalledSince, now))</span></li>
-            """
+        """
+        <li class="indicator" data-label="\(indicator.label ?? "")" data-status="\(status.rawValue)">\
+        <a class="label" href="\(link)"\(isSelected ? " aria-current=\"true\"" as HTML : "")>\(HTML.label(indicator.label))</a>\
+        \(Self.bar(indicator.percent, "\(indicator.label?.text ?? "default"): \(Self.words(indicator))"))\
+        <span class="percent">\(PageText.percent(indicator.percent))</span>\
+        <span class="count"><span class="done">\(PageText.amount(indicator.counted.done, indicator.unit))</span>\
+        <span class="total">\(Self.total(indicator))</span><span class="unit">\(PageText.unit(indicator.unit))</span></span>\
+        <span class="rate">\(rateText)</span>\
+        <span class="note">\(Self.note(indicator, status, stalledSince, now))</span></li>
+        """
+    }
+
+    /// The recent speed of an indicator that moves.
+    private var rateText: String {
+        guard status == .moving || status == .unknown, let rate else { return "" }
+        return PageText.rate(rate, unit: indicator.unit)
     }
 
     /// A progress bar, also for screen readers. Without a percentage it has no value.

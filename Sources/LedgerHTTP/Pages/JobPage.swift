@@ -12,6 +12,7 @@ struct JobPage {
     let selected: EventFilter.Indicator?
     /// This page's own address.
     let link: PageLink
+    let links: JobLinks
     let now: Timestamp
 
     var snapshot: Snapshot { view.snapshot }
@@ -54,22 +55,39 @@ struct JobPage {
                 """
         }
         // Why the tasks failed is one click away.
-        let failed = link.without("cursor", "silent").with("state", TaskState.failed.rawValue).text + "#tasks"
+        let failed =
+            link.without("cursor", "silent", "find", "order").with("state", TaskState.failed.rawValue).text + "#tasks"
         return """
             <section id="head" data-state="\(snapshot.state.rawValue)"><h1>\(HTML.name(view.description.name))</h1>
             <p class="figures"><span class="state">\(snapshot.state.rawValue)</span>\
             <span class="overall" title="The mean of the indicators">\(PageText.percent(snapshot.percent))</span>\
             <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span>\
             <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
-            \(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
+            <span class="rate">\(rate)</span>\(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
             <p class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</p>
             <p class="estimate">\(EstimateText.grounds(view.estimate))<span class="idle">\(idle)</span></p>
             <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
             \(count("failed", tasks.failed, "failed", failed))\(count("canceled", tasks.canceled, "canceled"))\
             \(count("abandoned", tasks.abandoned, "abandoned"))\(count("silent", view.stalls?.silentCount ?? 0, "silent"))\
             \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
-            <p class="facts">\(facts)</p></section>
+            </section>
             """
+    }
+
+    /// The indicator that is being worked on.
+    ///
+    /// The first one with units done and units left, or else the first one with units left.
+    var current: Snapshot.Indicator? {
+        let isOpen = { (indicator: Snapshot.Indicator) in indicator.counted.done < indicator.counted.total }
+        return snapshot.indicators.first { isOpen($0) && $0.counted.done > 0 }
+            ?? snapshot.indicators.first(where: isOpen) ?? snapshot.indicators.last
+    }
+
+    /// The recent speed of the current indicator; empty if it does not move.
+    private var rate: HTML {
+        guard snapshot.state == .running, let current, let pace = view.estimate?.paces[current.label] else { return "" }
+        let text = PageText.rate(pace.rate, unit: current.unit)
+        return text.isEmpty ? "" : "\(text)\(current.label.map { HTML(" \(HTML.name($0))") })"
     }
 
     /// The remark that nothing runs although the job has not ended; empty otherwise.
@@ -81,14 +99,20 @@ struct JobPage {
         } ?? ""
     }
 
-    private var facts: HTML {
+    /// The facts that do not change: they come after the problems.
+    var facts: HTML {
         var facts: [HTML] = view.description.sortedTags.map { name, value in
             "<span class=\"tag\">\(HTML.name(name))=\(HTML.name(value))</span>"
         }
         if let key = view.description.key { facts.append("<span>key \(HTML.name(key))</span>") }
         facts.append("<span>created \(PageText.time(view.createdAt, withDay: true)) UTC</span>")
         facts.append("<span><code>\(view.id.description)</code></span>")
-        return HTML(facts)
+        facts.append(
+            """
+            <span class="copies">\(PageParts.copy("Copy link", nil))\(PageParts.copy("Copy id", view.id.description))\
+            \(PageParts.copy("Copy command", "progress-ledger watch \(view.id.description)"))</span>
+            """)
+        return "<section id=\"facts\" aria-label=\"Facts\"><p class=\"facts\">\(facts)</p></section>"
     }
 
     /// The moment that is shown, and the slider to others.
@@ -135,17 +159,15 @@ struct JobPage {
         let rows = snapshot.indicators.map { indicator in
             IndicatorRow(
                 indicator: indicator, now: shownAt, stalledSince: view.stalls?.since(indicator),
-                link: indicatorLink(indicator.label),
+                rate: view.estimate?.paces[indicator.label]?.rate, link: indicatorLink(indicator.label),
                 isSelected: selected?.label == indicator.label && selected != nil
-            ).html
+            )
         }
-        return """
-            <section id="indicators" aria-label="Progress"><ul class="indicators">\(rows)</ul>\
-            <p class="empty"\(rows.isEmpty ? "" as HTML : " hidden")>No units declared\(snapshot.state == .running ? " yet" : ": nothing to do").</p></section>
-            """
+        return IndicatorList(rows: rows, state: snapshot.state).html
     }
 
     func indicatorLink(_ label: Name?) -> String {
-        link.without("cursor", "before", "from").with("indicator", label?.text ?? "").text + "#explanation"
+        link.without("cursor", "before", "from", "executions", "chart").with("indicator", label?.text ?? "").text
+            + "#explanation"
     }
 }

@@ -1,151 +1,118 @@
+internal import HTTPTypes
 internal import Ledger
 internal import LedgerStore
 
-/// Reads the parts of a job's page and assembles them.
+/// Reads and assembles the parts of the page of a job, or of one of its tasks.
 ///
 /// A page of the past shows all parts as of one event; a page of the present shows each as of its read.
 struct JobPageBuilder: Sendable {
     let service: any LedgerService
     let request: RouteRequest
 
-    private static let tasksOnPage = 50
-    private static let eventsOnPage = 50
-    private static let entriesOnPage = 100
-    private static let chartPoints = 300
+    static let tasksOnPage = 50
+    static let eventsOnPage = 50
+    static let entriesOnPage = 100
     /// The maximum number of events for which a chart is drawn without a request.
     ///
     /// Drawing it then takes a twentieth of a second.
     private static let eventsDrawnAtOnce: Int64 = 50_000
 
+    /// The parameters that links of the page keep.
+    private static let parameters =
+        ["at_sequence", "at", "chart"] + ExplanationSection.parameters + TasksSection.parameters
+        + EventsSection.parameters
+
     func response() async throws -> LedgerResponse {
         let job = try request.job()
         let query = try request.parameters()
         let parameters = PageParameters(query)
-        let link = parameters.link(
-            "../jobs/\(job)",
-            [
-                "at_sequence", "at", "indicator", "from", "state", "silent", "cursor", "type", "verdict", "task",
-                "before",
-            ],
-            keepingEmpty: "indicator")
-        guard let now = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
-        let moment = try await PointInTimeQuery(service: service, job: job).moment(query)
-        var view = now
-        if let moment {
-            guard let then = try await service.job(job, at: moment, counting: .last) else {
-                throw HTTPProblem.noSuchJob(job.description)
-            }
-            view = then
-        }
+        let link = parameters.link("../jobs/\(job)", Self.parameters, keepingEmpty: ["indicator", "chart"])
+        let (view, present, moment) = try await read(job, query)
         let label = try parameters.exactly("indicator")
         let page = JobPage(
-            view: view, moment: moment == nil ? nil : view.snapshot.sequence,
-            selected: label.map { EventFilter.Indicator(label: $0.text.isEmpty ? nil : $0) }, link: link, now: .now)
+            view: view, moment: moment,
+            selected: label.map { EventFilter.Indicator(label: $0.text.isEmpty ? nil : $0) }, link: link,
+            links: JobLinks(root: .ofJob, job: job, moment: moment), now: .now)
+        let parts = Parts(builder: self, page: page, parameters: parameters, present: present)
         guard let part = parameters["part"] else {
-            var whole = page.page(try await sections(page, parameters))
-            whole.hasLogin = request.hasLogin
-            whole.version = .current
-            return whole.response()
+            return whole(page.page(try await parts.all))
         }
-        return Page.html(try await piece(part, page, parameters))
+        guard try parameters.choice("as", ExportFormat.self) == nil else {
+            return try await parts.csv(part).response("\(job)-\(part)")
+        }
+        return Page.html(try await parts.piece(part))
     }
 
-    private func sections(_ page: JobPage, _ parameters: PageParameters) async throws -> [HTML] {
-        var sections = [page.head]
-        sections.append(try await stalls(page))
-        sections.append(try await moments(page, parameters))
-        sections.append(page.indicators)
-        sections.append(try await explanation(page, parameters))
-        sections.append(try await chart(page, parameters))
-        sections.append(try await tasks(page, parameters))
-        sections.append(try await events(page, parameters))
-        return sections
+    /// The formats in which a part can be saved.
+    private enum ExportFormat: String, CaseIterable {
+        case csv
     }
 
-    private func piece(_ part: String, _ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
+    /// Returns the response with the page of one task.
+    func taskResponse() async throws -> LedgerResponse {
+        let job = try request.job()
+        let query = try request.parameters()
+        let parameters = PageParameters(query)
+        guard let name = try parameters.name("name") else {
+            throw HTTPProblem.invalid(parameter: "name", "must be the name of a task")
+        }
+        let (view, _, moment) = try await read(job, query)
+        let filter = TaskFilter(name: name)
+        let tasks = try await service.tasks(job, filter, at: moment.map { .sequence($0) }, limit: 1, after: nil)
+        guard let tasks, let task = tasks.tasks.first else { throw HTTPProblem.noSuchTask(name, of: job) }
+        let page = OneTaskPage(
+            view: view, task: task, tasks: tasks,
+            link: parameters.link(
+                "../../jobs/\(job)/task", ["name", "at_sequence", "at", "type", "verdict", "before"]),
+            links: JobLinks(root: .ofTask, job: job, moment: moment), now: .now)
+        func events() async throws -> EventsSection {
+            var section = try await self.events(job, page.link, page.links, parameters, of: name)
+            section.isOfTask = true
+            return section
+        }
+        guard let part = parameters["part"] else { return whole(page.page(events: try await events().html)) }
+        let isCSV = try parameters.choice("as", ExportFormat.self) != nil
         switch part {
-        case "all": HTML(try await sections(page, parameters))
-        case "chart": try await chart(page, parameters)
-        case "chain": page.chain(try await service.verify(page.view.id, Verification.Range()))
-        case "stalls": try await stalls(page)
-        case "tasks": try await tasks(page, parameters)
-        case "events": try await events(page, parameters)
-        case "explanation": try await explanation(page, parameters)
-        default:
-            throw HTTPProblem.invalid(
-                parameter: "part", "must be one of all, chart, chain, stalls, tasks, events, explanation")
+        case "head": return Page.html(page.head)
+        case "tasks": return isCSV ? page.executions.csv.response("\(job)-task") : Page.html(page.executions.html)
+        case "events":
+            let section = try await events()
+            return isCSV ? section.csv.response("\(job)-task-events") : Page.html(section.html)
+        default: throw HTTPProblem.invalid(parameter: "part", "must be one of head, tasks, events")
         }
     }
 
-    private func moments(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        guard parameters["verify"] != nil else { return page.moments(nil) }
-        return page.moments(try await service.verify(page.view.id, Verification.Range()))
+    private func whole(_ page: Page) -> LedgerResponse {
+        var page = page
+        page.hasLogin = request.hasLogin
+        page.version = .current
+        return page.response()
     }
 
-    private func chart(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        // Without a choice by the viewer, the chart shows the indicator that is being worked on.
-        let indicators = page.snapshot.indicators
-        let isOpen = { (indicator: Snapshot.Indicator) in indicator.counted.done < indicator.counted.total }
-        let current =
-            indicators.first { isOpen($0) && $0.counted.done > 0 } ?? indicators.first(where: isOpen) ?? indicators.last
-        guard let indicator = page.selected ?? current.map({ EventFilter.Indicator(label: $0.label) }) else {
-            return "<section id=\"chart\" hidden></section>"
+    /// Reads the job as of the moment of the page, and at present.
+    ///
+    /// - Returns: Also the sequence that the page shows; nil for the present.
+    private func read(
+        _ job: JobID, _ query: QueryParameters
+    ) async throws -> (view: JobView, present: JobView, moment: Int64?) {
+        guard let present = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
+        guard let moment = try await PointInTimeQuery(service: service, job: job).moment(query) else {
+            return (present, present, nil)
         }
-        return try await chart(of: indicator.label, page, parameters)
-    }
-
-    private func chart(of label: Name?, _ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        var section = ChartSection(label: label, history: nil, moment: page.moment, link: page.link)
-        guard page.view.ledgerSequence <= Self.eventsDrawnAtOnce || parameters["draw"] != nil else {
-            return section.html
+        guard let then = try await service.job(job, at: moment, counting: .last) else {
+            throw HTTPProblem.noSuchJob(job.description)
         }
-        switch try await service.history(page.view.id, label, points: Self.chartPoints) {
-        case .found(let history):
-            section = ChartSection(
-                label: label, history: history, moment: page.moment, link: page.link, estimate: page.view.estimate)
-        case .noSuchJob: throw HTTPProblem.noSuchJob(page.view.id.description)
-        case .noSuchIndicator:
-            section = ChartSection(
-                label: label, history: IndicatorHistory(label: label, sequence: 0, points: []), moment: page.moment,
-                link: page.link)
-        }
-        return section.html
+        return (then, present, then.snapshot.sequence)
     }
 
-    private func stalls(_ page: JobPage) async throws -> HTML {
-        var tasks: [TaskSummary] = []
-        if page.view.stalls?.silentCount ?? 0 > 0 {
-            let limit = StallsSection.namesMax
-            let found =
-                if let moment = page.moment {
-                    try await service.tasks(
-                        page.view.id, at: .sequence(moment), state: nil, onlySilent: true, limit: limit, after: nil)
-                } else {
-                    try await service.tasks(page.view.id, state: nil, onlySilent: true, limit: limit, after: nil)
-                }
-            tasks = found?.tasks ?? []
-        }
-        return StallsSection(view: page.view, tasks: tasks, now: page.shownAt, link: page.link).html
-    }
-
-    private func tasks(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        let state = try parameters.choice("state", TaskState.self)
-        let onlySilent = try parameters.flag("silent")
-        let cursor = try parameters.integer("cursor", in: 1...Int64.max).map { TaskID($0) }
-        let (job, limit) = (page.view.id, Self.tasksOnPage)
-        let tasks =
-            if let moment = page.moment {
-                try await service.tasks(
-                    job, at: .sequence(moment), state: state, onlySilent: onlySilent, limit: limit, after: cursor)
-            } else {
-                try await service.tasks(job, state: state, onlySilent: onlySilent, limit: limit, after: cursor)
-            }
-        guard let tasks else { throw HTTPProblem.noSuchJob(job.description) }
-        return TasksSection(page: tasks, state: state, onlySilent: onlySilent, now: page.shownAt, link: page.link).html
-    }
-
-    private func events(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        var filter = EventFilter(order: .descending, task: try parameters.name("task"))
+    /// Reads the events that a page shows.
+    ///
+    /// - Parameter task: The only task; nil for that of the filter.
+    fileprivate func events(
+        _ job: JobID, _ link: PageLink, _ links: JobLinks, _ parameters: PageParameters, of task: Name? = nil
+    ) async throws -> EventsSection {
+        var filter = EventFilter(order: .descending)
+        filter.task = try task ?? parameters.name("task")
         filter.verdict = try parameters.choice("verdict", Verdict.self)
         if let name = parameters["type"] {
             guard let type = EventType(name: name) else {
@@ -155,29 +122,206 @@ struct JobPageBuilder: Sendable {
         }
         let before = try parameters.integer("before", in: 1...Int64.max)
         let events = try await service.events(
-            page.view.id, filter, after: before ?? page.moment.map { $0 + 1 }, limit: Self.eventsOnPage)
-        guard let events else { throw HTTPProblem.noSuchJob(page.view.id.description) }
-        return EventsSection(page: events, filter: filter, moment: page.moment, link: page.link).html
+            job, filter, after: before ?? links.moment.map { $0 + 1 }, limit: Self.eventsOnPage)
+        guard let events else { throw HTTPProblem.noSuchJob(job.description) }
+        return EventsSection(page: events, filter: filter, links: links, link: link)
     }
 
-    private func explanation(_ page: JobPage, _ parameters: PageParameters) async throws -> HTML {
-        guard let selected = page.selected else { return "<section id=\"explanation\" hidden></section>" }
-        var cursor: Explanation.Cursor?
-        if let text = parameters["from"] {
-            guard let position = Explanation.Cursor(text) else {
-                throw HTTPProblem.invalid(parameter: "from", "is not from a link of this page")
+    /// The parts of a job's page.
+    private struct Parts {
+        let builder: JobPageBuilder
+        let page: JobPage
+        let parameters: PageParameters
+        /// The job at present.
+        let present: JobView
+
+        private var service: any LedgerService { builder.service }
+        private var job: JobID { page.view.id }
+        private var moment: PointInTime? { page.moment.map { .sequence($0) } }
+
+        /// The parts, in the order in which an operator needs them.
+        ///
+        /// The problem and its cause come first.
+        var all: [HTML] {
+            get async throws {
+                [
+                    page.head, try await stalls, try await failures, page.facts, page.indicators, try await explanation,
+                    try await chart.html, try await tasks.html, try await moments, try await events.html,
+                ]
             }
-            cursor = position
         }
-        let outcome = try await service.explain(
-            page.view.id, selected.label, at: page.moment.map { .sequence($0) }, counting: .last,
-            limit: Self.entriesOnPage, after: cursor)
-        switch outcome {
-        case .found(let explanation): return ExplanationSection(explanation: explanation, link: page.link).html
-        case .noSuchJob: throw HTTPProblem.noSuchJob(page.view.id.description)
-        case .noSuchIndicator:
-            return
-                "<section id=\"explanation\"><p class=\"empty\">No event up to this moment names this indicator.</p></section>"
+
+        func piece(_ part: String) async throws -> HTML {
+            switch part {
+            case "all": HTML(try await all)
+            case "chart": try await chart.html
+            case "chain": page.chain(try await service.verify(job, Verification.Range()))
+            case "stalls": try await stalls
+            case "failures": try await failures
+            case "tasks": try await tasks.html
+            case "events": try await events.html
+            case "explanation": try await explanation
+            default:
+                throw HTTPProblem.invalid(
+                    parameter: "part",
+                    "must be one of all, chart, chain, stalls, failures, tasks, events, explanation")
+            }
         }
+
+        func csv(_ part: String) async throws -> CSVText {
+            switch part {
+            case "chart": return try await chart.csv
+            case "tasks": return try await tasks.csv
+            case "events": return try await events.csv
+            case "explanation":
+                if let selected = page.selected, case .found(let section) = try await explained(selected) {
+                    return section.csv
+                }
+                return CSVText(["task"])
+            default:
+                throw HTTPProblem.invalid(
+                    parameter: "part", "must be one of chart, tasks, events, explanation")
+            }
+        }
+
+        private var moments: HTML {
+            get async throws {
+                let isRequested = parameters["verify"] != nil
+                return page.moments(isRequested ? try await service.verify(job, Verification.Range()) : nil)
+            }
+        }
+
+        private var chart: ChartSection {
+            get async throws {
+                let chosen = try parameters.exactly("chart").map {
+                    EventFilter.Indicator(label: $0.text.isEmpty ? nil : $0)
+                }
+                // Without a choice by the viewer, the chart shows the indicator that is being worked on.
+                let indicator = chosen ?? page.selected ?? page.current.map { EventFilter.Indicator(label: $0.label) }
+                let label = indicator?.label
+                var history: IndicatorHistory?
+                let isDrawn = page.view.ledgerSequence <= JobPageBuilder.eventsDrawnAtOnce || parameters["draw"] != nil
+                if indicator == nil {
+                    history = IndicatorHistory(label: nil, sequence: 0, points: [])
+                } else if isDrawn {
+                    switch try await service.history(job, label, points: ChartSection.pointsMax) {
+                    case .found(let found): history = found
+                    case .noSuchJob: throw HTTPProblem.noSuchJob(job.description)
+                    case .noSuchIndicator: history = IndicatorHistory(label: label, sequence: 0, points: [])
+                    }
+                }
+                return ChartSection(
+                    label: label, choices: page.snapshot.indicators.map(\.label), history: history,
+                    unit: unit(of: label), moment: page.moment,
+                    present: present.snapshot.finishedAt ?? .now, links: page.links, link: page.link,
+                    estimate: page.view.estimate)
+            }
+        }
+
+        private func unit(of label: Name?) -> Name? {
+            page.snapshot.indicators.first { $0.label == label }?.unit
+        }
+
+        private var stalls: HTML {
+            get async throws {
+                var tasks: [TaskSummary] = []
+                if page.view.stalls?.silentCount ?? 0 > 0 {
+                    let filter = TaskFilter(onlySilent: true)
+                    let limit = StallsSection.namesMax
+                    tasks = try await service.tasks(job, filter, at: moment, limit: limit, after: nil)?.tasks ?? []
+                }
+                return StallsSection(
+                    view: page.view, tasks: tasks, now: page.shownAt, links: page.links, link: page.link
+                ).html
+            }
+        }
+
+        private var failures: HTML {
+            get async throws {
+                let count = page.snapshot.tasks.failed
+                var tasks: [TaskSummary] = []
+                if count > 0 {
+                    let filter = TaskFilter(state: .failed)
+                    let limit = FailuresSection.tasksMax
+                    tasks = try await service.tasks(job, filter, at: moment, limit: limit, after: nil)?.tasks ?? []
+                }
+                return FailuresSection(count: count, tasks: tasks, links: page.links, link: page.link).html
+            }
+        }
+
+        private var tasks: TasksSection {
+            get async throws {
+                let filter = TaskFilter(
+                    state: try parameters.choice("state", TaskState.self), onlySilent: try parameters.flag("silent"),
+                    search: try parameters.name("find"),
+                    order: try parameters.choice("order", TaskOrder.self) ?? .started)
+                let cursor = try parameters.integer("cursor", in: 1...Int64.max).map { TaskID($0) }
+                let found = try await service.tasks(
+                    job, filter, at: moment, limit: JobPageBuilder.tasksOnPage, after: cursor)
+                guard let found else { throw HTTPProblem.noSuchJob(job.description) }
+                return TasksSection(
+                    page: found, filter: filter, jobState: page.snapshot.state, taskCount: page.snapshot.tasks.total,
+                    now: page.shownAt, links: page.links, link: page.link)
+            }
+        }
+
+        private var events: EventsSection {
+            get async throws { try await builder.events(job, page.link, page.links, parameters) }
+        }
+
+        /// The result of explaining an indicator.
+        private enum Explained {
+            case found(ExplanationSection)
+            case notNamed
+        }
+
+        /// Explains an indicator by the executions that do not count.
+        ///
+        /// Or by all executions, if the viewer asks for them.
+        private func explained(_ selected: EventFilter.Indicator) async throws -> Explained {
+            var cursor: Explanation.Cursor?
+            if let text = parameters["from"] {
+                guard let position = Explanation.Cursor(text) else {
+                    throw HTTPProblem.invalid(parameter: "from", "is not from a link of this page")
+                }
+                cursor = position
+            }
+            let showsAll = try parameters.choice("executions", Executions.self) != nil
+            let result = try await service.explain(
+                job, selected.label, at: moment, counting: .last, onlyUncounted: !showsAll,
+                limit: JobPageBuilder.entriesOnPage, after: cursor)
+            switch result {
+            case .found(let explanation):
+                return .found(
+                    ExplanationSection(
+                        explanation: explanation, onlyUncounted: !showsAll, unit: explanation.indicator.unit,
+                        links: page.links, link: page.link))
+            case .noSuchJob: throw HTTPProblem.noSuchJob(job.description)
+            case .noSuchIndicator: return .notNamed
+            }
+        }
+
+        /// The executions of an explanation.
+        private enum Executions: String, CaseIterable {
+            case all
+        }
+
+        private var explanation: HTML {
+            get async throws {
+                guard let selected = page.selected else { return "<section id=\"explanation\" hidden></section>" }
+                switch try await explained(selected) {
+                case .found(let section): return section.html
+                case .notNamed:
+                    return
+                        "<section id=\"explanation\"><p class=\"empty\">No event up to this moment names this indicator.</p></section>"
+                }
+            }
+        }
+    }
+}
+
+extension HTTPProblem {
+    fileprivate static func noSuchTask(_ name: Name, of job: JobID) -> HTTPProblem {
+        HTTPProblem(.notFound, "No such task", "The job \(job) has no task \(name.quotation) at this moment.")
     }
 }

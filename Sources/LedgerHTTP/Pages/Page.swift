@@ -104,6 +104,7 @@ extension Page {
 enum PageRoot: String, Sendable {
     case ofJobs = "./"
     case ofJob = "../"
+    case ofTask = "../../"
 }
 
 extension HTTPField.Name {

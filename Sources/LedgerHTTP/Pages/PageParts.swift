@@ -31,11 +31,33 @@ enum PageParts {
     ///
     /// The server decides whether it has. `Files/silence.js` keeps the time up to date.
     static func silence(_ words: String, since: Timestamp?, now: Timestamp) -> HTML {
+        age(words, "silence", since: since, now: now)
+    }
+
+    /// The time since a moment, hidden without one.
+    ///
+    /// `Files/silence.js` keeps it up to date while the job is running.
+    static func age(_ words: String, _ kind: String, since: Timestamp?, now: Timestamp) -> HTML {
         let text = since.map { "\(words) \(PageText.age(microseconds: now.microseconds - $0.microseconds))" } ?? ""
         return """
-            <small class="silence" data-words="\(words)" data-since="\(since.map(RFC3339.text) ?? "")"\
+            <small class="\(kind)" data-words="\(words)" data-since="\(since.map(RFC3339.text) ?? "")"\
             \(since == nil ? " hidden" as HTML : "")>\(text)</small>
             """
+    }
+
+    /// The links to the data of a part.
+    static func exports(csv: String, json: String) -> HTML {
+        """
+        <span class="exports"><a href="\(csv)" download>CSV</a> <a href="\(json)">JSON</a></span>
+        """
+    }
+
+    /// A button that copies a text; pages without scripts do not show it.
+    ///
+    /// - Parameter text: The text; nil for the address of the page.
+    static func copy(_ title: String, _ text: String?) -> HTML {
+        let value = text.map { HTML(" data-text=\"\($0)\"") }
+        return "<button type=\"button\" class=\"copy\"\(value)>\(title)</button>"
     }
 
     /// A form field with these choices and `any`.

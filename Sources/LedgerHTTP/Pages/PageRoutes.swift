@@ -22,9 +22,15 @@ struct PageRoutes: Sendable {
                 summary: "The page of a job, now or as of any moment",
                 parameters: Route.Parameter.moments + [
                     .init(name: "indicator", type: .string, description: "The indicator to draw and explain"),
+                    .init(name: "chart", type: .string, description: "The indicator to draw, if another one"),
+                    .init(
+                        name: "executions", type: .string,
+                        description: "all: explain all executions, and not only those that do not count"),
                     .init(name: "from", type: .string, description: "The cursor of the next page of the explanation"),
                     .init(name: "state", type: .string, description: "Only tasks in this state"),
                     .init(name: "silent", type: .string, description: "true: only tasks with a silent execution"),
+                    .init(name: "find", type: .string, description: "Only tasks with this text in the name"),
+                    .init(name: "order", type: .string, description: "The order of tasks"),
                     .init(name: "cursor", type: .string, description: "The cursor of the next page of tasks"),
                     .init(name: "type", type: .string, description: "Only events of this type"),
                     .init(name: "verdict", type: .string, description: "Only events with this verdict"),
@@ -32,13 +38,30 @@ struct PageRoutes: Sendable {
                     .init(name: "before", type: .string, description: "Only events before this one"),
                     .init(name: "verify", type: .string, description: "1: recompute the hash chain"),
                     .init(name: "draw", type: .string, description: "1: draw the chart of a long history too"),
-                    Self.part,
+                    Self.part, Self.format,
                 ],
                 responses: [
                     Self.page("The page"), .problem(404, "No such job"), .retired,
                     .problem(422, "A parameter is invalid"),
                 ], isHeavy: true, page: .ofJob,
                 handle: withErrorPages(.ofJob) { try await JobPageBuilder(service: service, request: $0).response() }),
+            Route(
+                access: .job(.read), method: .get, path: "/jobs/{job}/task", operation: "taskPage",
+                summary: "The page of a task, now or as of any moment",
+                parameters: Route.Parameter.moments + [
+                    .init(name: "name", type: .string, description: "The name of the task"),
+                    .init(name: "type", type: .string, description: "Only events of this type"),
+                    .init(name: "verdict", type: .string, description: "Only events with this verdict"),
+                    .init(name: "before", type: .string, description: "Only events before this one"),
+                    Self.part, Self.format,
+                ],
+                responses: [
+                    Self.page("The page"), .problem(404, "No such job or task"), .retired,
+                    .problem(422, "A parameter is invalid"),
+                ], isHeavy: true, page: .ofTask,
+                handle: withErrorPages(.ofTask) {
+                    try await JobPageBuilder(service: service, request: $0).taskResponse()
+                }),
             Route(
                 access: .jobs(.admin), method: .get, path: "/notifications", operation: "notificationsPage",
                 summary: "The page of subscriptions and their newest deliveries",
@@ -70,6 +93,9 @@ struct PageRoutes: Sendable {
 
     static let part = Route.Parameter(
         name: "part", type: .string, description: "Only this part of the page")
+
+    private static let format = Route.Parameter(
+        name: "as", type: .string, description: "csv: the data of the part, to save")
 
     static func page(_ description: String) -> Route.ResponseSpec {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/html")
@@ -120,6 +146,12 @@ struct PageRoutes: Sendable {
 
     // MARK: Files and pictures
 
+    private static let workerFile = "streams-worker.js"
+    /// The content security policy of the shared worker.
+    ///
+    /// It loads its modules and reads streams of this server.
+    private static let workerPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'"
+
     private func file(_ request: RouteRequest) async throws -> LedgerResponse {
         let name = request.pathID ?? ""
         let parameters = try request.parameters()
@@ -131,7 +163,9 @@ struct PageRoutes: Sendable {
         guard let file = PageFile.all[name], name != "page.html" else {
             throw HTTPProblem(.notFound, "No such file", "The pages have no file \(name).")
         }
-        let headers: HTTPFields = [.eTag: file.entityTag]
+        var headers: HTTPFields = [.eTag: file.entityTag]
+        // A worker has the policy of its own file, and not that of the page that started it.
+        if name == Self.workerFile { headers[.contentSecurityPolicy] = Self.workerPolicy }
         if EntityTag(file.entityTag).matches(request.request.headers[values: .ifNoneMatch]) {
             return LedgerResponse(status: .notModified, headers: headers)
         }
@@ -207,11 +241,11 @@ struct PageParameters {
     }
 
     /// The page's own address with the given ones of these parameters.
-    func link(_ path: String, _ names: [String], keepingEmpty: String? = nil) -> PageLink {
+    func link(_ path: String, _ names: [String], keepingEmpty: [String] = []) -> PageLink {
         PageLink(
             path,
             names.flatMap { name in
-                parameters.all(name).filter { !$0.isEmpty || name == keepingEmpty }.map { (name, $0) }
+                parameters.all(name).filter { !$0.isEmpty || keepingEmpty.contains(name) }.map { (name, $0) }
             })
     }
 }

@@ -84,6 +84,22 @@ enum PageText {
             ?? "attempt \(execution.attempt)"
     }
 
+    /// Units per second, or the time for a unit if there is less than one per second.
+    ///
+    /// Empty without an advance.
+    static func rate(_ perSecond: Double, unit: Name?) -> String {
+        guard perSecond > 0, perSecond.isFinite, perSecond < 1e18 else { return "" }
+        guard perSecond >= 1 else {
+            return "\(duration(microseconds: Int64(min(1e6 / perSecond, 1e18)))) each"
+        }
+        if UnitText.isScaled(unit) { return "\(UnitText.bytes(Int128(perSecond)))/s" }
+        let tenths = Int128((perSecond * 10).rounded())
+        guard perSecond < 10, tenths % 10 != 0 else {
+            return "\(number(Int128(perSecond.rounded())))/s"
+        }
+        return "\(tenths / 10).\(tenths % 10)/s"
+    }
+
     /// A report: units done and units declared.
     static func change(done: Int128, total: Int128, carried: Int128 = 0, unit: Name? = nil) -> String {
         var parts: [String] = []
@@ -96,10 +112,10 @@ enum PageText {
     }
 
     /// The cause of a decrease.
-    static func cause(_ cause: IndicatorHistory.Cause) -> String {
+    static func cause(_ cause: IndicatorHistory.Cause, unit: Name? = nil) -> String {
         var lost: [String] = []
-        if cause.lost.done > 0 { lost.append("−\(number(cause.lost.done)) done") }
-        if cause.lost.total > 0 { lost.append("−\(number(cause.lost.total)) total") }
+        if cause.lost.done > 0 { lost.append("−\(amount(cause.lost.done, unit)) done") }
+        if cause.lost.total > 0 { lost.append("−\(amount(cause.lost.total, unit)) total") }
         return "\(lost.joined(separator: ", ")): \(visible(cause.task.text)) restarted, \(execution(cause.execution))"
     }
 }

@@ -10,6 +10,7 @@ struct StallsSection {
     let tasks: [TaskSummary]
     /// The time that ages are relative to.
     let now: Timestamp
+    let links: JobLinks
     let link: PageLink
 
     /// The maximum number of silent executions that are named.
@@ -35,11 +36,13 @@ struct StallsSection {
             guard let last = task.executions.last, let since = last.silentSince else { return nil }
             let execution = last.name.map { HTML(" (\(HTML.name($0)))") }
             return """
-                <li>\(HTML.name(task.name))\(execution), last event at \(PageText.time(since)) UTC \
-                \(PageParts.silence("no report for", since: since, now: now))</li>
+                <li><a href="\(links.task(task.name))">\(HTML.name(task.name))</a>\(execution), last event at \(PageText.time(since)) UTC \
+                \(PageParts.silence("silent", since: since, now: now))</li>
                 """
         }
-        let all = link.without("state", "cursor").with("silent", "true").text
+        let all = link.without("state", "cursor", "find").with("silent", "true").with(
+            "order", TaskOrder.quietest.rawValue
+        ).text
         return """
             <p class="silent"><strong>\(Self.silentWords(count))</strong>: \(count == 1 ? "its worker" : "their workers") may be lost. \
             <a href="\(all)#tasks">Show all</a></p><ul>\(names)</ul>

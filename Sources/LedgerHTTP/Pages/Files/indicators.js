@@ -1,10 +1,12 @@
 // Keeps the bars of a job up to date. Pages/IndicatorRow.swift renders the same rows.
 
 import { now } from "./clock.js";
-import { age, amount, difference, executionText, firstLine, percent, rate, unitText, visible } from "./text.js";
+import { age, amount, difference, executionText, firstLine, number, percent, rate, unitText, visible } from "./text.js";
 
 const rateWindow = 30_000; // A rate is the mean over the last so many milliseconds that the page has seen.
 const noteTime = 20_000; // Milliseconds for which a row shows why its numbers changed.
+const finishedShownMax = 3; // The number of finished indicators up to which they stay among the others.
+const openShownMax = 12; // The maximum number of other indicators that are not folded.
 
 /** The status of an indicator. `Snapshot.Indicator.Status` in Swift lists the values. */
 function statusOf(indicator, state) {
@@ -67,10 +69,10 @@ class Row {
   update(indicator, time) {
     const before = this.#indicator;
     this.#indicator = indicator;
-    if (before !== null && before.done === indicator.done && before.total === indicator.total && before.unit === indicator.unit) {
+    if (before !== null && ["done", "total", "carried_done", "unit"].every((name) => before[name] === indicator[name])) {
       return false;
     }
-    this.#samples.push({ time, done: Number(indicator.done) });
+    this.#addSample(indicator, time);
     setText(this.#parts.percent, percent(indicator.percent));
     setText(this.#parts.done, amount(indicator.done, indicator.unit));
     setText(this.#parts.total, indicator.total == 0 ? "" : `\u2009/\u2009${amount(indicator.total, indicator.unit)}`);
@@ -78,7 +80,6 @@ class Row {
     setBar(this.#parts.bar, indicator.percent, `${indicator.label ?? "default"}: ${spoken(indicator)}`);
     if (before === null) return false;
     if (indicator.done < before.done || indicator.total < before.total) {
-      this.#samples = [];
       this.setNote("fell", decreaseText(before, indicator), time);
       return true;
     }
@@ -111,11 +112,31 @@ class Row {
     setText(this.#parts.rate, state === "running" && (status === "moving" || status === "unknown") ? rate(this.#rate(time), indicator.unit) : "");
   }
 
+  /** Adds the units that were done so far. Carried units are not among them: an earlier execution did them. */
+  #addSample(indicator, time) {
+    const own = Number(difference(indicator.done, indicator.carried_done ?? 0));
+    // After a supersession the units before it are no measure.
+    if (own < this.#samples.at(-1)?.own) this.#samples = [];
+    this.#samples.push({ time, own });
+  }
+
+  /** The recent units per second: as the page has seen them, or, as long as it has not seen any, by the server. */
   #rate(time) {
     while (this.#samples.length > 2 && this.#samples[0].time < time - rateWindow) this.#samples.shift();
     const first = this.#samples[0], last = this.#samples.at(-1);
+    if (first === undefined) return 0;
     // The window ends now, so the rate falls while nothing is reported.
-    return first && last.done > first.done ? (last.done - first.done) / Math.max(1, (time - first.time) / 1000) : 0;
+    if (last.own > first.own) return (last.own - first.own) / Math.max(1, (time - first.time) / 1000);
+    return time - first.time < rateWindow ? Number(this.#indicator.rate ?? 0) : 0;
+  }
+
+  /** The status and the text of the rate. */
+  get status() {
+    return this.element.dataset.status;
+  }
+
+  get rateText() {
+    return this.#parts.rate.textContent;
   }
 }
 
@@ -141,18 +162,50 @@ function statusText(indicator, status, time) {
   }
 }
 
-/** All bars of a job. */
+/** A list of rows that may be folded. */
+class RowList {
+  #list;
+  #fold;
+
+  constructor(list) {
+    this.#list = list;
+    this.#fold = list.closest("details");
+  }
+
+  get elements() {
+    return [...this.#list.children];
+  }
+
+  /** Shows these rows in this order, and moves only those that have to. */
+  show(rows) {
+    let next = this.#list.firstElementChild;
+    for (const row of rows) {
+      if (row.element === next) next = next.nextElementSibling;
+      else this.#list.insertBefore(row.element, next);
+    }
+    if (this.#fold === null) return;
+    if (this.#fold.hidden !== (rows.length === 0)) this.#fold.hidden = rows.length === 0;
+    setText(this.#fold.querySelector(".count"), number(rows.length));
+  }
+}
+
+/** All bars of a job, grouped as Pages/IndicatorList.swift does. */
 export class Indicators {
-  #list = document.querySelector("ul.indicators");
+  #section = document.querySelector("#indicators");
   #empty = document.querySelector("#indicators .empty");
+  #open = new RowList(document.querySelector("#indicators > ul"));
+  #more = new RowList(document.querySelector("#indicators [data-key=more] ul"));
+  #finished = new RowList(document.querySelector("#indicators [data-key=finished] ul"));
   #rows = new Map();
+  #order = []; // The labels in the order of the snapshot.
+  #shown = ""; // The groups that are shown.
   #link;
   #state = "running";
 
   /** @param {function(string): string} link Returns the address at which an indicator is explained. */
   constructor(link) {
     this.#link = link;
-    for (const element of this.#list.children) this.#rows.set(element.dataset.label, new Row(element));
+    for (const element of this.#section.querySelectorAll("li.indicator")) this.#rows.set(element.dataset.label, new Row(element));
   }
 
   /** Shows a snapshot; returns the labels whose numbers fell. */
@@ -160,14 +213,15 @@ export class Indicators {
     const time = now();
     this.#state = job.state;
     const fell = [];
-    const labels = new Set(job.progress.map((indicator) => indicator.label ?? ""));
+    this.#order = job.progress.map((indicator) => indicator.label ?? "");
+    const labels = new Set(this.#order);
     // Rows are removed first, so that no remaining row has to move.
     for (const [label, row] of this.#rows) {
       if (labels.has(label)) continue;
       row.element.remove();
       this.#rows.delete(label);
+      this.#shown = "";
     }
-    let next = this.#list.firstElementChild;
     for (const indicator of job.progress) {
       const label = indicator.label ?? "";
       let row = this.#rows.get(label);
@@ -175,9 +229,6 @@ export class Indicators {
         row = Row.make(indicator, this.#link(label));
         this.#rows.set(label, row);
       }
-      // Rows have the order of the snapshot.
-      if (row.element === next) next = next.nextElementSibling;
-      else this.#list.insertBefore(row.element, next);
       if (row.update(indicator, time)) fell.push(label);
     }
     this.#empty.hidden = labels.size > 0;
@@ -185,9 +236,31 @@ export class Indicators {
     return fell;
   }
 
+  /** Groups the rows: those that need attention first, and the finished ones folded. */
+  #arrange() {
+    const rows = this.#order.map((label) => this.#rows.get(label));
+    const shown = rows.map((row) => row.status).join(" ") + this.#state;
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    const isComplete = (row) => row.status === "complete";
+    const folds = rows.filter(isComplete).length > finishedShownMax;
+    const open = folds ? rows.filter((row) => !isComplete(row)) : rows;
+    const needsAttention = (row) => row.status === "stalled" || this.#state === "failed" && !isComplete(row);
+    const sorted = [...open.filter(needsAttention), ...open.filter((row) => !needsAttention(row))];
+    this.#open.show(sorted.slice(0, openShownMax));
+    this.#more.show(sorted.slice(openShownMax));
+    this.#finished.show(folds ? rows.filter(isComplete) : []);
+  }
+
+  /** The speed of an indicator in words; empty if it does not move. */
+  rateText(label) {
+    return this.#rows.get(label ?? "")?.rateText ?? "";
+  }
+
   tick() {
     const time = now();
     for (const row of this.#rows.values()) row.tick(this.#state, time);
+    this.#arrange();
   }
 
   /** Shows why numbers fell: the superseded executions, and the units that they had contributed. */

@@ -2,23 +2,29 @@
 
 import { learnAtLeast, now } from "./clock.js";
 import { Connection } from "./connection.js";
-import { Feed, StatusError } from "./feed.js";
+import "./copy.js";
+import { Feed } from "./feed.js";
 import { Indicators } from "./indicators.js";
 import { Part, fetchPart } from "./parts.js";
 import { patch } from "./patch.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { dateAndTime, duration, firstLine, number, parse, percent, remaining } from "./text.js";
+import { StatusError } from "./stream.js";
+import { dateAndTime, duration, firstLine, number, parse, percent, remaining, visible } from "./text.js";
 
 const main = document.querySelector("#job");
 const id = main.dataset.job;
 const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 
 const tableInterval = 2_000; // Tables are not fetched more often than this.
+const manyTasks = 10_000; // The number of tasks beyond which sorting or searching them takes noticeably long.
+const manyTasksInterval = 10_000; // Milliseconds between two requests for a sorted or searched table of so many.
 // The server reads the whole history for the chart.
 const longChartInterval = 10_000; // Milliseconds between two requests for the chart of a long history.
 const longChartEvents = 5_000; // The number of events beyond which a history is long.
 const chartEventsMax = 50_000; // The number of events beyond which the chart is fetched only on request.
+const chartSteps = 200; // The chart of a running job is fetched again when its time axis has grown by one of so many parts,
+const chartStepMin = 15_000; // and not more often than this, in milliseconds.
 const chainInterval = 10_000;
 const chainEventsMax = 20_000; // Up to this many events the chain is verified when the page is opened and when the job ends.
 const chainRunningEventsMax = 2_000; // Up to this many events the chain is also verified while the job is running.
@@ -39,6 +45,8 @@ let text = null;
 let version = `${main.dataset.sequence} ${main.dataset.updated}`;
 let changes = 0;
 let indicators = null;
+let chartStepShown = null;
+let chartTime = 0; // The number of times that the chart was requested without an event.
 
 document.body.classList.add("scripted");
 const connection = new Connection();
@@ -56,13 +64,29 @@ const parts = [
   makePart("chain", () => chainInterval,
     () => eventCount() <= (job?.state === "running" ? chainRunningEventsMax : chainEventsMax)),
   makePart("stalls", () => tableInterval, () => true, tick),
-  makePart("tasks", () => tableInterval, () => !address.searchParams.has("cursor"), tick),
+  makePart("failures", () => tableInterval, () => true),
+  makePart("tasks", tasksInterval, () => !address.searchParams.has("cursor"), tick),
   makePart("events", () => tableInterval, () => !address.searchParams.has("before")),
   makePart("explanation", () => tableInterval,
     () => address.searchParams.has("indicator") && !address.searchParams.has("from")),
-  makePart("chart", () => (eventCount() <= longChartEvents ? tableInterval : longChartInterval),
-    () => eventCount() <= chartEventsMax),
 ];
+const chart = makePart("chart", () => (eventCount() <= longChartEvents ? tableInterval : longChartInterval),
+  () => eventCount() <= chartEventsMax);
+
+function tasksInterval() {
+  const isIndexed = !["find", "order"].some((name) => address.searchParams.has(name));
+  return isIndexed || Number(job?.tasks.total ?? 0) <= manyTasks ? tableInterval : manyTasksInterval;
+}
+
+/** The chart of a running job ends now, so it changes without events, too. */
+function requestChart() {
+  const start = Date.parse(job.started_at ?? job.created_at);
+  const step = Math.max(chartStepMin, (now() - start) / chartSteps);
+  const steps = job.state === "running" ? Math.floor((now() - start) / step) : 0;
+  if (chartStepShown !== null && steps !== chartStepShown) chartTime += 1;
+  chartStepShown = steps;
+  chart.request(chartTime === 0 ? version : `${version} ${chartTime}`);
+}
 
 // The snapshot
 
@@ -92,6 +116,7 @@ function show(received) {
     version = `${job.sequence} ${job.updated_at ?? ""} ${changes}`;
   }
   for (const part of parts) part.request(version);
+  requestChart();
 }
 
 function showFigures() {
@@ -130,6 +155,20 @@ function showFinish() {
   }
   finish.querySelector(".left").textContent = `${words} left`;
   finish.querySelector(".end").textContent = end;
+}
+
+/** Shows the speed of the indicator that is being worked on, as JobPage.swift does. */
+function showRate() {
+  const isOpen = (indicator) => indicator.done < indicator.total;
+  const current = job.progress.find((indicator) => isOpen(indicator) && indicator.done > 0)
+    ?? job.progress.find(isOpen) ?? job.progress.at(-1);
+  const element = document.querySelector("#head .rate");
+  const speed = current === undefined || job.state !== "running" ? "" : indicators?.rateText(current.label) ?? "";
+  const label = speed === "" || current.label === null ? "" : visible(current.label);
+  if (element.textContent === `${speed}${label === "" ? "" : ` ${label}`}`) return;
+  const name = document.createElement("bdi");
+  name.textContent = label;
+  element.replaceChildren(speed, ...(label === "" ? [] : [" ", name]));
 }
 
 function showTitle() {
@@ -180,6 +219,8 @@ function tick() {
   document.querySelector("#head .elapsed").textContent = duration(end - start);
   showFinish();
   indicators?.tick();
+  showRate();
+  requestChart();
   showSilences(() => job.state === "running");
 }
 
@@ -192,8 +233,9 @@ const feed = new Feed(new URL(`v1/jobs/${id}/watch`, base), {
     if (!isPast()) connection.set(state, detail, error);
   },
   event(name, data) {
+    // A stream of several jobs has no event for the end of one.
     if (name === "snapshot") show(data);
-    return name === "end";
+    return name === "end" || name === "snapshot" && isOver();
   },
   async poll(request, wait) {
     const headers = {};
@@ -208,7 +250,7 @@ const feed = new Feed(new URL(`v1/jobs/${id}/watch`, base), {
   },
 });
 
-document.addEventListener("visibilitychange", () => parts.forEach((part) => part.schedule()));
+document.addEventListener("visibilitychange", () => [...parts, chart].forEach((part) => part.schedule()));
 
 /** Follows the job if the page shows the present; a page of the past does not change. */
 function follow() {
@@ -222,7 +264,7 @@ function follow() {
 
 function indicatorLink(label) {
   const url = new URL(address);
-  for (const name of ["cursor", "before", "from"]) url.searchParams.delete(name);
+  for (const name of ["cursor", "before", "from", "executions", "chart"]) url.searchParams.delete(name);
   url.searchParams.set("indicator", label);
   url.hash = "explanation";
   return url.pathname + url.search + url.hash;
@@ -293,9 +335,9 @@ const differs = (url, ...names) =>
 function changedParts(url) {
   const names = [];
   if (url.searchParams.has("verify")) names.push("chain");
-  if (differs(url, "indicator", "from")) names.push("explanation");
-  if (differs(url, "indicator") || url.searchParams.has("draw")) names.push("chart");
-  if (differs(url, "state", "cursor")) names.push("tasks");
+  if (differs(url, "indicator", "from", "executions")) names.push("explanation");
+  if (differs(url, "indicator", "chart") || url.searchParams.has("draw")) names.push("chart");
+  if (differs(url, "state", "silent", "find", "order", "cursor")) names.push("tasks");
   if (differs(url, "type", "verdict", "task", "before")) names.push("events");
   return names;
 }
@@ -315,13 +357,18 @@ addEventListener("click", (event) => {
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const url = new URL(link.getAttribute("href"), location.href);
   if (url.pathname !== location.pathname || url.origin !== location.origin || !main.contains(link)) return;
+  if (link.hasAttribute("download")) return;
   event.preventDefault();
   go(url, { focus: url.hash === "" ? null : url.hash });
 });
 
 addEventListener("submit", (event) => {
   const url = new URL(event.target.action);
-  for (const [name, value] of new FormData(event.target)) if (value !== "") url.searchParams.append(name, value);
+  for (const { name, value, type, checked, dataset } of event.target.elements) {
+    if (name === "" || type === "checkbox" && !checked) continue;
+    // The default indicator has no name.
+    if (value !== "" || type === "hidden" || "keepsEmpty" in dataset) url.searchParams.append(name, value);
+  }
   if (url.pathname !== location.pathname) return;
   event.preventDefault();
   go(url);

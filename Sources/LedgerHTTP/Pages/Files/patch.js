@@ -18,8 +18,10 @@ const isAlike = (node, other) => node.nodeType === other.nodeType && node.nodeNa
  * @param {boolean} setsInputs Whether form fields take the new values: false while the viewer may be filling them in.
  */
 export function patch(shown, made, setsInputs = false) {
+  // The viewer decides which lists are folded.
+  const isKept = (name) => name === "open" && shown.matches("details");
   for (const { name } of [...shown.attributes]) {
-    if (!made.hasAttribute(name)) shown.removeAttribute(name);
+    if (!made.hasAttribute(name) && !isKept(name)) shown.removeAttribute(name);
   }
   for (const { name, value } of made.attributes) {
     if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
