@@ -216,13 +216,20 @@ struct ProjectionStep {
     func sweep(before cursor: JobID?) async throws(PQError) -> Sweep {
         let page = Query(
             """
-            select head.job_id, head.sequence > coalesce(snapshot.sequence, 0), snapshot.sequence is null
+            select job_id, sequence > coalesce(folded, 0), folded is null
             from (
-                select job_id, sequence from ledger.job_head
-                where job_id < $1 order by job_id desc limit $2
-            ) as head
-            \(LiveSnapshot.join(of: "head.job_id"))
-            order by head.job_id desc
+                select
+                    head.job_id, head.sequence,
+                    (
+                        select snapshot.sequence from ledger.snapshot
+                        where snapshot.job_id = head.job_id and snapshot.is_live
+                        order by snapshot.projection
+                        limit 1
+                    ) as folded
+                from ledger.job_head as head
+                where head.job_id < $1 order by head.job_id desc limit $2
+            ) as page
+            order by job_id desc
             """,
             [
                 .uuid(cursor?.uuid ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),

@@ -38,7 +38,7 @@ struct JobCreator: Sendable {
             do throws(PQError) {
                 return try await attempt(description, reporter, idempotencyKey)
             } catch {
-                if ["job_key_unique", "idempotency_key_pkey"].contains(error.server?.constraint) {
+                if error.violates("job_key_unique") || error.violates("idempotency_key_pkey") {
                     // Another request created the job first. The next attempt finds it.
                     continue
                 }

@@ -48,15 +48,29 @@ func attempting<R>(_ attempt: String, _ body: () async throws(PQError) -> R) asy
 }
 
 extension PQError {
+    /// Whether a statement violated a constraint, or a unique index.
+    ///
+    /// A distributed database appends the number of a shard to the names of tables and constraints.
+    func violates(_ constraint: String) -> Bool {
+        server?.constraint.map { $0 == constraint || Self.withoutShard($0) == constraint } ?? false
+    }
+
+    /// A name without the number of a shard at its end, such as `_102019`.
+    static func withoutShard(_ name: String) -> String {
+        let digits = name.reversed().prefix { $0.isASCII && $0.isNumber }
+        let stem = name.dropLast(digits.count)
+        return digits.isEmpty || stem.last != "_" || stem.count == 1 ? name : String(stem.dropLast())
+    }
+
     /// Whether an event was refused because no partition exists for its month.
     ///
     /// That check is the only one of the table without a name.
     var isMissingPartition: Bool {
-        sqlState == .checkViolation && server?.constraint == nil && server?.table == "event"
+        sqlState == .checkViolation && server?.constraint == nil && server?.table.map(Self.withoutShard) == "event"
     }
 
     /// Whether the head of a retired job was to be moved.
-    var isRetiredJob: Bool { sqlState == .checkViolation && server?.constraint == Guarantees.retiredHead }
+    var isRetiredJob: Bool { sqlState == .checkViolation && violates(Guarantees.retiredHead) }
 
     /// Whether a statement exceeded the lock timeout or the statement timeout.
     var isBlocked: Bool { sqlState == .lockNotAvailable || sqlState == .queryCanceled }

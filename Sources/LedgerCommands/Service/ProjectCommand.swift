@@ -26,12 +26,14 @@ struct ProjectCommand: AsyncParsableCommand {
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
         let store = try times.storeSettings(configuration)
+        let acceptsCitus = try times.acceptsCitus(configuration)
         let notifications = try notifications.settings(configuration)
         let logger = try service.makeLogger(configuration)
         try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
             try await DatabaseConnection.with(choice, logger: logger) { database in
                 try await SchemaCheck.run(
-                    database, mayMigrate: false, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
+                    database, mayMigrate: false, acceptsCitus: acceptsCitus,
+                    wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(
                     target: database.target, settings: store, logger: logger.labeled("store"),
                     tracer: InstalledTracer.find())

@@ -5,9 +5,25 @@ import Logging
 enum SchemaCheck {
     /// Checks the schema, after migrating it if that is allowed.
     ///
+    /// - Parameter acceptsCitus: Whether Citus may distribute the events.
     /// - Throws: ``CommandFailure`` with the command to run if the schema does not match.
-    static func run(_ database: DatabaseConnection, mayMigrate: Bool, wait: DatabaseWait, logger: Logger) async throws {
-        try await wait.retrying { try await run(database, mayMigrate: mayMigrate, logger: logger) }
+    static func run(
+        _ database: DatabaseConnection, mayMigrate: Bool, acceptsCitus: Bool = true, wait: DatabaseWait, logger: Logger
+    ) async throws {
+        try await wait.retrying {
+            if !acceptsCitus { try await refuseCitus(database, logger: logger) }
+            try await run(database, mayMigrate: mayMigrate, logger: logger)
+        }
+    }
+
+    private static func refuseCitus(_ database: DatabaseConnection, logger: Logger) async throws {
+        guard try await Migrator(target: database.target, logger: logger).isDistributed() else { return }
+        throw CommandFailure(
+            .usage,
+            """
+            Citus distributes the events of \(database.target), which the tests of this version do not cover. Use \
+            PostgreSQL without Citus, or give --citus if you have tested it yourself.
+            """)
     }
 
     private static func run(_ database: DatabaseConnection, mayMigrate: Bool, logger: Logger) async throws {

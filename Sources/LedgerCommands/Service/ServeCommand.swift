@@ -111,6 +111,7 @@ struct ServeCommand: AsyncParsableCommand {
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
         let store = try times.storeSettings(configuration)
+        let acceptsCitus = try times.acceptsCitus(configuration)
         var settings = ServerSettings()
         settings.host = address.host
         settings.port = address.port
@@ -137,7 +138,8 @@ struct ServeCommand: AsyncParsableCommand {
         try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
             try await DatabaseConnection.with(choice, logger: logger) { database in
                 try await SchemaCheck.run(
-                    database, mayMigrate: mayMigrate, wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
+                    database, mayMigrate: mayMigrate, acceptsCitus: acceptsCitus,
+                    wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(
                     target: database.target, settings: store, logger: logger.labeled("store"),
                     tracer: InstalledTracer.find())

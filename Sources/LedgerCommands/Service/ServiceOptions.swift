@@ -67,7 +67,7 @@ struct ServiceOptions: ParsableArguments {
     }
 }
 
-/// The options of long-running services: time limits and database connections.
+/// The options of long-running services: time limits and the use of the database.
 struct ServiceTimes: ParsableArguments {
     @Option(
         parsing: .unconditional,
@@ -89,6 +89,21 @@ struct ServiceTimes: ParsableArguments {
             "The database connections, plus one for notifications. Default: PROGRESS_LEDGER_DATABASE_CONNECTIONS, else 21.",
             valueName: "count"))
     var databaseConnections: String?
+
+    @Flag(
+        help: """
+            Serve although Citus distributes the events, which is not tested. Default: PROGRESS_LEDGER_CITUS (true or \
+            false), else false.
+            """)
+    var citus = false
+
+    func acceptsCitus(_ configuration: Configuration) throws(CommandFailure) -> Bool {
+        try configuration.read(.citus, flag: citus ? "true" : nil, named: "--citus", else: false) {
+            Bool($0)
+        } expected: {
+            "true or false"
+        }
+    }
 
     func storeSettings(_ configuration: Configuration) throws(CommandFailure) -> PostgresLedger.Settings {
         var settings = PostgresLedger.Settings()

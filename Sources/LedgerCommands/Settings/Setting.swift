@@ -21,6 +21,7 @@ enum Setting: String, CaseIterable, Sendable {
     case database = "PROGRESS_LEDGER_DATABASE"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
+    case citus = "PROGRESS_LEDGER_CITUS"
     case logLevel = "PROGRESS_LEDGER_LOG_LEVEL"
     case logFormat = "PROGRESS_LEDGER_LOG_FORMAT"
     case drainSeconds = "PROGRESS_LEDGER_DRAIN_SECONDS"
@@ -46,7 +47,7 @@ enum Setting: String, CaseIterable, Sendable {
         switch self {
         case .host, .port, .allowedHosts, .corsOrigins, .basePath, .trustedProxies, .tlsCertificate, .tlsKey,
             .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .tilebox, .notifyAllow, .database, .data,
-            .databaseConnections,
+            .databaseConnections, .citus,
             .logLevel, .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true
         case .url, .config, .job, .task, .execution, .attempt, .anchorKey, .postgresBin, .postgresUser: false

@@ -75,7 +75,7 @@ struct ReplayCommit: Sendable {
         Query(
             """
             update ledger.replay
-            set state = $3, finished_at = clock_timestamp()
+            set state = $3, finished_at = statement_timestamp()
             where job_id = $1 and state = $2
             """, [.uuid(id.uuid), .text(expected.rawValue), .text(state.rawValue)])
     }
@@ -242,7 +242,7 @@ struct ReplayCommit: Sendable {
             Query(
                 """
                 update ledger.replay
-                set state = $2, keeps = true, error = null, finished_at = clock_timestamp()
+                set state = $2, keeps = true, error = null, finished_at = statement_timestamp()
                 where job_id = $1
                 """, [.uuid(id.uuid), .text(state.rawValue)]),
         ]

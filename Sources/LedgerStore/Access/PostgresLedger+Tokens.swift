@@ -16,7 +16,7 @@ extension PostgresLedger {
         do throws(PQError) {
             created = try await tokenStore.create(request, text, by: creator)
         } catch {
-            guard error.server?.constraint == "access_token_name_unique" else {
+            guard error.violates("access_token_name_unique") else {
                 throw StoreError(error, while: "creating a token")
             }
             throw StoreError(

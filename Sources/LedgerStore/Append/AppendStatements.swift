@@ -12,11 +12,14 @@ enum AppendStatements {
         where head.job_id = new.job_id
         """
 
-    /// The condition that the planned time, `$6`, is current.
+    /// The condition that the planned time, `$6`, was current when the statement began.
     ///
     /// It is at most a second old by the database's clock; see ``AppendGroupPlan/expiry``.
-    private static let isClockCurrent =
-        "$6::timestamptz between clock_timestamp() - interval '1 second' and clock_timestamp()"
+    private static let wasClockCurrent =
+        "$6::timestamptz between statement_timestamp() - interval '1 second' and statement_timestamp()"
+
+    /// The condition that the planned time is current now, with the row of `job_id` locked.
+    private static let isClockCurrent = "ledger.is_current($6::timestamptz, job_id)"
 
     /// Moves the head of one job, if it is current.
     ///
@@ -26,7 +29,7 @@ enum AppendStatements {
         moved as (
             update ledger.job_head
             set sequence = $2, recorded_at = $3, hash = $4
-            where job_id = $1 and sequence = $5 and hash = $7 and \(isClockCurrent)
+            where job_id = $1 and sequence = $5 and hash = $7 and \(wasClockCurrent)
             returning case when \(isClockCurrent) then 1 else ledger.fail_stale() end
         )
         """
@@ -58,7 +61,8 @@ enum AppendStatements {
     /// Moves several heads, if all are current.
     ///
     /// A head that another server has moved does not match once its lock is granted, and then nothing is written. The
-    /// clock is compared under all locks, which are taken in the order of ids, as in all other statements.
+    /// clock is compared under each lock, the last time under all. They are taken in the order of ids, as in all other
+    /// statements.
     private static let manyHeadsClause = """
         with locked as materialized (
             select head.job_id
@@ -68,8 +72,7 @@ enum AppendStatements {
             order by head.job_id
             for update of head
         ), verdict as materialized (
-            select count(*) = cardinality($1)
-                and \(isClockCurrent) as is_unchanged
+            select count(*) = cardinality($1) and coalesce(bool_and(\(isClockCurrent)), false) as is_unchanged
             from locked
         ), moved as (
             \(moveHeads) and (select is_unchanged from verdict)

@@ -96,6 +96,7 @@ enum Guarantees {
     static let functions = [
         "make_event_partition(timestamptz)", "make_event_partitions(integer)", "fail_stale()",
         "event_notes_are_valid(smallint, bigint, text, text, text, text, bigint)",
+        "is_current(timestamptz, uuid)",
     ]
 
     /// The function that deletes the events of retired jobs.

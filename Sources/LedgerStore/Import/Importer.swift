@@ -31,8 +31,8 @@ struct Importer: Sendable {
             do {
                 return try await attempt(excerpt)
             } catch let error as PQError {
-                if error.server?.constraint == "job_key_unique" { throw Refusal.keyTaken }
-                if error.server?.constraint == "job_pkey" {
+                if error.violates("job_key_unique") { throw Refusal.keyTaken }
+                if error.violates("job_pkey") {
                     // Another request started the same import. The next attempt finds its events.
                     continue
                 }

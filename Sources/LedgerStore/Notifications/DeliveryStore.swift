@@ -131,8 +131,8 @@ package struct DeliveryStore: Sendable {
                 )
                 update ledger.delivery as claimed
                 set
-                    attempts = claimed.attempts + 1, attempted_at = clock_timestamp(),
-                    next_at = clock_timestamp() + make_interval(secs => $5)
+                    attempts = claimed.attempts + 1, attempted_at = statement_timestamp(),
+                    next_at = statement_timestamp() + make_interval(secs => $5)
                 from due
                 join ledger.delivery as found on found.delivery_id = due.delivery_id
                 join ledger.subscription as subscriber on subscriber.subscription_id = found.subscription_id
@@ -191,8 +191,8 @@ package struct DeliveryStore: Sendable {
             update ledger.delivery
             set
                 state = $3, response_status = $4, error = $5,
-                ended_at = case when $3 <> 'pending' then clock_timestamp() end,
-                next_at = clock_timestamp() + make_interval(secs => $6)
+                ended_at = case when $3 <> 'pending' then statement_timestamp() end,
+                next_at = statement_timestamp() + make_interval(secs => $6)
             where delivery_id = $1 and attempts = $2 and state = 'pending'
             """,
             [
@@ -248,7 +248,7 @@ package struct DeliveryStore: Sendable {
         try await repeating(
             """
             update ledger.delivery
-            set state = 'failed', ended_at = clock_timestamp(), error = 'the subscription was disabled'
+            set state = 'failed', ended_at = statement_timestamp(), error = 'the subscription was disabled'
             where delivery_id in (
                 select waiting.delivery_id
                 from ledger.subscription

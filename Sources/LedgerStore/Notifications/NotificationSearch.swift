@@ -28,8 +28,8 @@ package struct NotificationSearch: Sendable {
                 IndexedLookup.planning,
                 Query(
                     """
-                    update ledger.notification_state set searched_at = clock_timestamp()
-                    where searched_at < clock_timestamp() - make_interval(secs => $1)
+                    update ledger.notification_state set searched_at = statement_timestamp()
+                    where searched_at < statement_timestamp() - make_interval(secs => $1)
                         and exists (select from ledger.subscription where disabled_at is null and kinds && $2)
                     returning searched_job
                     """, [.float8(interval / .seconds(1)), .texts(Self.kinds.map(\.text))]),

@@ -113,13 +113,13 @@ struct SubscriptionStore: Sendable {
         [
             Query(
                 """
-                update ledger.subscription set disabled_at = clock_timestamp(), disabled_reason = $2
+                update ledger.subscription set disabled_at = statement_timestamp(), disabled_reason = $2
                 where subscription_id = $1 and disabled_at is null
                 """, [.text(id.text), .text(reason.rawValue)]),
             Query(
                 """
                 update ledger.delivery
-                set state = 'failed', ended_at = clock_timestamp(), error = 'the subscription was disabled'
+                set state = 'failed', ended_at = statement_timestamp(), error = 'the subscription was disabled'
                 where subscription_id = $1 and state = 'pending'
                 """, [.text(id.text)]),
         ]

@@ -99,14 +99,16 @@ struct StatusReader: Sendable {
                         select
                             behind.job_id, behind.events, behind.next,
                             extract(
-                                epoch from clock_timestamp() - coalesce(missing.recorded_at, behind.recorded_at)
+                                epoch from clock_timestamp() - coalesce(
+                                    (
+                                        select event.recorded_at from ledger.event
+                                        where event.job_id = behind.job_id and event.sequence = behind.next
+                                        order by event.sequence
+                                        limit 1
+                                    ), behind.recorded_at
+                                )
                             )::float8 as seconds
                         from behind
-                        left join lateral (
-                            select recorded_at from ledger.event
-                            where event.job_id = behind.job_id and event.sequence = behind.next
-                            limit 1
-                        ) as missing on true
                     )
                     select
                         null::uuid, (select coalesce(sum(events), 0)::bigint from behind),

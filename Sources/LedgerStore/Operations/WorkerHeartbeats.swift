@@ -63,7 +63,7 @@ struct WorkerHeartbeats: Sendable {
                     )
                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
                     on conflict (worker) do update set
-                        seen_at = clock_timestamp(), folded_at = excluded.folded_at, failed_at = excluded.failed_at,
+                        seen_at = excluded.seen_at, folded_at = excluded.folded_at, failed_at = excluded.failed_at,
                         folded_events = excluded.folded_events, steps = excluded.steps, failures = excluded.failures,
                         pending_jobs = excluded.pending_jobs, error_state = excluded.error_state,
                         error = excluded.error
@@ -79,11 +79,11 @@ struct WorkerHeartbeats: Sendable {
                 // A heartbeat from before the clock was set back is treated as just expired.
                 Query(
                     """
-                    update ledger.worker set seen_at = clock_timestamp() - $1 * interval '1 second'
-                    where seen_at > clock_timestamp() + $2 * interval '1 second'
+                    update ledger.worker set seen_at = statement_timestamp() - $1 * interval '1 second'
+                    where seen_at > statement_timestamp() + $2 * interval '1 second'
                     """, [.int8(Int64(Self.lostSeconds)), .int8(Self.interval.components.seconds)]),
                 Query(
-                    "delete from ledger.worker where seen_at < clock_timestamp() - $1 * interval '1 second'",
+                    "delete from ledger.worker where seen_at < statement_timestamp() - $1 * interval '1 second'",
                     [.int8(Int64(Self.retentionSeconds))]),
                 Query("delete from ledger.stuck_job as stuck where not \(Self.isBehind)"),
             ], "cannot write the heartbeat of a worker")
@@ -105,7 +105,7 @@ struct WorkerHeartbeats: Sendable {
                     insert into ledger.stuck_job as existing (job_id, worker, error_state, error)
                     select job_id, $2, $3, $4 from unnest($1::uuid[]) as job_id
                     on conflict (job_id) do update set
-                        failed_at = clock_timestamp(), failures = existing.failures + 1, worker = excluded.worker,
+                        failed_at = excluded.failed_at, failures = existing.failures + 1, worker = excluded.worker,
                         error_state = excluded.error_state, error = excluded.error
                     """,
                     [

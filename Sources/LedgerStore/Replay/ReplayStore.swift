@@ -74,7 +74,7 @@ struct ReplayStore: Sendable {
                 ], deadline: .seconds(300))
             return true
         } catch {
-            if error.server?.constraint == "replay_under_way" { return false }
+            if error.violates("replay_under_way") { return false }
             throw error
         }
     }
@@ -283,7 +283,7 @@ struct ReplayStore: Sendable {
                     [.uuid(id.uuid), .texts(states.map(\.rawValue)), .text(state.rawValue), .bool(keeping)]))
             return !rows.isEmpty
         } catch {
-            if error.server?.constraint == "replay_under_way" { return false }
+            if error.violates("replay_under_way") { return false }
             throw error
         }
     }

@@ -289,7 +289,7 @@ public struct Migrator: Sendable {
         return settings
     }
 
-    private func withLease<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
+    func withLease<R>(_ body: (inout Lease) async throws -> R) async throws -> R {
         let pool = Pool(target: target, settings: settings, logger: logger)
         do {
             let result = try await pool.withConnection { lease in

@@ -26,8 +26,12 @@ public struct Lease: ~Copyable {
     }
 
     /// Runs statements in one round trip and one transaction.
+    ///
+    /// Several statements are sent between `begin` and `commit`, as by ``Pool/pipeline(_:deadline:isDurableWrite:)``.
     public mutating func pipeline(_ queries: [Query], deadline: Duration? = nil) async throws(PQError) -> [Rows] {
-        try await connection.run(queries, by: .now + (deadline ?? settings.operationDeadline), commits: .cancellable)
+        let moment = ContinuousClock.now + (deadline ?? settings.operationDeadline)
+        guard queries.count > 1 else { return try await connection.run(queries, by: moment, commits: .cancellable) }
+        return try await Transaction.pipeline(queries, on: connection, by: moment, commits: .cancellable)
     }
 
     /// Runs a text of several statements without parameters, as psql does.

@@ -129,6 +129,29 @@ struct ServeTests {
         #expect(!FileManager.default.fileExists(atPath: folder))
     }
 
+    @Test("serve and project refuse events that Citus distributes, unless --citus is given")
+    func citusIsRefused() async throws {
+        try await withLedgerDatabase { target in
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            // The table by which Citus is recognized.
+            _ = try await pool.pipeline([
+                Query("set local allow_system_table_mods = on", prepare: false),
+                Query("create table pg_catalog.pg_dist_partition (logicalrelid regclass)", prepare: false),
+                Query("insert into pg_catalog.pg_dist_partition values ('ledger.event')", prepare: false),
+            ])
+            await pool.close()
+            for command in ["serve", "project"] {
+                let run = try await CommandRun.ledger(command, "--database", target.description)
+                #expect(run.status == ExitStatus.usage.rawValue)
+                #expect(run.errors.contains("Citus distributes the events"), "\(run.errors)")
+            }
+            let server = try ServerProcess(["serve", "--port", "0", "--citus", "--database", target.description])
+            _ = try await server.url()
+            server.send(SIGTERM)
+            try await server.wait()
+        }
+    }
+
     @Test("serve and project wait for an unavailable database, and start when it is available")
     func databasesAreWaitedFor() async throws {
         try await withLedgerDatabase { target in
