@@ -2,8 +2,8 @@ public import Ledger
 internal import PQ
 
 extension PostgresLedger {
-    public func excerpt(
-        _ job: JobID, after sequence: Int64, limit: Int
+    func excerpt(
+        of job: JobID, after sequence: Int64, limit: Int
     ) async throws(StoreError) -> LedgerExcerpt? {
         try await refuseNewerSchema()
         let excerpt = try await attempting("exporting a job") { () throws(PQError) in

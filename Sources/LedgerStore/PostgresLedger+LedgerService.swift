@@ -81,7 +81,7 @@ extension PostgresLedger: LedgerService {
         }
     }
 
-    public func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {
+    func currentJob(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {
         switch policy {
         case .last: return try await job(id)
         case .all:
@@ -97,7 +97,7 @@ extension PostgresLedger: LedgerService {
         }
     }
 
-    public func job(
+    func pastJob(
         _ id: JobID, at moment: PointInTime, counting policy: CountingPolicy
     ) async throws(StoreError) -> JobView? {
         try await refuseNewerSchema()
@@ -252,7 +252,7 @@ extension PostgresLedger: LedgerService {
         }
     }
 
-    public func events(
+    func eventPage(
         _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
     ) async throws(StoreError) -> EventPage? {
         let page = try await attempting("reading events") { () throws(PQError) in
@@ -269,7 +269,11 @@ extension PostgresLedger: LedgerService {
     public func tasks(
         _ job: JobID, _ filter: TaskFilter, at moment: PointInTime?, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage? {
-        if let moment { return try await pastTasks(job, filter, at: moment, limit: limit, after: cursor) }
+        if let moment {
+            return try await reading(job) { (ledger) throws(StoreError) in
+                try await ledger.pastTasks(job, filter, at: moment, limit: limit, after: cursor)
+            }
+        }
         let page = try await attempting("reading tasks") { () throws(PQError) -> TaskPage? in
             guard let silence = try await snapshots.silence(of: job) else { return nil }
             return try await TaskReader(pool: pool, silence: silence, filter: filter)
@@ -301,8 +305,8 @@ extension PostgresLedger: LedgerService {
         return page
     }
 
-    public func explain(
-        _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, onlyUncounted: Bool,
+    func explanation(
+        of job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, onlyUncounted: Bool,
         limit: Int, after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> ExplanationResult {
         if moment == nil, policy == .last {
@@ -338,7 +342,7 @@ extension PostgresLedger: LedgerService {
         return .found(Explanation(sequence: sequence, indicator: nothing, entries: [], nextCursor: nil))
     }
 
-    public func difference(
+    func pastDifference(
         _ job: JobID, from: PointInTime, to: PointInTime?, counting policy: CountingPolicy, limit: Int
     ) async throws(StoreError) -> SnapshotDiff? {
         try await refuseNewerSchema()
@@ -350,7 +354,7 @@ extension PostgresLedger: LedgerService {
             in: view, from: start, to: max(start, end), counting: policy, limit: limit)
     }
 
-    public func history(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult {
+    func pastHistory(_ job: JobID, _ label: Name?, points: Int) async throws(StoreError) -> HistoryResult {
         try await refuseNewerSchema()
         guard let view = try await plainJob(job) else { return .noSuchJob }
         let history = try await pointInTimeFold.history(
@@ -358,10 +362,10 @@ extension PostgresLedger: LedgerService {
         return history.map { .found($0) } ?? .noSuchIndicator
     }
 
-    public func verify(_ job: JobID, _ stretch: Verification.Range) async throws(StoreError) -> Verification? {
+    func verification(of job: JobID, _ range: Verification.Range) async throws(StoreError) -> Verification? {
         try await refuseNewerSchema()
         return try await attempting("verifying a job") { () throws(PQError) in
-            try await ChainReader(pool: pool).verify(job, stretch)
+            try await ChainReader(pool: pool).verify(job, range)
         }
     }
 

@@ -28,6 +28,10 @@ public final class PostgresLedger: Service {
         ///
         /// `nil` keeps the login role.
         public var role: String? = "progress_ledger_service"
+        /// A standby that serves reads of the past; nil for none.
+        ///
+        /// It must be one server: a name of several could lead to one that lags.
+        public var replica: ConnectionTarget?
         /// The time limit of an operation.
         public var operationDeadline: Duration = .seconds(30)
         /// The clock by which cached heads age. Tests stop and shift it.
@@ -94,13 +98,15 @@ public final class PostgresLedger: Service {
     let partitionReading: CachedReading<[StatusReader.MissingMonth]>
     let jobCountReading: CachedReading<JobCountsByName>
     let appendPool: Pool
-    public let tokens = TokenRegistry()
+    public let tokens: TokenRegistry
     let tokenStore: TokenStore
     /// The subscriptions to jobs, as steps of the projection find them.
     package let subscriptionMatcher = SubscriptionMatcher()
     let subscriptionStore: SubscriptionStore
     package let deliveryStore: DeliveryStore
     package let deliveryStatistics = DeliveryStatistics()
+    /// The standby that serves reads of the past.
+    let replica: ReadReplica?
     private let publisher: NotificationPublisher
     /// Jobs that may have lost acknowledged events. An empty array means all jobs.
     private let lossSource: AsyncStream<[JobID]>
@@ -117,10 +123,17 @@ public final class PostgresLedger: Service {
     /// Creates a ledger in this database without connecting to it.
     ///
     /// - Parameter tracer: The backend for spans; nil for none, which costs nothing.
-    public init(
+    public convenience init(
         target: ConnectionTarget, settings: Settings = Settings(), logger: Logger, tracer: (any Tracer)? = nil
     ) {
+        self.init(target: target, settings: settings, tokens: TokenRegistry(), logger: logger, tracer: tracer)
+    }
+
+    private init(
+        target: ConnectionTarget, settings: Settings, tokens: TokenRegistry, logger: Logger, tracer: (any Tracer)?
+    ) {
         self.target = target
+        self.tokens = tokens
         role = settings.role
         self.logger = logger
         self.tracer = tracer
@@ -195,6 +208,13 @@ public final class PostgresLedger: Service {
         jobCountReading = CachedReading(ageMax: .seconds(15)) { () async throws(PQError) in
             try await jobCounts.counts()
         }
+        let primary = pool
+        replica = settings.replica.map { target in
+            var reading = settings
+            reading.replica = nil
+            let copy = PostgresLedger(target: target, settings: reading, tokens: tokens, logger: logger, tracer: tracer)
+            return ReadReplica(ledger: copy, primary: primary, logger: logger)
+        }
         let publisher = publisher
         let signals = signals
         let (lossSource, lossSink) = AsyncStream.makeStream(of: [JobID].self, bufferingPolicy: .bufferingOldest(100))
@@ -261,6 +281,11 @@ public final class PostgresLedger: Service {
         }
         signals.close()
         await appender.close()
+        await replica?.ledger.closePools()
+        await closePools()
+    }
+
+    private func closePools() async {
         await appendPool.close()
         await replayPool.close()
         await tokenStore.pool.close()

@@ -61,6 +61,23 @@ struct LedgerStatusTests {
         ] { #expect(!weak.survivesCrash && !weak.survivesFailover) }
     }
 
+    @Test("a standby that serves reads is written and read, also one that does not respond")
+    func readReplica() throws {
+        var status = LedgerStatus(
+            lag: LedgerStatus.Lag(jobs: 0, events: 0, seconds: 0), workers: [], stuckJobs: [], stuckJobCount: 0,
+            blocked: [], replay: nil)
+        var serving = LedgerStatus.ReadReplica()
+        (serving.lagBytes, serving.lagSeconds, serving.reads, serving.fallbacks) = (4_096, 1.5, 7, 2)
+        var away = LedgerStatus.ReadReplica()
+        away.fault = "no connection"
+        for replica in [nil, serving, away] {
+            status.readReplica = replica
+            var writer = JSONWriter()
+            status.write(to: &writer)
+            #expect(try LedgerStatus(JSONReader.read(writer.bytes)) == status)
+        }
+    }
+
     @Test("the database is written and read; one that is not visible, or an older server's, is nil")
     func database() throws {
         var status = LedgerStatus(

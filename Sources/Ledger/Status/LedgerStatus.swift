@@ -270,6 +270,8 @@ public struct LedgerStatus: Hashable, Sendable {
     public var vacuumHolders: [VacuumHolder] = []
     /// The database; nil if the ledger is not in one.
     public var database: Database?
+    /// The standby that serves reads of the past; nil for none.
+    public var readReplica: ReadReplica?
     /// The tables with rows that change all the time.
     public var tables: [TableHealth] = []
     /// The ways in which the database does not keep the ledger append-only.

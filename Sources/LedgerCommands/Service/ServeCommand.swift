@@ -4,6 +4,7 @@ import LedgerNotifications
 import LedgerProjection
 import LedgerStore
 import Logging
+import PQ
 import ServiceLifecycle
 
 struct ServeCommand: AsyncParsableCommand {
@@ -94,6 +95,13 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var times: ServiceTimes
 
     @Option(
+        help: ArgumentHelp(
+            "A standby of the database that serves time travel, exports, verification and the events of ended jobs, as a "
+                + "connection string. Default: PROGRESS_LEDGER_DATABASE_READ, else none.",
+            valueName: "url"))
+    var databaseRead: String?
+
+    @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
             "The most concurrent watchers; others get 503. Default: PROGRESS_LEDGER_WATCHERS_MAX, else \(Self.watchersMaxDefault).",
@@ -110,7 +118,8 @@ struct ServeCommand: AsyncParsableCommand {
         let choice = try service.databaseChoice(configuration)
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
-        let store = try times.storeSettings(configuration)
+        var store = try times.storeSettings(configuration)
+        store.replica = try replica(configuration)
         let acceptsCitus = try times.acceptsCitus(configuration)
         var settings = ServerSettings()
         settings.host = address.host
@@ -134,14 +143,14 @@ struct ServeCommand: AsyncParsableCommand {
         let logger = try service.makeLogger(configuration)
         try settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
         settings.limitWatchers(logger: logger)
-        let (mayMigrate, projects, ready) = (migrate, !noProjection, settings)
+        let (mayMigrate, projects, ready, ledgerSettings) = (migrate, !noProjection, settings, store)
         try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
             try await DatabaseConnection.with(choice, logger: logger) { database in
                 try await SchemaCheck.run(
                     database, mayMigrate: mayMigrate, acceptsCitus: acceptsCitus,
                     wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
                 let ledger = PostgresLedger(
-                    target: database.target, settings: store, logger: logger.labeled("store"),
+                    target: database.target, settings: ledgerSettings, logger: logger.labeled("store"),
                     tracer: InstalledTracer.find())
                 try await ledger.loadTokens()
                 try address.check(isProtected: isOpenToAll || acceptsJWT || ledger.tokens.isRequired)
@@ -165,6 +174,23 @@ struct ServeCommand: AsyncParsableCommand {
         }
         try ListenCheck.checkHost(host)
         return ListenAddress(host: host, port: port)
+    }
+
+    /// The standby that serves reads.
+    private func replica(_ configuration: Configuration) throws(CommandFailure) -> ConnectionTarget? {
+        let text = try configuration.readText(
+            .databaseRead, flag: databaseRead, named: "--database-read", expected: "a connection string")
+        guard let text else { return nil }
+        try DatabaseURL.check(text)
+        let target: ConnectionTarget
+        do throws(PQError) { target = try ConnectionTarget(text) } catch {
+            throw CommandFailure(.usage, "--database-read: \(error.message)")
+        }
+        // Each connection could reach another standby, and one of them may lag.
+        guard !["host", "hostaddr", "port"].contains(where: { target[$0]?.contains(",") ?? false }) else {
+            throw CommandFailure(.usage, "--database-read names several servers. Name one standby.")
+        }
+        return target
     }
 
     private func allowedHosts(_ configuration: Configuration) throws(CommandFailure) -> [String] {

@@ -49,6 +49,7 @@ enum StatusText {
                 "missing  the projections of \(Count(status.lag.missingSnapshots, "job")): a worker rebuilds them")
         }
         if let database = status.database { lines.append("database \(promise(database))") }
+        if let replica = status.readReplica { lines.append("standby  \(standby(replica))") }
         lines += status.durabilityFaults.map { "durable  no: \($0)" }
         lines += status.durabilityRemarks.map { "durable  \($0)" }
         lines += status.guaranteeFaults.map { "guarded  no: \($0)" }
@@ -86,6 +87,13 @@ enum StatusText {
             lines.append(VisibleText.escape("server   \(version)\(status.build.map { " (build \($0))" } ?? "")"))
         }
         return lines
+    }
+
+    /// The standby that serves reads, as part of a line.
+    private static func standby(_ replica: LedgerStatus.ReadReplica) -> String {
+        let lag = replica.lagSeconds.map { "\(seconds($0)) behind (\(replica.lagBytes ?? 0) bytes)" } ?? "no response"
+        let served = "\(replica.reads) reads served, \(replica.fallbacks) by the primary instead"
+        return VisibleText.escape([lag, served, replica.fault].compactMap { $0 }.joined(separator: "; "))
     }
 
     /// The promises of the database, as part of a line.

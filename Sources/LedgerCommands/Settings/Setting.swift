@@ -19,6 +19,7 @@ enum Setting: String, CaseIterable, Sendable {
     case tilebox = "PROGRESS_LEDGER_TILEBOX"
     case notifyAllow = "PROGRESS_LEDGER_NOTIFY_ALLOW"
     case database = "PROGRESS_LEDGER_DATABASE"
+    case databaseRead = "PROGRESS_LEDGER_DATABASE_READ"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
     case citus = "PROGRESS_LEDGER_CITUS"
@@ -46,7 +47,8 @@ enum Setting: String, CaseIterable, Sendable {
     var isAllowedInFile: Bool {
         switch self {
         case .host, .port, .allowedHosts, .corsOrigins, .basePath, .trustedProxies, .tlsCertificate, .tlsKey,
-            .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .tilebox, .notifyAllow, .database, .data,
+            .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .tilebox, .notifyAllow, .database, .databaseRead,
+            .data,
             .databaseConnections, .citus,
             .logLevel, .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true

@@ -57,6 +57,7 @@ extension SchemaCatalogue {
                     Field("notifications", .reference("NotificationCounts")),
                     Field("vacuum", .reference("Vacuum")), Field("guarantee_faults", .array(.text(max: nil))),
                     Field("database", .nullable(.reference("Database"))),
+                    Field("read_replica", .nullable(.reference("ReadReplica"))),
                     Field("durability_faults", .array(.text(max: nil))),
                     Field("durability_remarks", .array(.text(max: nil))),
                     Field("missing_partitions", .array(.text(max: nil))),
@@ -71,6 +72,13 @@ extension SchemaCatalogue {
                     Field("synchronous_standbys", .nullable(.integer(nil))), Field("fsync", .bool),
                     Field("full_page_writes", .bool), Field("survives_crash", .bool),
                     Field("survives_failover", .bool),
+                ]),
+            object(
+                "ReadReplica",
+                [
+                    Field("lag_bytes", .nullable(.integer(nil))), Field("lag_microseconds", .nullable(.integer(nil))),
+                    Field("reads", .integer(nil)), Field("fallbacks", .integer(nil)),
+                    Field("fault", .nullable(.text(max: nil))),
                 ]),
             object(
                 "NotificationCounts",

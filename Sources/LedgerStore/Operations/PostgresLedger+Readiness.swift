@@ -105,6 +105,7 @@ extension PostgresLedger {
         try await attempting("reading the status of the ledger") { () throws(PQError) in
             var status = try await StatusReader(pool: pool).status()
             status.appendFailure = appender.lastFailure
+            status.readReplica = await replica?.status()
             (status.durabilityFaults, status.durabilityRemarks) = try await durability()
             status.durabilityFaults += appender.acknowledged.losses.latest.map { loss in
                 """
@@ -169,6 +170,7 @@ extension PostgresLedger {
             counter("database_connect_failures_total", "Attempts to connect that failed.", connections.connectFailures),
             counter("database_round_trips_total", "Round trips for reading and projecting.", connections.roundTrips),
         ]
+        statistics += Self.statistics(of: await replica?.status())
         do throws(PQError) {
             let status = try await StatusReader(pool: pool).status()
             statistics += Self.statistics(status)

@@ -56,6 +56,8 @@ extension LedgerStatus {
             }
             writer.name("database")
             if let database { database.write(to: &writer) } else { writer.null() }
+            writer.name("read_replica")
+            if let readReplica { readReplica.write(to: &writer) } else { writer.null() }
             writer.name("durability_faults")
             writer.array(durabilityFaults) { $0.string($1) }
             writer.name("durability_remarks")
@@ -73,7 +75,7 @@ extension LedgerStatus {
     /// An age in microseconds, limited to 64 bits; 0 if it is not a number.
     ///
     /// Ages are differences of times in the database, which nothing keeps from being infinite.
-    fileprivate static func microseconds(_ seconds: Double) -> Int64 {
+    static func microseconds(_ seconds: Double) -> Int64 {
         let microseconds = seconds * 1e6
         guard microseconds > -0x1p63 else { return microseconds.isNaN ? 0 : .min }
         return microseconds < 0x1p63 ? Int64(microseconds) : .max
@@ -111,6 +113,7 @@ extension LedgerStatus {
             lag: lag, workers: workers, stuckJobs: stuck,
             stuckJobCount: try ResponseReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
         if let given = value["database"], given != .null { database = try Database(given) }
+        if let given = value["read_replica"], given != .null { readReplica = try ReadReplica(given) }
         unestimatedJobs = try ResponseReader(value).integerIfPresent("unestimated_jobs") ?? 0
         if let given = value["notifications"], given != .null {
             let counts = ResponseReader(given)

@@ -407,6 +407,8 @@ struct ServeTests {
             (["--watchers-max", "0"], [:], "a whole number from 1 to 16384"),
             ([], ["PROGRESS_LEDGER_WATCHERS_MAX": "all"], "PROGRESS_LEDGER_WATCHERS_MAX: invalid value 'all'"),
             (["--tls-certificate", "x"], [:], "tls-certificate"),
+            (["--database-read", "host=a,b"], [:], "--database-read names several servers"),
+            (["--database-read", "nonsense"], [:], "--database-read: cannot read the connection string"),
         ] as [([String], [String: String], String)])
     func mistakesAreNamed(flags: [String], environment: [String: String], text: String) async throws {
         let run = try await CommandRun.run(ServerProcess.binary, ["serve"] + flags, environment: environment)
