@@ -49,7 +49,7 @@ struct JobQueryTests {
             }
             let found = query.filters.flatMap { filter in
                 views.filter { view in
-                    (filter.state ?? view.snapshot.state) == view.snapshot.state
+                    (filter.states.isEmpty || filter.states.contains(view.snapshot.state))
                         && query.cursor.map { view.id < $0 } ?? true
                         && filter.search.map(view.description.name.contains) ?? true
                 }.sorted { $0.id > $1.id }.prefix(query.limit)

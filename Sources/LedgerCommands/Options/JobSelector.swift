@@ -27,7 +27,8 @@ enum JobSelector {
             return job.id
         }
         let keyed = try await Self.keyed(text, client)
-        var found = try await JobIDPrefix(text).map { try await beginning(with: $0, client) } ?? []
+        var found: [JobView] = []
+        if let prefix = JobIDPrefix(text) { found = try await beginning(with: prefix, client) }
         if let keyed, !found.contains(where: { $0.id == keyed.id }) { found.insert(keyed, at: 0) }
         guard let first = found.first else {
             throw CommandFailure(

@@ -20,7 +20,7 @@ enum DescriptionRoute {
             access: .general(.read), method: .get, path: "/docs", operation: "referencePage",
             summary: "The page of this description", responses: [PageRoutes.page("The page")], isHeavy: true,
             page: .ofJobs, handle: own.handle)
-        let text = text(of: routes + [own, page])
+        let text = Self.text(of: routes + [own, page])
         own.handle = { _ in LedgerResponse(status: .ok, contentType: "application/json", bytes: text) }
         let reference = LazyReference(text: text)
         page.handle = pages.withErrorPages(.ofJobs) { request in
@@ -53,7 +53,7 @@ enum DescriptionRoute {
     }
 
     /// The description of routes in JSON.
-    static func text(of_ routes: [Route]) -> [UInt8] {
+    static func text(of routes: [Route]) -> [UInt8] {
         var writer = JSONWriter()
         writer.object { writer in
             writer.field("openapi", "3.1.0")

@@ -1,4 +1,5 @@
 internal import Ledger
+internal import LedgerWire
 
 /// How urgently a job needs a person: the lowest value first.
 enum JobUrgency: Int, CaseIterable, Comparable, Sendable {

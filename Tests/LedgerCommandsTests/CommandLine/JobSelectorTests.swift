@@ -60,9 +60,9 @@ struct JobSelectorTests {
             #expect(
                 both.errors.contains("\(first)  running  ") && both.errors.contains("key \(text)"), "\(both.errors)")
             #expect(both.errors.contains("\(second)  running  ") && !both.errors.contains("\u{1B}"), "\(both.errors)")
-            // The exact key finds its job all the same.
+            // The exact key finds its job nevertheless.
             #expect(try await CommandRun.ledger("show", "--key", text, "--server", url).status == 0)
-            for number in 0..<10 { _ = try await client.createJob(JobDescription(name: "job \(Name("\(number)"))")) }
+            for number in 0..<10 { _ = try await client.createJob(JobDescription(name: Name("job \(number)"))) }
             let many = try await CommandRun.ledger("show", String(first.description.prefix(4)), "--server", url)
             #expect(many.errors.hasSuffix("\n… and more\n"), "\(many.errors)")
             #expect(many.errors.split(separator: "\n").count == 12, "\(many.errors)")

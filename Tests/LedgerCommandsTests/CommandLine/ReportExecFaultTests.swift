@@ -2,6 +2,7 @@ import Foundation
 import Ledger
 import LedgerTestSupport
 import LedgerWire
+import PQ
 import ProgressLedgerClient
 import Testing
 

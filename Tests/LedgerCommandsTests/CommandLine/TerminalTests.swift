@@ -76,7 +76,7 @@ struct TerminalTests {
         {
             for attempt in attempts {
                 let reference = ExecutionReference(
-                    task: task, execution: "execution-\(Name("\(attempt)"))-of-é", attempt: attempt)
+                    task: task, execution: Name("execution-\(attempt)-of-é"), attempt: attempt)
                 drafts.append(EventDraft(.executionStarted(reference), link: link))
                 drafts.append(
                     EventDraft(
@@ -114,7 +114,7 @@ struct TerminalTests {
                                 && ["jobs", "tasks"].contains(command)),
                         "\(printed)")
                     if environment["LANG"] == "C" {
-                        #expect(printed.unicodeScalars.allSatisfy(\.isASCII), "\(printed)")
+                        #expect(printed.unicodeScalars.allSatisfy { $0.isASCII }, "\(printed)")
                     }
                     let lines = printed.replacing(/\u{1B}\[[0-9]+m/, with: "").split(separator: "\r\n")
                     #expect(lines.count > 1, "\(printed)")

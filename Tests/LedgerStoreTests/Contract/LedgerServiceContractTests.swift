@@ -182,7 +182,7 @@ struct LedgerServiceContractTests {
             all.sort()
             let states: [JobID: JobState] = Dictionary(
                 uniqueKeysWithValues: try await ledger.jobs(all).map { ($0.id, $0.snapshot.state) })
-            for chosen in [[.running], [.running, .failed], [.completed, .failed, .canceled], JobState.allCases]
+            for chosen in [[.running], [.running, .failed], [.completed, .failed, .canceled], Set(JobState.allCases)]
                 as [Set<JobState>]
             {
                 var filter = JobFilter()
