@@ -45,7 +45,9 @@ public enum TaskOrder: String, CaseIterable, Hashable, Sendable {
     ///
     /// A running execution has taken until now.
     case longest
-    /// The running task with the oldest last event is the first one, and tasks that have ended are behind them.
+    /// The running task with the oldest last event is the first one.
+    ///
+    /// Tasks that have ended are behind all running ones.
     case quietest
 
     /// Whether the list can be continued with a cursor.

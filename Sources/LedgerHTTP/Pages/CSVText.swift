@@ -4,8 +4,8 @@ internal import LedgerWire
 
 /// A table as comma-separated values (RFC 4180).
 ///
-/// Spreadsheets run a text that begins like a formula. Such a text, which comes from a caller, gets an apostrophe before
-/// it; the JSON of the same table contains it exactly.
+/// Spreadsheets run a text that begins like a formula. Such a text, which comes from a caller, gets an apostrophe
+/// before it; the JSON of the same table contains it exactly.
 struct CSVText {
     private(set) var text: String
 

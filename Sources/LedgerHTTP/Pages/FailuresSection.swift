@@ -2,7 +2,9 @@ internal import Ledger
 internal import LedgerStore
 internal import LedgerWire
 
-/// The part of a job's page that says why tasks failed: their messages, the most frequent one first.
+/// The part of a job's page that says why tasks failed.
+///
+/// It shows their messages, the most frequent one first.
 struct FailuresSection {
     /// The number of failed tasks.
     let count: Int64
@@ -11,7 +13,7 @@ struct FailuresSection {
     let links: JobLinks
     let link: PageLink
 
-    /// The maximum number of failed tasks whose messages are compared.
+    /// The maximum number of failed tasks to compare the messages of.
     static let tasksMax = 100
     /// The maximum number of different messages that are shown.
     private static let messagesMax = 5

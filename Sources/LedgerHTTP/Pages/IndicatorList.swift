@@ -1,6 +1,6 @@
 internal import Ledger
 
-/// The bars of a job: those that need attention first, and the finished ones folded.
+/// The bars of a job, stalled ones first and finished ones folded.
 ///
 /// `Files/indicators.js` groups them in the same way.
 struct IndicatorList {
@@ -25,7 +25,9 @@ struct IndicatorList {
             """
     }
 
-    /// Whether a bar comes first: it is stalled, or it shows what a failed job has not done.
+    /// Whether a bar comes first.
+    ///
+    /// It is stalled, or shows the unfinished work of a failed job.
     private func needsAttention(_ row: IndicatorRow) -> Bool {
         row.status == .stalled || state == .failed && row.status != .complete
     }

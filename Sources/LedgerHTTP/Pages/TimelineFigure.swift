@@ -1,9 +1,10 @@
 internal import Ledger
 internal import LedgerStore
 
-/// A timeline of executions: a row for each task, and a bar for each execution from its first event to its last.
+/// A timeline of executions, with a row for each task.
 ///
-/// The upper half of a row contains the last execution, the lower half the superseded ones, which are hatched.
+/// The bar of an execution lasts from its first event to its last. The upper half of a row contains the last execution,
+/// the lower half the superseded ones, which are hatched.
 struct TimelineFigure {
     let tasks: [TaskSummary]
     /// Whether the job is running, so that executions without an end are running still.

@@ -1,7 +1,7 @@
 internal import Ledger
 internal import Synchronization
 
-/// A bounded cache of past states of jobs, from which folds to later events continue.
+/// A bounded cache of past states of jobs, from which folds continue.
 ///
 /// While a fold reads the events of a job, it keeps states at even distances: its *checkpoints*. A later question about
 /// any event then folds only the events since the checkpoint before it. The last state of a fold is kept as well,
@@ -14,7 +14,7 @@ final class FoldCache: Sendable {
     ///
     /// It is more than their memory, because the states of a job share the parts that did not change between them.
     static let bytesMax = 256 << 20
-    /// The least number of events between checkpoints. Folding so many takes a tenth of a second.
+    /// The least number of events between checkpoints.
     static let distanceMin: Int64 = 50_000
 
     /// The state of a job after an event.
@@ -80,7 +80,7 @@ final class FoldCache: Sendable {
     /// The number of events between the checkpoints of a job.
     func distance(of job: JobID) -> Int64 { contents.withLock { $0.jobs[job]?.distance ?? distanceMin } }
 
-    /// Returns the latest state of a job up to an event, and the hash of its last event.
+    /// Returns the latest state of a job up to an event, with the hash of its event.
     ///
     /// Nil without one.
     ///

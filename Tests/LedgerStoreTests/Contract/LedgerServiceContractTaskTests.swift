@@ -11,8 +11,10 @@ struct LedgerServiceContractTaskTests {
     func filters(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
             let job = try await ledger.job(with: [
-                .start("Tile-9"), .start("tile-10"), .start("plan", attempt: 1), .start("plan", attempt: 2),
-                .start("tile_1"), .finish("tile_1", attempt: 1), .start("É%"), .finish("Tile-9", attempt: 1),
+                .start("Tile-9", attempt: 1), .start("tile-10", attempt: 1), .start("plan", attempt: 1),
+                .start("plan", attempt: 2),
+                .start("tile_1", attempt: 1), .finish("tile_1", attempt: 1), .start("É%", attempt: 1),
+                .finish("Tile-9", attempt: 1),
             ])
             var fold = Fold()
             for entry in try await ledger.allEvents(job) { try fold.apply(entry.event) }
@@ -44,7 +46,7 @@ struct LedgerServiceContractTaskTests {
     func pages(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
             let names = (1...7).map { Name("t\($0)") }
-            let job = try await ledger.job(with: names.map { .start($0) })
+            let job = try await ledger.job(with: names.map { .start($0, attempt: 1) })
             for order in TaskOrder.allCases {
                 let filter = TaskFilter(order: order)
                 var found: [Name] = []
@@ -68,7 +70,8 @@ struct LedgerServiceContractTaskTests {
         try await implementation.withLedger { ledger in
             let description = JobDescription(name: "j", tags: [JobDescription.leaseTag: "1"])
             let job = try await ledger.createJob(description).view.id
-            let drafts = ["b", "a", "c"].map { EventDraft(.start($0)) } + [EventDraft(.finish("c", attempt: 1))]
+            let drafts =
+                ["b", "a", "c"].map { EventDraft(.start($0, attempt: 1)) } + [EventDraft(.finish("c", attempt: 1))]
             let last = try await ledger.append(drafts, to: job).upperBound
             #expect(try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout))
             for (order, names) in [(TaskOrder.name, ["a", "b"]), (.newest, ["a", "b"]), (.started, ["b", "a"])] {

@@ -5,8 +5,8 @@
 //
 // A page sends { kind: "follow", address, number } with the address of a stream, { kind: "alive" } while it follows it,
 // and { kind: "leave" }. The worker sends { kind: "live" }, { kind: "event", name, data } for each event, "alive" as a
-// response, { kind: "failed", … } if the stream breaks off, and { kind: "refused" } if the page has to read it by itself.
-// After the last two, the page does not follow the stream any more. Each message has the number of the request.
+// response, { kind: "failed", … } if the stream breaks off, and { kind: "refused" } if the page has to read it by
+// itself. After the last two, the page does not follow the stream any more. Each message has the number of the request.
 
 import { HeldBack, StatusError, readStream } from "./stream.js";
 
