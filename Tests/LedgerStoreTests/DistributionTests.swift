@@ -5,7 +5,7 @@ import Testing
 @testable import LedgerStore
 @testable import PQ
 
-/// What the schema and the statements avoid, so that a database that distributes its tables accepts them.
+/// The constructs that a database with distributed tables does not accept.
 @Suite("SQL for distributed tables")
 struct DistributionTests {
     private static func withPool<R>(_ target: ConnectionTarget, _ body: (Pool) async throws -> R) async throws -> R {
@@ -29,7 +29,7 @@ struct DistributionTests {
         #expect(error.violates("job_key_unique") == isKey)
     }
 
-    @Test("a missing partition is recognized by the name of the table, with and without the number of a shard")
+    @Test("a missing partition is recognized with and without the number of a shard")
     func missingPartition() {
         for (table, isMissing) in [("event", true), ("event_102008", true), ("event_note", false), ("job", false)] {
             var report = PQError.ServerReport()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import LedgerStore
 
-/// Reads of the past on a standby give exactly what the primary would give.
+/// Reads of the past on a standby equal those on the primary.
 @Suite("Reads on a standby", .serialized, .timeLimit(.minutes(10)))
 struct ReadReplicaTests {
     private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })

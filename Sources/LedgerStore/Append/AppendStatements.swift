@@ -18,7 +18,9 @@ enum AppendStatements {
     private static let wasClockCurrent =
         "$6::timestamptz between statement_timestamp() - interval '1 second' and statement_timestamp()"
 
-    /// The condition that the planned time is current now, with the row of `job_id` locked.
+    /// The condition that the planned time is still current.
+    ///
+    /// The row of `job_id` is locked then.
     private static let isClockCurrent = "ledger.is_current($6::timestamptz, job_id)"
 
     /// Moves the head of one job, if it is current.

@@ -1,6 +1,8 @@
 public import Ledger
 
-/// The reads that a standby may serve: the past of a job, its chain, and the events of a job that has ended.
+/// The reads that a standby may serve.
+///
+/// They concern the past of a job, its chain, and the events of a job that has ended.
 extension PostgresLedger {
     public func job(_ id: JobID, counting policy: CountingPolicy) async throws(StoreError) -> JobView? {
         // Only this policy folds all events. The others read the snapshot.

@@ -3,7 +3,9 @@ internal import Logging
 internal import PQ
 internal import Synchronization
 
-/// A standby that serves reads of the past, and only while it has everything that the primary has shown.
+/// A standby that serves reads of the past.
+///
+/// It serves them only while it has everything that the primary has shown.
 ///
 /// Each read begins with the position of the primary's log. The standby serves the read once it has replayed the log
 /// to that position, on the same timeline, and has the job's last event with the same hash. So a caller that has seen
@@ -54,7 +56,9 @@ final class ReadReplica: Sendable {
         let hasEnded: Bool
     }
 
-    /// Returns the ledger on the standby if it has everything that the primary shows about the job now.
+    /// Returns the ledger on the standby if it can serve reads of the job.
+    ///
+    /// It must have everything that the primary shows about the job now.
     ///
     /// Nil if the primary must serve the read.
     ///
@@ -158,7 +162,7 @@ final class ReadReplica: Sendable {
 
     // MARK: Status
 
-    /// The number of reads that the standby has served, and that the primary has served instead.
+    /// The numbers of reads that the standby and, instead of it, the primary served.
     var counters: (reads: UInt64, fallbacks: UInt64) { state.withLock { ($0.reads, $0.fallbacks) } }
 
     /// Measures the lag of the standby.

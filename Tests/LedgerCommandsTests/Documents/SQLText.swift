@@ -21,7 +21,7 @@ struct SQLText {
         }
     }
 
-    /// The constructs of this file that do not fit a database that distributes its tables.
+    /// The constructs of this file that do not fit a distributed database.
     var faults: [String] {
         literals.filter(Self.isModifying).compactMap(clockFault) + joinFaults + constraintFaults
     }
@@ -41,7 +41,7 @@ struct SQLText {
         return "\(path): clock_timestamp() in a modifying statement; use statement_timestamp() or excluded: \(sql)"
     }
 
-    /// The files whose outer lateral joins read the jobs of one request or of one step.
+    /// The files with outer lateral joins that read the jobs of one request or step.
     private static let lateralFiles = [
         "Read/LiveSnapshot.swift", "Read/ExplainReader.swift", "LedgerProjection/StateQueries.swift",
     ]

@@ -1,9 +1,13 @@
 extension LedgerStatus {
     /// The standby that serves reads of the past, as the server that responds sees it.
     public struct ReadReplica: Hashable, Sendable {
-        /// The bytes of the primary's log that the standby has not replayed; nil if it does not respond.
+        /// The bytes of the primary's log that the standby has not replayed.
+        ///
+        /// Nil if it does not respond.
         public var lagBytes: Int64?
-        /// The age of the last transaction that it replayed, or 0 if it has replayed all; nil if it does not respond.
+        /// The age of the last transaction that it replayed, or 0 if it has replayed all.
+        ///
+        /// Nil if it does not respond.
         public var lagSeconds: Double?
         /// The reads that it has served since the server started.
         public var reads: UInt64 = 0
