@@ -39,6 +39,9 @@ struct Route: Sendable {
         /// The format of a body that is not JSON; nil for JSON.
         var binary: Binary?
 
+        /// Whether the description names JSON as a format of the body.
+        var isJSON: Bool { binary == nil && schema != "Text" }
+
         /// A body in a format of its own, which the handler decodes and decompresses.
         struct Binary: Sendable {
             /// The media types, in lower case and without parameters.

@@ -1,10 +1,11 @@
 import Ledger
-import LedgerHTTP
 import LedgerProjection
 import LedgerStore
 import LedgerTestSupport
 import LedgerWire
 import Testing
+
+@testable import LedgerHTTP
 
 @Suite("Routes for auditors and operators")
 struct AuditRouteTests {
@@ -18,6 +19,14 @@ struct AuditRouteTests {
                 settings.port = 0
                 try await withServer(on: ledger, settings) { try await body($0, ledger) }
             }
+        }
+    }
+
+    @Test("a server replays as the example of the description asks")
+    func example() async throws {
+        try await withReplays { client, _ in
+            let body = try #require(RouteExamples.body(of: "beginReplay"))
+            #expect(try await client.post("/v1/replays", body).status == 202)
         }
     }
 

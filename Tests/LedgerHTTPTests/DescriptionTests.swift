@@ -1,3 +1,4 @@
+import Ledger
 import LedgerTestSupport
 import LedgerWire
 import Testing
@@ -143,17 +144,22 @@ struct DescriptionTests {
                 let body = try #require(RouteExamples.body(of: operation)).replacing(
                     "01930a10-0000-7000-8000-000000000000", with: job)
                 #expect(try JSONReader.read(Array(body.utf8)) == example || operation == "appendEventsOfManyJobs")
-                // A login needs a token of the ledger, and a token requires all later requests to have one.
-                guard !["logIn", "createToken"].contains(operation) else { continue }
+                // A login needs a token of the ledger, and a token requires all later requests to have one. A ledger in
+                // memory replays nothing.
+                guard !["logIn", "createToken", "beginReplay"].contains(operation) else { continue }
                 let response = try await client.post(path.name.replacing("{job}", with: job), body)
                 #expect(
                     (200..<300).contains(response.status),
                     "\(operation): \(String(decoding: response.body, as: UTF8.self))")
                 accepted.append(operation)
             }
-            #expect(accepted.count >= 6)
+            #expect(accepted.count >= 5)
             let token = try #require(RouteExamples.body(of: "createToken"))
-            #expect(try await client.post("/v1/tokens", token).status == 201)
+            let admin = AccessFixtures.bearer(try await AccessFixtures.token("admin", [.admin], of: ledger))
+            let created = try await client.request(
+                "POST", "/v1/tokens", headers: admin.merging(["Content-Type": "application/json"]) { $1 },
+                body: Array(token.utf8))
+            #expect(created.status == 201, "\(String(decoding: created.body, as: UTF8.self))")
         }
     }
 

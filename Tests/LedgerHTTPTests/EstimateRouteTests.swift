@@ -42,7 +42,9 @@ struct EstimateRouteTests {
                 let body = #"{"name":"\#(name)","tags":{"ledger.deadline":"\#(deadline)"}}"#
                 #expect(try await client.post("/v1/jobs", body).status == 201)
                 let page = try await client.get("/?search=\(name)")
-                #expect(String(decoding: page.body, as: UTF8.self).contains("class=\"late\"") == isLate, "\(name)")
+                let text = String(decoding: page.body, as: UTF8.self)
+                #expect(text.contains("<small class=\"late\">late, due ") == isLate, "\(name)")
+                #expect(text.contains("<small class=\"late\" hidden>") == !isLate, "\(name)")
             }
         }
     }

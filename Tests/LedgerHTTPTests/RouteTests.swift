@@ -385,7 +385,7 @@ struct RouteTests {
                 Issue.record("no paths")
                 return
             }
-            #expect(paths.count == 41)
+            #expect(paths.count == 43)
             #expect(description["info"]?["version"]?.text == ProductVersion.current.number)
             // A stream of events does not end by itself; it has tests of its own.
             for path in paths where path.name != "/v1/watch" {

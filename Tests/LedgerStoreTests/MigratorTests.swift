@@ -279,22 +279,6 @@ struct MigratorTests {
         }
     }
 
-    @Test("an event table is refused only if Citus distributes it")
-    func citus() async throws {
-        try await withLedgerDatabase { target in
-            try await withPool(target) { pool in
-                // The entry that Citus keeps for each table that it distributes.
-                _ = try await pool.query(
-                    Query("create table public.pg_dist_partition (logicalrelid regclass)", prepare: false))
-                #expect(try await migrator(target).check() == .current(version: Migration.all.count))
-                _ = try await pool.query(
-                    Query("insert into public.pg_dist_partition values ('ledger.event')", prepare: false))
-                #expect(try await migrator(target).check() == .distributed)
-                await #expect(throws: MigrationError.self) { try await migrator(target).migrate() }
-            }
-        }
-    }
-
     @Test("the printed SQL migrates an empty database, and may be run again")
     func printed() async throws {
         try await withTestDatabase { target in

@@ -38,10 +38,20 @@ struct ExplainCommand: AsyncParsableCommand {
         if json { return console.print(document) }
         console.print(Self.table(explanation.entries).layout(console.style))
         let indicator = explanation.indicator
-        console.print(
-            "received \(Self.text(indicator.received)) = counted \(Self.text(indicator.counted)) + superseded "
-                + "\(Self.text(indicator.superseded)) + discarded \(Self.text(indicator.discarded))")
+        for line in Self.conservation(indicator, width: console.style?.width) { console.print(line) }
         if let next = explanation.nextCursor { console.printToError("There are more: --cursor \(next)") }
+    }
+
+    /// The sums of an indicator, on a line of their own each if one line is too short.
+    ///
+    /// - Parameter width: The width of the terminal; nil if the output is not a terminal.
+    static func conservation(_ indicator: IndicatorState, width: Int?) -> [String] {
+        let sums = [
+            "received \(text(indicator.received))", "= counted \(text(indicator.counted))",
+            "+ superseded \(text(indicator.superseded))", "+ discarded \(text(indicator.discarded))",
+        ]
+        let line = sums.joined(separator: " ")
+        return line.utf8.count <= width ?? .max ? [line] : sums
     }
 
     private static func text(_ units: Units) -> String { "\(units.done)/\(units.total)" }

@@ -132,7 +132,7 @@ enum DescriptionRoute {
                     writer.field("required", true)
                     writer.name("content")
                     writer.object { writer in
-                        for type in body.binary?.mediaTypes ?? ["application/json"] {
+                        for type in body.binary?.mediaTypes ?? (body.isJSON ? ["application/json"] : []) {
                             content(
                                 type, schema: body.schema, example: RouteExamples.body(of: route.operation), to: &writer
                             )

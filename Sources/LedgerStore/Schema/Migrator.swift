@@ -326,13 +326,6 @@ public struct Migrator: Sendable {
         }
         let tables = try await lease.query(Self.tables)
         guard try tables[0].decode(0, as: Bool.self) else { return .foreign }
-        if let catalog = try tables[0].decodeIfPresent(1, as: String.self) {
-            let distributed = try await lease.query(
-                Query(
-                    "select exists (select from \(catalog) where logicalrelid::oid = 'ledger.event'::regclass::oid)",
-                    prepare: false))
-            if try distributed[0].decode(0, as: Bool.self) { return .distributed }
-        }
         let rows = try await lease.query(
             Query("select version, sha256 from ledger.schema_migration order by version"))
         guard !rows.isEmpty else { return .foreign }
@@ -367,16 +360,6 @@ public struct Migrator: Sendable {
         select
             exists (
                 select from pg_class where relname = 'schema_migration' and relnamespace = 'ledger'::regnamespace
-            ),
-            (
-                select format('%I.%I', schema.nspname, class.relname)
-                from pg_class as class
-                join pg_namespace as schema on schema.oid = class.relnamespace
-                join pg_attribute as attribute
-                    on attribute.attrelid = class.oid and attribute.attname = 'logicalrelid'
-                join pg_class as event on event.relname = 'event' and event.relnamespace = 'ledger'::regnamespace
-                where class.relname = 'pg_dist_partition'
-                limit 1
             )
         """)
 

@@ -14,8 +14,6 @@ public enum SchemaStatus: Sendable, Equatable {
     case unsupportedEncoding(String)
     /// The server is older than the oldest supported version of PostgreSQL.
     case unsupportedServer(version: String)
-    /// The event table is distributed over several servers.
-    case distributed
     /// This user has no access to the schema.
     case inaccessible(user: String)
 
@@ -35,8 +33,6 @@ public enum SchemaStatus: Sendable, Equatable {
             "the database has the encoding \(encoding): create one with `encoding 'UTF8' template template0`"
         case .unsupportedServer(let version):
             "PostgreSQL \(version) is too old: upgrade it to \(PostgresVersion.oldest / 10_000) or later"
-        case .distributed:
-            "ledger.event is distributed by Citus, which is not supported yet: appends would not be atomic"
         case .inaccessible(let user):
             "user \(user) may not use the schema ledger: ask an administrator to run `grant \(Guarantees.serviceRole) to "
                 + "\(PreparationSQL.quoted(user))`"

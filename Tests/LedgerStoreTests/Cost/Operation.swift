@@ -89,7 +89,7 @@ struct Operation: Sendable {
     /// It runs at any time, and is checked separately.
     static let sweep = Operation(
         "the sweep",
-        statements: ["snapshot.sequence is null from ( select job_id, sequence from ledger.job_head"],
+        statements: ["folded is null from ( select head.job_id, head.sequence"],
         rowsMax: jobsRows, pagesMax: 3 * jobsRows, checksOnlyItsStatements: true
     ) { ledger, _ in ledger.signals.requestSweep() }
 
