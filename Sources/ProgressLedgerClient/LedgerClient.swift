@@ -44,14 +44,14 @@ public final class LedgerClient: Sendable {
         public var tokenFile: String?
         /// The path of a PEM file with the authorities that `https` trusts.
         ///
-        /// Without it, they are those of the system.
+        /// Without it, they are those of the system. It is read again when it changes.
         public var caFile: String?
         /// The client's own certificate, if the server requires one.
         public var certificate: ClientCertificate?
 
         /// The paths of the PEM files of a client's certificate.
         ///
-        /// They are read at the first connection.
+        /// They are read at the first connection, and again when they change.
         public struct ClientCertificate: Hashable, Sendable {
             /// The certificate, followed by intermediate ones.
             public var certificateFile: String

@@ -79,7 +79,8 @@ func WithToken(token string) ClientOption {
 // WithHTTPClient sets the HTTP client, for custom certificates and proxies.
 //
 // Without it, https trusts the certificates in the file that PROGRESS_LEDGER_CA_FILE names, or else the system's, and
-// presents the one in PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE with the key in PROGRESS_LEDGER_CLIENT_KEY_FILE.
+// presents the one in PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE with the key in PROGRESS_LEDGER_CLIENT_KEY_FILE. These
+// files are read again when they change.
 // Its Timeout is not used, because every request of a Client has its own.
 func WithHTTPClient(client *http.Client) ClientOption {
 	return func(c *Client) error {
@@ -215,16 +216,22 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 
 // readCredentials reads the files that the environment names: a token, the certificates to trust, and the client's own.
 func (c *Client) readCredentials(transport *http.Transport, scheme string) error {
-	if path := os.Getenv("PROGRESS_LEDGER_CA_FILE"); path != "" && scheme == "https" && c.http.Transport == transport {
-		if err := trustFile(transport, path); err != nil {
-			return &InvalidError{Field: "PROGRESS_LEDGER_CA_FILE", Problem: err.Error()}
-		}
+	files := certificateFiles{
+		authorities: os.Getenv("PROGRESS_LEDGER_CA_FILE"),
+		certificate: os.Getenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE"),
+		key:         os.Getenv("PROGRESS_LEDGER_CLIENT_KEY_FILE"),
 	}
-	certificate, key := os.Getenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE"), os.Getenv("PROGRESS_LEDGER_CLIENT_KEY_FILE")
-	if certificate+key != "" && scheme == "https" && c.http.Transport == transport {
-		if err := presentCertificate(transport, certificate, key); err != nil {
+	if len(files.paths()) > 0 && scheme == "https" && c.http.Transport == transport {
+		if files.authorities != "" {
+			if _, err := readAuthorities(files.authorities); err != nil {
+				return &InvalidError{Field: "PROGRESS_LEDGER_CA_FILE", Problem: err.Error()}
+			}
+		}
+		reading, err := newCertificateTransport(files, &c.health)
+		if err != nil {
 			return &InvalidError{Field: "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", Problem: err.Error()}
 		}
+		c.http.Transport = reading
 	}
 	if path := os.Getenv("PROGRESS_LEDGER_TOKEN_FILE"); path != "" && c.token == "" {
 		// The task may change its working folder.

@@ -1,23 +1,15 @@
 package ledger
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 // tokenBytesMax is the maximum size of a token in a file.
 const tokenBytesMax = 65_536
-
-// certificatesBytesMax is the maximum size of a file of certificates; the systems' files have a quarter of a megabyte.
-const certificatesBytesMax = 16 << 20
 
 // tokenFile is a bearer token in a file, which is read again when it changes.
 //
@@ -49,8 +41,7 @@ func (f *tokenFile) readLocked() (string, error) {
 		return "", err
 	}
 	token, last := f.known()
-	if last != nil && os.SameFile(last, version) && last.Size() == version.Size() &&
-		last.ModTime().Equal(version.ModTime()) {
+	if last != nil && isSameVersion(last, version) {
 		return token, nil
 	}
 	content, err := readFile(f.path, tokenBytesMax+1)
@@ -118,56 +109,4 @@ func tokenProblem(token string) string {
 		}
 	}
 	return ""
-}
-
-// presentCertificate makes the client present a certificate to servers.
-//
-// The files are read again for each connection, because certificates are replaced before they expire. While they
-// cannot be read, for example because only one of them is replaced yet, the last certificate is presented.
-func presentCertificate(transport *http.Transport, certificateFile, keyFile string) error {
-	if certificateFile == "" || keyFile == "" {
-		return errors.New("needs the other one of the two files")
-	}
-	load := func() (*tls.Certificate, error) {
-		for _, path := range []string{certificateFile, keyFile} {
-			if _, err := statusOfFile(path); err != nil {
-				return nil, err
-			}
-		}
-		pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
-		return &pair, err
-	}
-	first, err := load()
-	if err != nil {
-		return err
-	}
-	if transport.TLSClientConfig == nil {
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	var last atomic.Pointer[tls.Certificate]
-	last.Store(first)
-	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		if pair, err := load(); err == nil {
-			last.Store(pair)
-		}
-		return last.Load(), nil
-	}
-	return nil
-}
-
-// trustFile makes the client trust the certificates in this file instead of the system's.
-func trustFile(transport *http.Transport, path string) error {
-	if _, err := statusOfFile(path); err != nil {
-		return err
-	}
-	content, err := readFile(path, certificatesBytesMax)
-	if err != nil {
-		return err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		return fmt.Errorf("%s has no certificates", path)
-	}
-	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	return nil
 }

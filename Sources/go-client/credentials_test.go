@@ -1,23 +1,14 @@
 package ledger
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // authorizations records the tokens that a server receives.
@@ -99,81 +90,6 @@ func TestATokenFileThatIsBeingReadDelaysNoRequest(t *testing.T) {
 	if token := file.current(); token != "the second" {
 		t.Errorf("the token is %q", token)
 	}
-}
-
-func TestACertificateFileIsTrustedInsteadOfTheSystems(t *testing.T) {
-	listening := httptest.NewTLSServer(&authorizations{})
-	defer listening.Close()
-	path := filepath.Join(t.TempDir(), "ca.pem")
-	block := &pem.Block{Type: "CERTIFICATE", Bytes: listening.Certificate().Raw}
-	must(t, os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
-	if _, err := newTestClient(t, listening.URL).Job("01890000-0000-7000-8000-000000000000").Snapshot(testContext(t)); err == nil {
-		t.Error("an unknown certificate was trusted")
-	}
-	t.Setenv("PROGRESS_LEDGER_CA_FILE", path)
-	readSnapshot(t, newTestClient(t, listening.URL))
-}
-
-// presentations records the client certificates that a server receives.
-type presentations struct {
-	authorizations
-	last atomic.Value
-}
-
-func (p *presentations) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.last.Store(string(r.TLS.PeerCertificates[0].Raw))
-	p.authorizations.ServeHTTP(w, r)
-}
-
-// newCertificate makes a certificate with its key, in DER.
-func newCertificate(t *testing.T) (certificate, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	certificate, err = x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	must(t, err)
-	key, err = x509.MarshalPKCS8PrivateKey(private)
-	must(t, err)
-	return certificate, key
-}
-
-func TestTheCertificateOfTheEnvironmentIsPresentedAndReadAgain(t *testing.T) {
-	server := &presentations{}
-	listening := httptest.NewUnstartedServer(server)
-	listening.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
-	listening.StartTLS()
-	defer listening.Close()
-	folder := t.TempDir()
-	write := func(name, kind string, content []byte) string {
-		path := filepath.Join(folder, name)
-		must(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600))
-		return path
-	}
-	t.Setenv("PROGRESS_LEDGER_CA_FILE", write("ca.pem", "CERTIFICATE", listening.Certificate().Raw))
-	if _, err := newTestClient(t, listening.URL).Job("01890000-0000-7000-8000-000000000000").Snapshot(testContext(t)); err == nil {
-		t.Error("no certificate was needed")
-	}
-	first, firstKey := newCertificate(t)
-	second, secondKey := newCertificate(t)
-	t.Setenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", write("client.pem", "CERTIFICATE", first))
-	t.Setenv("PROGRESS_LEDGER_CLIENT_KEY_FILE", write("key.pem", "PRIVATE KEY", firstKey))
-	client := newTestClient(t, listening.URL)
-	expect := func(certificate []byte, when string) {
-		t.Helper()
-		listening.CloseClientConnections()
-		readSnapshot(t, client)
-		if server.last.Load() != string(certificate) {
-			t.Errorf("%s, another certificate was presented", when)
-		}
-	}
-	expect(first, "at first")
-	write("client.pem", "CERTIFICATE", second)
-	expect(first, "while only one of the files is replaced")
-	write("key.pem", "PRIVATE KEY", secondKey)
-	expect(second, "after both are replaced")
-	must(t, os.Remove(filepath.Join(folder, "key.pem")))
-	expect(second, "while one is missing")
 }
 
 func TestMissingCredentialFilesAreNamed(t *testing.T) {

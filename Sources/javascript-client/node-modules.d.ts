@@ -9,6 +9,9 @@ declare module "node:async_hooks" {
 
 declare module "node:crypto" {
   export function randomBytes(size: number): { toString(encoding: "hex"): string };
+  export class X509Certificate {
+    constructor(text: string);
+  }
 }
 
 declare module "node:fs" {
@@ -18,6 +21,10 @@ declare module "node:fs" {
 
 declare module "node:path" {
   export function resolve(path: string): string;
+}
+
+declare module "node:tls" {
+  export function createSecureContext(options: object): object;
 }
 
 declare module "node:http" {

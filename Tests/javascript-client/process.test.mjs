@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test, { after, before } from "node:test";
@@ -15,8 +16,7 @@ let client;
 
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "progress-ledger-js-files."));
-  execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-    "-keyout", path.join(folder, "key.pem"), "-out", path.join(folder, "ca.pem")], { stdio: "ignore" });
+  makeCertificate("ca.pem", "key.pem");
   server = await LedgerServer.start();
   client = new Client(server.url);
 });
@@ -25,6 +25,21 @@ after(async () => {
   await server.remove();
   rmSync(folder, { recursive: true });
 });
+
+/** Makes a certificate, which is its own authority, and returns it with its key. */
+function makeCertificate(certificate, key) {
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+    "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+    "-keyout", path.join(folder, key), "-out", path.join(folder, certificate)], { stdio: "ignore" });
+  return { cert: readFileSync(path.join(folder, certificate)), key: readFileSync(path.join(folder, key)) };
+}
+
+/** Replaces a file at once, as programs that rotate certificates do. */
+function replaceFile(name, content) {
+  writeTo(folder, `${name}.new`, content);
+  renameSync(path.join(folder, `${name}.new`), path.join(folder, name));
+  return path.join(folder, name);
+}
 
 /** A program that reports and does not wait. */
 function program(job, end) {
@@ -174,6 +189,40 @@ test("https trusts an authority of one's own, and nothing else", async (t) => {
   assert.equal(await careless.job(job.id).execution("t").finish(), false);
   assert.match(lines[0], /certificate/);
   await careless.close();
+});
+
+test("renewed certificates and authorities are used without a restart", async (t) => {
+  const old = makeCertificate("old.pem", "old.key");
+  const renewed = makeCertificate("renewed.pem", "renewed.key");
+  const secure = await Proxy.start(server.url, { ...old, ca: old.cert, requestCert: true });
+  t.after(() => secure.close());
+  const { lines, log } = makeLog();
+  const own = new Client({
+    url: secure.url, log, caFile: replaceFile("rotated-ca.pem", old.cert),
+    certificateFile: replaceFile("rotated.pem", old.cert), keyFile: replaceFile("rotated.key", old.key),
+  });
+  const job = await own.jobs.create("rotation");
+  const execution = job.execution("t");
+  execution.progress().done(1);
+  await execution.flush();
+  let presented = null;
+  secure.server.on("secureConnection", (socket) => { presented = socket.getPeerCertificate().fingerprint256; });
+
+  // Another authority for both sides: the files of the client are old in every respect.
+  secure.server.setSecureContext({ ...renewed, ca: renewed.cert });
+  secure.cut();
+  execution.progress().done(1);
+  const connection = own.reading;
+  await assert.rejects(connection.exchange({ method: "GET", path: `/v1/jobs/${job.id}` }, new AbortController().signal), /certificate/);
+  replaceFile("rotated-ca.pem", renewed.cert);
+  replaceFile("rotated.pem", renewed.cert);
+  await eventually(() => lines.some((line) => line.includes("the last ones remain in use")));
+  replaceFile("rotated.key", renewed.key);
+  execution.progress().done(1);
+  assert.equal(await execution.finish(), true);
+  assert.equal((await job.refresh()).indicator().done, 3n);
+  assert.equal(presented, new X509Certificate(renewed.cert).fingerprint256);
+  await own.close();
 });
 
 // The last test: the server has a token afterwards.

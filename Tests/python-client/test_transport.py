@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -153,62 +149,6 @@ def test_requests_that_must_not_be_repeated_use_a_new_connection(proxy: FaultPro
     way.perform(ask, 5, may_reuse=False)
     assert len(way._all) == 2
     assert connection in way._idle
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    program = shutil.which("openssl")
-    assert program, "openssl is missing"
-    path = tmp_path / "server.pem"
-    command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", str(path) + ".crt"]
-    subprocess.run(command, check=True, capture_output=True)
-    path.write_text(path.read_text() + Path(str(path) + ".crt").read_text())
-    return path
-
-
-@pytest.fixture
-def encrypted(certificate: Path, proxy: FaultProxy) -> str:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    proxy._server.socket = context.wrap_socket(proxy._server.socket, server_side=True)
-    return proxy.url.replace("http://127.0.0.1", "https://localhost")
-
-
-def test_https_requires_a_valid_certificate(encrypted: str, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trusting = ssl.create_default_context(cafile=str(certificate) + ".crt")
-    with Client(encrypted, tls=trusting) as ledger:
-        job = ledger.jobs.create("encrypted")
-        with job.execution("tile") as context:
-            context.progress().done(1)
-        job.finish()
-        assert [snapshot.state for snapshot in job.watch()] == ["completed"]
-    monkeypatch.setenv("PROGRESS_LEDGER_CA_FILE", str(certificate) + ".crt")
-    with Client(encrypted) as ledger:
-        assert ledger.jobs.create("trusted by the environment").id
-    monkeypatch.delenv("PROGRESS_LEDGER_CA_FILE")
-    settings = Settings(patience_seconds=0)
-    with pytest.raises((UnavailableError, OutcomeUnknownError), match="certificate"):
-        Client(encrypted, settings=settings).jobs.create("not trusted")
-
-
-def test_a_client_presents_the_certificate_of_its_environment(
-    certificate: Path, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = str(certificate) + ".crt"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    context.load_verify_locations(own)
-    context.verify_mode = ssl.CERT_REQUIRED
-    proxy._server.socket = context.wrap_socket(proxy._server.socket, server_side=True)
-    url = proxy.url.replace("http://127.0.0.1", "https://localhost")
-    monkeypatch.setenv("PROGRESS_LEDGER_CA_FILE", own)
-    with pytest.raises((UnavailableError, OutcomeUnknownError)):
-        Client(url, settings=Settings(patience_seconds=0)).jobs.create("without a certificate")
-    monkeypatch.setenv("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE", own)
-    monkeypatch.setenv("PROGRESS_LEDGER_CLIENT_KEY_FILE", str(certificate))
-    with Client(url) as ledger:
-        assert ledger.jobs.create("with a certificate").id
 
 
 def test_a_path_before_the_ledger_is_kept() -> None:

@@ -9,13 +9,19 @@ import Synchronization
 /// The TLS of a client's connections.
 ///
 /// It trusts the system's authorities, or only those of a file. The server's name, or its address, must be one of its
-/// certificate's.
+/// certificate's. The files are read again when they change, because certificates are replaced before they expire.
 final class ClientTLS: Sendable {
     #if TLS
         private let caFile: String?
         private let certificate: LedgerClient.Settings.ClientCertificate?
-        /// The context, made at the first connection, which takes some milliseconds.
-        private let sharedContext = Mutex<NIOSSLContext?>(nil)
+        private let shared = Mutex(Shared())
+
+        private struct Shared {
+            /// The context, made at the first connection, which takes some milliseconds.
+            var context: NIOSSLContext?
+            /// The versions of the files when they were read.
+            var versions: [FileVersion?] = []
+        }
     #endif
 
     /// - Parameters:
@@ -35,7 +41,7 @@ final class ClientTLS: Sendable {
     /// - Returns: Ends with the handshake. Before it nothing of a request is sent.
     func addHandlers(to channel: any Channel, host: String) throws -> EventLoopFuture<Void> {
         #if TLS
-            let context = try makeContext()
+            let context = try currentContext()
             // The certificate of a server without a name contains its address.
             let isAddress = host.contains(":") || host.allSatisfy { $0.isNumber || $0 == "." }
             let handler = try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
@@ -49,34 +55,48 @@ final class ClientTLS: Sendable {
     }
 
     #if TLS
-        private func makeContext() throws -> NIOSSLContext {
-            try sharedContext.withLock { shared in
-                if let shared { return shared }
-                var configuration = TLSConfiguration.makeClientConfiguration()
-                configuration.minimumTLSVersion = .tlsv12
-                if let caFile {
-                    do {
-                        configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(caFile))
-                    } catch {
-                        throw TransportError.notConnected("\(caFile) contains no readable certificate in PEM")
-                    }
+        /// The context of the files, or the last one while the files cannot be used.
+        ///
+        /// They cannot be used, for example, while only one of a certificate and its key is replaced.
+        private func currentContext() throws -> NIOSSLContext {
+            try shared.withLock { shared in
+                // Before the files are read: a change during the reading is noticed by the next call.
+                let versions = [caFile, certificate?.certificateFile, certificate?.keyFile].map {
+                    $0.flatMap { FileVersion($0) }
                 }
-                if let certificate {
-                    do {
-                        configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(certificate.certificateFile)
-                            .map { .certificate($0) }
-                        configuration.privateKey = .privateKey(
-                            try NIOSSLPrivateKey(file: certificate.keyFile, format: .pem))
-                    } catch {
-                        throw TransportError.notConnected(
-                            "\(certificate.certificateFile) and \(certificate.keyFile) contain no readable certificate "
-                                + "and private key in PEM")
-                    }
+                if let context = shared.context, versions == shared.versions { return context }
+                do {
+                    let context = try makeContext()
+                    shared = Shared(context: context, versions: versions)
+                    return context
+                } catch {
+                    guard let last = shared.context else { throw error }
+                    return last
                 }
-                let made = try NIOSSLContext(configuration: configuration)
-                shared = made
-                return made
             }
+        }
+
+        private func makeContext() throws -> NIOSSLContext {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.minimumTLSVersion = .tlsv12
+            if let caFile {
+                guard let authorities = try? NIOSSLCertificate.fromPEMFile(caFile), !authorities.isEmpty else {
+                    throw TransportError.notConnected("\(caFile) contains no readable certificate in PEM")
+                }
+                configuration.trustRoots = .certificates(authorities)
+            }
+            if let certificate {
+                guard let chain = try? NIOSSLCertificate.fromPEMFile(certificate.certificateFile), !chain.isEmpty,
+                    let key = try? NIOSSLPrivateKey(file: certificate.keyFile, format: .pem)
+                else {
+                    throw TransportError.notConnected(
+                        "\(certificate.certificateFile) and \(certificate.keyFile) contain no readable certificate "
+                            + "and private key in PEM")
+                }
+                configuration.certificateChain = chain.map { .certificate($0) }
+                configuration.privateKey = .privateKey(key)
+            }
+            return try NIOSSLContext(configuration: configuration)
         }
     #endif
 }

@@ -1,5 +1,4 @@
 internal import FoundationEssentials
-internal import Glibc
 internal import Synchronization
 
 /// A file that contains a token, read again when it has changed.
@@ -7,16 +6,8 @@ internal import Synchronization
 /// Such as the projected token of a Kubernetes service account. While it cannot be read, the last token stays in use:
 /// it may be removed for a moment while it is replaced.
 final class TokenFile: Sendable {
-    /// The identity of a file's content, without reading it.
-    private struct Version: Equatable {
-        let file: UInt64
-        let size: Int64
-        let seconds: Int
-        let nanoseconds: Int
-    }
-
     private struct State {
-        var version: Version?
+        var version: FileVersion?
         var token: String?
     }
 
@@ -36,21 +27,12 @@ final class TokenFile: Sendable {
     /// The token; nil if the file has never been readable. Costs a call of `stat`.
     var token: String? {
         state.withLock { state in
-            let version = version
-            if let version, version != state.version, let token = read() {
+            if let version = FileVersion(path), version != state.version, let token = read() {
                 state.version = version
                 state.token = token
             }
             return state.token
         }
-    }
-
-    private var version: Version? {
-        var status = stat()
-        guard stat(path, &status) == 0 else { return nil }
-        return Version(
-            file: UInt64(status.st_ino), size: Int64(status.st_size), seconds: status.st_mtim.tv_sec,
-            nanoseconds: status.st_mtim.tv_nsec)
     }
 
     /// The first line of the file; nil if the file is empty, too large or not readable.

@@ -21,7 +21,8 @@ import { attemptProblem, kind, parseURL, reasonOf, textProblem } from "./values.
  *   `PROGRESS_LEDGER_CA_FILE`. Not in browsers.
  * @property {string} [certificateFile] The client's own certificate; by default
  *   `PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE`.
- * @property {string} [keyFile] Its key; by default `PROGRESS_LEDGER_CLIENT_KEY_FILE`.
+ * @property {string} [keyFile] Its key; by default `PROGRESS_LEDGER_CLIENT_KEY_FILE`. These files are read again when
+ *   they change.
  * @property {number} [interval] The milliseconds for which increments are collected; 1,000 by default and at most.
  * @property {number} [checkInterval] The milliseconds between two checks whether an execution is superseded; 10,000 by
  *   default, 100 at least.
@@ -127,7 +128,7 @@ export class Client {
       ca: given.caFile ?? (environment("PROGRESS_LEDGER_CA_FILE") || undefined),
       certificate: given.certificateFile ?? (environment("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE") || undefined),
       key: given.keyFile ?? (environment("PROGRESS_LEDGER_CLIENT_KEY_FILE") || undefined),
-    });
+    }, (problem) => this.health.logOnce("certificates", problem));
     return new Connection({
       url: url.href.replace(/\/+$/, ""), address: withoutPassword(text), platform: this.platform, transport,
       token: this.#token(given),

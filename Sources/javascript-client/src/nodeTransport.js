@@ -1,11 +1,14 @@
 // Requests by node:http and node:https. `fetch` of Node cannot trust a certificate authority of one's own.
 
+import { X509Certificate } from "node:crypto";
 import * as fs from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
 import * as path from "node:path";
+import * as tls from "node:tls";
 import { InvalidValueError } from "./errors.js";
 import { requestsMax, tokenBytesMax } from "./limits.js";
+import { reasonOf } from "./values.js";
 
 /** The longest idle time of a connection that is used again, in milliseconds. The ledger closes it after 75 s. */
 const idleMax = 30_000;
@@ -14,17 +17,19 @@ const certificatesBytesMax = 16 * 1024 * 1024;
 
 /**
  * @param {URL} url @param {import("./platform.js").Files} files
+ * @param {(problem: string) => void} warn
  * @returns {import("./platform.js").Transport}
  */
-export function nodeTransport(url, files) {
+export function nodeTransport(url, files, warn) {
   const isSecure = url.protocol === "https:";
   const options = { keepAlive: true, maxFreeSockets: requestsMax, timeout: idleMax };
-  const secure = { ...options, minVersion: "TLSv1.2", ...certificates(files) };
-  const agent = isSecure ? new https.Agent(secure) : new http.Agent(options);
+  const agent = isSecure ? new https.Agent({ ...options, minVersion: "TLSv1.2" }) : new http.Agent(options);
+  const currentCertificates = isSecure ? certificates(files, warn) : () => ({});
   const module = isSecure ? https : http;
   return (address, { method, headers, body }, signal) => new Promise((resolve, reject) => {
     const request = module.request(address, {
-      method, agent, signal,
+      // The agent keeps connections with other certificates apart, and closes them when they are idle.
+      method, agent, signal, ...currentCertificates(),
       headers: {
         "user-agent": "progress-ledger-javascript", ...headers,
         ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }),
@@ -50,23 +55,78 @@ export function nodeTransport(url, files) {
   });
 }
 
-/** @param {import("./platform.js").Files} files */
-function certificates({ ca, certificate, key }) {
+/**
+ * Certificates in PEM, as options of a request.
+ * @typedef {{ca?: string, cert?: string, key?: string}} Certificates
+ */
+
+/**
+ * Returns a function that reads the certificates in the files, again when one of them changes: they are replaced before
+ * they expire, while a task runs. While the files cannot be used, for example because only one of a certificate and its
+ * key is replaced yet, the last ones remain in use, and a warning is given.
+ * @param {import("./platform.js").Files} files @param {(problem: string) => void} warn
+ * @returns {() => Certificates} Throws at first if the files cannot be used.
+ */
+function certificates({ ca, certificate, key }, warn) {
   if ((certificate === undefined) !== (key === undefined)) {
     throw new InvalidValueError("client certificate", "needs both a certificate and a key");
   }
-  return {
-    ...(ca === undefined ? {} : { ca: readCertificates(ca) }),
-    ...(certificate === undefined ? {} : { cert: readCertificates(certificate) }),
-    ...(key === undefined ? {} : { key: readFile(key, certificatesBytesMax) }),
+  // The task may change its working folder.
+  const paths = [ca, certificate, key].map((file) => file === undefined ? undefined : path.resolve(file));
+  const versions = () => paths.map((file) => file === undefined ? "" : versionOf(file)).join();
+  // The versions are those before the files are read: a change during the reading is noticed by the next call.
+  let version = versions();
+  let last = readCertificates(paths);
+  let hasWarned = false;
+  return () => {
+    try {
+      const found = versions();
+      if (found !== version) {
+        last = readCertificates(paths);
+        version = found;
+      }
+      hasWarned = false;
+    } catch (error) {
+      if (!hasWarned) warn(`the changed certificates cannot be used, and the last ones remain in use: ${reasonOf(error)}`);
+      hasWarned = true;
+    }
+    return last;
   };
 }
 
+/**
+ * @param {(string | undefined)[]} paths Those of the authorities, the client's certificate and its key.
+ * @returns {Certificates}
+ */
+function readCertificates([ca, certificate, key]) {
+  const found = {
+    ...(ca === undefined ? {} : { ca: readCertificate(ca) }),
+    ...(certificate === undefined ? {} : { cert: readCertificate(certificate) }),
+    ...(key === undefined ? {} : { key: readFile(key, certificatesBytesMax) }),
+  };
+  // Throws if the key is not that of the certificate.
+  tls.createSecureContext(found);
+  return found;
+}
+
 /** @param {string} file */
-function readCertificates(file) {
+function readCertificate(file) {
   const text = readFile(file, certificatesBytesMax);
-  if (!text.includes("-----BEGIN CERTIFICATE-----")) throw new InvalidValueError("CA file", `${file} has no certificates`);
+  try {
+    new X509Certificate(text);
+  } catch {
+    throw new InvalidValueError("certificate file", `${file} has no certificate`);
+  }
   return text;
+}
+
+/**
+ * The version of a file's content, without reading it.
+ * @param {string} file
+ */
+function versionOf(file) {
+  const { ino, size, mtimeMs } = fs.statSync(file);
+  return `${ino} ${size} ${mtimeMs}`;
 }
 
 /**
@@ -93,8 +153,7 @@ export function tokenFile(file) {
   let version = "";
   let token = "";
   const read = () => {
-    const { ino, size, mtimeMs } = fs.statSync(absolute);
-    const found = `${ino} ${size} ${mtimeMs}`;
+    const found = versionOf(absolute);
     if (found === version) return;
     const text = readFile(absolute, tokenBytesMax).trim();
     if (!/^[\x20-\x7e]+$/.test(text)) throw new Error(`${absolute} does not contain a token`);

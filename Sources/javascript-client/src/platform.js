@@ -34,7 +34,8 @@
  * @property {(action: () => void, milliseconds: number) => () => void} schedule Runs an action later, and does not keep
  *   the process alive for it. Returns a function that cancels it.
  * @property {() => () => void} holdOpen Keeps the process alive until the returned function is called.
- * @property {(url: URL, files: Files) => Transport} transport Throws if a file cannot be used.
+ * @property {(url: URL, files: Files, warn: (problem: string) => void) => Transport} transport Reads the files again when
+ *   they change. Throws if a file cannot be used; warns if a changed one cannot.
  * @property {(path: string) => () => string} tokenFile Returns a function that reads the present token in a file; both
  *   throw if there is none.
  * @property {(client: ExitTarget) => void} atExit Registers a client with reports for the end of the process or page.

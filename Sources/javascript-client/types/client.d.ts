@@ -8,7 +8,8 @@
  *   `PROGRESS_LEDGER_CA_FILE`. Not in browsers.
  * @property {string} [certificateFile] The client's own certificate; by default
  *   `PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE`.
- * @property {string} [keyFile] Its key; by default `PROGRESS_LEDGER_CLIENT_KEY_FILE`.
+ * @property {string} [keyFile] Its key; by default `PROGRESS_LEDGER_CLIENT_KEY_FILE`. These files are read again when
+ *   they change.
  * @property {number} [interval] The milliseconds for which increments are collected; 1,000 by default and at most.
  * @property {number} [checkInterval] The milliseconds between two checks whether an execution is superseded; 10,000 by
  *   default, 100 at least.
@@ -156,7 +157,8 @@ export type ClientOptions = {
      */
     certificateFile?: string | undefined;
     /**
-     * Its key; by default `PROGRESS_LEDGER_CLIENT_KEY_FILE`.
+     * Its key; by default `PROGRESS_LEDGER_CLIENT_KEY_FILE`. These files are read again when
+     * they change.
      */
     keyFile?: string | undefined;
     /**

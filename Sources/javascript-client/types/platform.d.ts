@@ -74,9 +74,10 @@ export type Platform = {
      */
     holdOpen: () => () => void;
     /**
-     * Throws if a file cannot be used.
+     * Reads the files again when
+     * they change. Throws if a file cannot be used; warns if a changed one cannot.
      */
-    transport: (url: URL, files: Files) => Transport;
+    transport: (url: URL, files: Files, warn: (problem: string) => void) => Transport;
     /**
      * Returns a function that reads the present token in a file; both
      * throw if there is none.

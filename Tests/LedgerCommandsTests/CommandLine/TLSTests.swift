@@ -177,6 +177,68 @@ struct TLSTests {
         }
     }
 
+    @Test("the Swift client uses renewed certificates and authorities without a restart")
+    func rotationOfClients() async throws {
+        try await withFolder { folder in
+            let old = try await TestCertificates("old", in: folder)
+            let new = try await TestCertificates("new", in: folder)
+            for authority in [old, new] {
+                try await authority.issue()
+                try await authority.issue("client")
+            }
+            func file(_ name: String) -> String { "\(folder)/\(name)" }
+            func replace(_ name: String, with source: String) throws {
+                try Data(contentsOf: URL(filePath: source)).write(to: URL(filePath: file(name)), options: .atomic)
+            }
+            func useInServer(_ authority: TestCertificates) throws {
+                try replace("server.pem", with: authority.certificate)
+                try replace("server.key", with: authority.key)
+                try replace("clients.pem", with: authority.ca)
+            }
+            try useInServer(old)
+            try replace("ca.pem", with: old.ca)
+            try replace("client.pem", with: old.certificate("client"))
+            try replace("client.key", with: old.key("client"))
+            try await withServer(
+                "--tls-certificate", file("server.pem"), "--tls-key", file("server.key"), "--tls-client-ca",
+                file("clients.pem")
+            ) { url, _ in
+                var settings = LedgerClient.Settings()
+                settings.caFile = file("ca.pem")
+                settings.certificate = .init(certificateFile: file("client.pem"), keyFile: file("client.key"))
+                settings.patience = .zero
+                // Each request has a new connection.
+                settings.connectionIdleMax = .zero
+                let client = try LedgerClient(url: url, settings: settings)
+                func isServed() async throws -> Bool {
+                    do throws(LedgerClientError) {
+                        try await client.checkReadiness()
+                        return true
+                    } catch {
+                        return false
+                    }
+                }
+                #expect(try await isServed())
+                try useInServer(new)
+                try await eventually { try await !isServed() }
+                try replace("ca.pem", with: new.ca)
+                #expect(try await !isServed(), "the client's own certificate is still the old one")
+                try replace("client.pem", with: new.certificate("client"))
+                #expect(try await !isServed(), "the key is still the old one")
+                try replace("client.key", with: new.key("client"))
+                #expect(try await isServed())
+                for name in ["ca.pem", "client.pem", "client.key"] {
+                    let content = try Data(contentsOf: URL(filePath: file(name)))
+                    for broken in [content.prefix(60), Data()] {
+                        try broken.write(to: URL(filePath: file(name)))
+                        #expect(try await isServed(), "the last certificates remain in use without \(name)")
+                    }
+                    try content.write(to: URL(filePath: file(name)))
+                }
+            }
+        }
+    }
+
     @Test("a certificate is replaced under load without a failed request")
     func rotation() async throws {
         try await withFolder { folder in

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import lifecycle, values
-from .credentials import TokenFile, check_token, present_certificate, trust_file
+from .credentials import TokenFile, check_token
 from .errors import InvalidValueError, NotFoundError
 from .job import Job, read
 from .jobs import NO_JOB, Ledger, empty_snapshot, shared
@@ -22,11 +22,11 @@ from .stats import Stats
 if TYPE_CHECKING:
     import ssl
 
-    from . import calls, connection, requester, sender, transport
+    from . import calls, certificates, connection, requester, sender, transport
     from .answers import Snapshot
 else:
-    calls, connection, requester = LazyModule("calls"), LazyModule("connection"), LazyModule("requester")
-    sender, transport = LazyModule("sender"), LazyModule("transport")
+    calls, certificates, connection = LazyModule("calls"), LazyModule("certificates"), LazyModule("connection")
+    requester, sender, transport = LazyModule("requester"), LazyModule("sender"), LazyModule("transport")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Configuration:
     url: str | None
     token: str | TokenFile | None = field(repr=False)
     settings: Settings
-    tls: ssl.SSLContext | None = field(repr=False)
+    tls: ssl.SSLContext | certificates.CertificateFiles | None = field(repr=False)
     problem: InvalidValueError | None = None
     """The error in the environment, if any."""
     given_token: str | None = field(default=None, repr=False)
@@ -62,17 +62,16 @@ class Configuration:
             if url is None:
                 return cls(None, token, settings, tls, None, token)
             uses_tls = connection.Server.parse(url, tls).tls is not None
-            variable = "PROGRESS_LEDGER_CA_FILE"
-            reads_files = tls is None and uses_tls
-            if reads_files and (path := os.environ.get(variable)):
-                tls = trust_file(path)
-            certificate = os.environ.get(variable := "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE")
+            encryption: ssl.SSLContext | certificates.CertificateFiles | None = tls
+            authorities = os.environ.get(variable := "PROGRESS_LEDGER_CA_FILE")
+            certificate = os.environ.get("PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE")
             key = os.environ.get("PROGRESS_LEDGER_CLIENT_KEY_FILE")
-            if reads_files and (certificate or key):
-                import ssl
-
-                tls = tls or ssl.create_default_context()
-                present_certificate(tls, certificate, key)
+            if tls is None and uses_tls and (authorities or certificate or key):
+                if authorities:
+                    certificates.trust_file(authorities)
+                variable = "PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE"
+                encryption = certificates.CertificateFiles(authorities, certificate, key)
+                encryption.read()
             found: str | TokenFile | None = token or None
             if found is None and (given := os.environ.get(variable := "PROGRESS_LEDGER_TOKEN")):
                 found = check_token(given)
@@ -81,7 +80,7 @@ class Configuration:
                 found.read()
         except InvalidValueError as error:
             return cls(url, None, settings, tls, InvalidValueError(f"{variable} is invalid: {error}"), token)
-        return cls(url, found, settings, tls, None, token)
+        return cls(url, found, settings, encryption, None, token)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Without the secrets in the environment, and without certificates, which cannot be pickled: the process that
@@ -168,7 +167,7 @@ class Client:
     `settings`: limits and waits, see `Settings`.
     `tls`: the certificates to trust, if the system's are not sufficient; by default those in the file that
     `PROGRESS_LEDGER_CA_FILE` names, with the client's certificate in `PROGRESS_LEDGER_CLIENT_CERTIFICATE_FILE` and
-    `PROGRESS_LEDGER_CLIENT_KEY_FILE`.
+    `PROGRESS_LEDGER_CLIENT_KEY_FILE`, which are read again when they change.
 
     One client per process is sufficient: it is safe to use from any thread and after a fork. It connects at its first
     request, and reports in a background thread. Unsent reports are sent before the process ends, also on SIGTERM.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from .certificates import CertificateFiles
 from .errors import InvalidValueError
 
 READ_BYTES = 65_536
@@ -99,7 +100,10 @@ class Connection(http.client.HTTPConnection):
             # The deadline applies to the whole handshake.
             plain.settimeout(_left(deadline))
             if self._server.tls is not None:
-                plain = self._server.tls.wrap_socket(plain, server_hostname=self._server.host)
+                tls = self._server.tls
+                # A new connection uses the certificates that are in the files now.
+                tls = tls.current() if isinstance(tls, CertificateFiles) else tls
+                plain = tls.wrap_socket(plain, server_hostname=self._server.host)
         except BaseException:
             plain.close()
             raise
@@ -157,11 +161,11 @@ class Server:
     host: str
     port: int
     path: str
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext | CertificateFiles | None
     url: str
 
     @classmethod
-    def parse(cls, url: str, tls: ssl.SSLContext | None = None) -> Server:
+    def parse(cls, url: str, tls: ssl.SSLContext | CertificateFiles | None = None) -> Server:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port

@@ -1,15 +1,11 @@
-"""The bearer token of a client, and the certificates that it trusts."""
+"""The bearer token of a client."""
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from .errors import InvalidValueError
-
-if TYPE_CHECKING:
-    import ssl
 
 _TOKEN_BYTES_MAX = 65_536
 
@@ -36,7 +32,7 @@ class TokenFile:
     def read(self) -> str:
         """Returns the token in the file. Raises `InvalidValueError` if there is none."""
         try:
-            status = _status_of_file(self._path)
+            status = status_of_file(self._path)
             version = (status.st_mtime_ns, status.st_size, status.st_ino)
             last = self._last
             if last is not None and version == last[0]:
@@ -59,39 +55,9 @@ class TokenFile:
             return None if self._last is None else self._last[1]
 
 
-def _status_of_file(path: str) -> os.stat_result:
+def status_of_file(path: str) -> os.stat_result:
     """Raises `ValueError` if it is not a regular file: reading from a pipe or a device could block for ever."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is not a regular file")
     return status
-
-
-def trust_file(path: str) -> ssl.SSLContext:
-    """Returns a context that trusts the certificates in this file instead of the system's.
-
-    Raises `InvalidValueError` if the file has none.
-    """
-    import ssl
-
-    try:
-        _status_of_file(path)
-        return ssl.create_default_context(cafile=path)
-    except (OSError, ValueError) as error:
-        raise InvalidValueError(f"the file {path} has no certificates to trust: {error}") from None
-
-
-def present_certificate(tls: ssl.SSLContext, certificate: str | None, key: str | None) -> None:
-    """Adds the certificate of the client, whose private key has no passphrase.
-
-    Raises `InvalidValueError` if one of the files is missing or invalid.
-    """
-    try:
-        if not certificate or not key:
-            raise ValueError("the certificate and its key need each other")
-        for path in (certificate, key):
-            _status_of_file(path)
-        # Without a function the library would ask for a passphrase on the terminal.
-        tls.load_cert_chain(certificate, key, password=lambda: "")
-    except (OSError, ValueError) as error:
-        raise InvalidValueError(f"the files {certificate} and {key} have no certificate and key: {error}") from None
