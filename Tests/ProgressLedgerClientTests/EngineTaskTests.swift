@@ -18,7 +18,7 @@ struct EngineTaskTests {
         let engine: String?
         let task: String?
         let attempt: Int32?
-        let attempt_of_named: Int32?
+        let orders_code: Bool?
 
         var testDescription: String { name }
 
@@ -37,7 +37,7 @@ struct EngineTaskTests {
         #expect(found?.engine == one.engine)
         #expect(found?.task?.text == one.task)
         #expect(found?.attempt == one.attempt)
-        #expect(found?.attemptOfNamed == one.attempt_of_named ?? one.attempt)
+        #expect(found?.attemptOfNamed == (one.orders_code ?? true ? one.attempt : nil))
     }
 
     @Test("the largest attempt is accepted, and a larger one is none")

@@ -1,6 +1,7 @@
 // JSON with large integers, server-sent events, and values that cannot be reported. Without a server.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { Client, parse, stringify } from "../../Sources/javascript-client/src/node.js";
 import { EventReader } from "../../Sources/javascript-client/src/eventStream.js";
@@ -223,17 +224,18 @@ test("lengths are in Unicode scalars", () => {
 });
 
 test("attempts come from the engine's variables", () => {
-  const of = (variables) => attemptFromEngine((name) => variables[name]).attempt;
-  assert.equal(of({}), undefined);
-  assert.equal(of({ PROGRESS_LEDGER_ATTEMPT: "3", AIRFLOW_CTX_TRY_NUMBER: "5" }), 3);
-  assert.equal(of({ AIRFLOW_CTX_TRY_NUMBER: "5" }), 5);
-  assert.equal(of({ AWS_BATCH_JOB_ATTEMPT: "2" }), 2);
-  assert.equal(of({ SLURM_JOB_ID: "77" }), 1);
-  assert.equal(of({ SLURM_JOB_ID: "77", SLURM_RESTART_COUNT: "2" }), 3);
-  assert.equal(of({ JOB_INDEX_FAILURE_COUNT: "1", JOB_INDEX_IGNORED_FAILURE_COUNT: "2" }), 4);
+  const { cases, steps } = JSON.parse(readFileSync(new URL("../engine-variables/cases.json", import.meta.url), "utf8"));
+  assert.ok(cases.length >= 20 && steps.length >= 5);
+  for (const { name, environment, engine, attempt, attempt_of_variable: ofVariable, orders_code: ordersCode } of [...cases, ...steps]) {
+    const of = (isNamedByVariable) => attemptFromEngine((variable) => environment[variable], isNamedByVariable);
+    assert.equal(of(false).attempt, ordersCode === false ? undefined : attempt, name);
+    assert.equal(of(true).attempt, ofVariable ?? attempt, name);
+    // A variable that only names the task is no engine.
+    if (engine !== "PROGRESS_LEDGER_TASK") assert.equal(of(false).source, engine ?? "", name);
+  }
   for (const wrong of ["0", "-1", "1.5", "x", "2147483648", "99999999999999999999"]) {
-    const found = attemptFromEngine((name) => (name === "PROGRESS_LEDGER_ATTEMPT" ? wrong : undefined));
-    assert.deepEqual([found.attempt, typeof found.problem], [undefined, "string"], wrong);
+    const found = attemptFromEngine((name) => (name === "PROGRESS_LEDGER_ATTEMPT" ? wrong : undefined), false);
+    assert.deepEqual([found.attempt, found.source, typeof found.problem], [undefined, "", "string"], wrong);
   }
 });
 

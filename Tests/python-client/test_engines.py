@@ -23,9 +23,11 @@ ARRAY = {"SLURM_JOB_ID": "78", "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID"
 def test_an_engine_is_known_by_its_variables(case: dict[str, Any]) -> None:
     found = detect(case["environment"])
     expected = case.get("engine") and EngineTask(
-        case["engine"], case.get("attempt"), case.get("task"), case.get("attempt_of_named")
+        case["engine"], case.get("attempt"), case.get("task"), case.get("attempt_of_variable")
     )
     assert found == expected
+    if found is not None:
+        assert found.attempt_of_code == (found.attempt if case.get("orders_code", True) else None)
 
 
 def test_the_attempt_and_the_task_come_from_the_engine(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

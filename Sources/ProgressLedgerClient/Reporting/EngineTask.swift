@@ -5,7 +5,7 @@ public import Ledger
 ///
 /// It is read from the engine's variables.
 ///
-/// `Tests/engine-variables/cases.json` is the table of the variables, which the Python, Swift and Go clients share.
+/// `Tests/engine-variables/cases.json` is the table of the variables, which all clients share.
 public struct EngineTask: Hashable, Sendable {
     /// The name of the engine, or of the variable of the ledger.
     public let engine: String
@@ -15,16 +15,42 @@ public struct EngineTask: Hashable, Sendable {
     ///
     /// The ledger then numbers the execution.
     public let attempt: Int32?
-    /// The attempt at a task that the caller names.
+    /// The attempt at a task that the code names.
+    ///
+    /// Nil if the engine's attempts do not order the executions of such a task.
+    ///
+    /// AWS Batch, Kubernetes and Slurm count the starts of their own job. A task that the code names may be carried out
+    /// by several such jobs: it is submitted again, or their processes take tasks from a queue. Their attempts do not
+    /// compare.
+    public let attemptOfNamed: Int32?
+    /// The attempt at a task that `PROGRESS_LEDGER_TASK` names.
     ///
     /// Under Slurm it also grows with each submission: a later submission supersedes all restarts of earlier ones.
-    public let attemptOfNamed: Int32?
+    private let attemptOfVariable: Int32?
 
-    private init(_ engine: String, task: String? = nil, attempt: Int32?, attemptOfNamed: Int32? = nil) {
+    private init(
+        _ engine: String, task: String? = nil, attempt: Int32?, attemptOfNamed: Int32?, attemptOfVariable: Int32?
+    ) {
         self.engine = engine
         self.task = task.map { Name($0) }
         self.attempt = attempt
-        self.attemptOfNamed = attemptOfNamed ?? attempt
+        self.attemptOfNamed = attemptOfNamed
+        self.attemptOfVariable = attemptOfVariable
+    }
+
+    /// Creates the task of an engine that starts tasks.
+    ///
+    /// Its attempts order all executions of a task.
+    private init(workflow engine: String, task: String? = nil, attempt: Int32?) {
+        self.init(engine, task: task, attempt: attempt, attemptOfNamed: attempt, attemptOfVariable: attempt)
+    }
+
+    /// Creates the task of an engine that starts processes.
+    ///
+    /// Its attempts do not order tasks that the code names.
+    private init(scheduler engine: String, task: String, attempt: Int32?, attemptOfVariable: Int32? = nil) {
+        self.init(
+            engine, task: task, attempt: attempt, attemptOfNamed: nil, attemptOfVariable: attemptOfVariable ?? attempt)
     }
 
     /// Returns the work that the variables of this process describe.
@@ -52,8 +78,9 @@ public struct EngineTask: Hashable, Sendable {
         let variables = Variables(environment)
         let found = [explicit, airflow, awsBatch, slurm, kubernetes, gitHub].lazy.compactMap { $0(variables) }.first
         guard let task = variables["PROGRESS_LEDGER_TASK"] else { return found }
-        // The variable names the task, as a caller does.
-        return EngineTask(found?.engine ?? "PROGRESS_LEDGER_TASK", task: task, attempt: found?.attemptOfNamed)
+        return EngineTask(
+            found?.engine ?? "PROGRESS_LEDGER_TASK", task: task, attempt: found?.attemptOfVariable,
+            attemptOfNamed: found?.attemptOfNamed, attemptOfVariable: found?.attemptOfVariable)
     }
 
     /// The variables that are set and not empty.
@@ -77,19 +104,19 @@ public struct EngineTask: Hashable, Sendable {
 
     private static func explicit(_ variables: Variables) -> EngineTask? {
         let name = "PROGRESS_LEDGER_ATTEMPT"
-        return variables.number(name, from: 1).map { EngineTask(name, attempt: $0) }
+        return variables.number(name, from: 1).map { EngineTask(workflow: name, attempt: $0) }
     }
 
     private static func airflow(_ variables: Variables) -> EngineTask? {
         variables["AIRFLOW_CTX_TASK_ID"].map { task in
-            EngineTask("Airflow", task: task, attempt: variables.number("AIRFLOW_CTX_TRY_NUMBER", from: 1))
+            EngineTask(workflow: "Airflow", task: task, attempt: variables.number("AIRFLOW_CTX_TRY_NUMBER", from: 1))
         }
     }
 
     private static func awsBatch(_ variables: Variables) -> EngineTask? {
         // The id of an array job's child already ends with its index.
         variables["AWS_BATCH_JOB_ID"].map { job in
-            EngineTask("AWS Batch", task: job, attempt: variables.number("AWS_BATCH_JOB_ATTEMPT", from: 1))
+            EngineTask(scheduler: "AWS Batch", task: job, attempt: variables.number("AWS_BATCH_JOB_ATTEMPT", from: 1))
         }
     }
 
@@ -113,10 +140,11 @@ public struct EngineTask: Hashable, Sendable {
         }
         // The variable counts the requeues, and is not set before the first one.
         let restarts = variables.number("SLURM_RESTART_COUNT", from: 0) ?? 0
-        let named = variables.number("SLURM_JOB_ID", from: 1).flatMap { number in
+        let submitted = variables.number("SLURM_JOB_ID", from: 1).flatMap { number in
             number <= slurmJobMax ? number * (slurmRestartsMax + 1) + min(restarts, slurmRestartsMax) : nil
         }
-        return EngineTask("Slurm", task: task, attempt: Int32(exactly: Int64(restarts) + 1), attemptOfNamed: named)
+        return EngineTask(
+            scheduler: "Slurm", task: task, attempt: Int32(exactly: Int64(restarts) + 1), attemptOfVariable: submitted)
     }
 
     private static func kubernetes(_ variables: Variables) -> EngineTask? {
@@ -125,13 +153,13 @@ public struct EngineTask: Hashable, Sendable {
             let failures = variables.number("JOB_INDEX_FAILURE_COUNT", from: 0).map(Int64.init)
             let ignored = Int64(variables.number("JOB_INDEX_IGNORED_FAILURE_COUNT", from: 0) ?? 0)
             return EngineTask(
-                "Kubernetes", task: index, attempt: failures.flatMap { Int32(exactly: $0 + ignored + 1) })
+                scheduler: "Kubernetes", task: index, attempt: failures.flatMap { Int32(exactly: $0 + ignored + 1) })
         }
     }
 
     private static func gitHub(_ variables: Variables) -> EngineTask? {
         guard variables["GITHUB_ACTIONS"] == "true" else { return nil }
         // No variable distinguishes the jobs of a matrix, so that the caller names the task.
-        return EngineTask("GitHub Actions", attempt: variables.number("GITHUB_RUN_ATTEMPT", from: 1))
+        return EngineTask(workflow: "GitHub Actions", attempt: variables.number("GITHUB_RUN_ATTEMPT", from: 1))
     }
 }

@@ -120,7 +120,7 @@ export class Job {
       const wrong = attemptProblem(attempt);
       if (wrong !== null) problem ??= `the attempt of task ${quoted(name)} ${wrong}`;
     } else if (options.attemptFromEngine ?? true) {
-      const found = attemptFromEngine(client.platform.environment);
+      const found = attemptFromEngine(client.platform.environment, task === undefined || task === null);
       ({ attempt, source } = found);
       if (found.problem) client.health.logOnce("attempt", `${found.problem}; the ledger assigns the attempt`);
     }

@@ -23,18 +23,18 @@ class EngineTask:
     """Its attempt, from 1 on; None if the engine does not provide it."""
     task: str | None = None
     """The engine's name for it; None if there is none."""
-    attempt_of_named: int | None = None
-    """The attempt for a task that a variable names, if it differs: it also grows with each submission."""
+    attempt_of_variable: int | None = None
+    """The attempt for a task that `PROGRESS_LEDGER_TASK` names, if it differs: it also grows with each submission."""
 
     @property
-    def orders_named(self) -> bool:
-        """Whether the attempt also orders the executions of a task that the code names.
+    def attempt_of_code(self) -> int | None:
+        """The attempt for a task that the code names; None if the engine's attempts do not order its executions.
 
         A scheduler of processes counts the starts of its own job. A task that the code names may be carried out by
         several such jobs: it is submitted again, or their processes take tasks from a queue. Their attempts do not
         compare.
         """
-        return self.engine not in SCHEDULERS
+        return None if self.engine in SCHEDULERS else self.attempt
 
 
 def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
@@ -53,7 +53,7 @@ def detect(environment: Mapping[str, str] | None = None) -> EngineTask | None:
         if task is None:
             return found
         # The variable names the task of this process.
-        return EngineTask(found.engine, found.attempt_of_named or found.attempt, task)
+        return EngineTask(found.engine, found.attempt_of_variable or found.attempt, task)
     return None if task is None else EngineTask("PROGRESS_LEDGER_TASK", None, task)
 
 

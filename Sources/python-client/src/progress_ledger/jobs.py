@@ -243,9 +243,9 @@ class JobBase:
             raise InvalidValueError("no workflow engine provides a task name here; give one")
         name = values.task(name)
         number, source = values.attempt(attempt), None
-        is_ordered = engine is not None and (task is None or engine.orders_named)
-        if number is None and engine is not None and engine.attempt is not None and is_ordered:
-            number, source = engine.attempt, engine.engine
+        if number is None and engine is not None:
+            number = engine.attempt if task is None else engine.attempt_of_code
+            source = None if number is None else engine.engine
         shown = new_name() if execution is None else values.execution(execution)
         is_named = execution is not None
         reporter = None
