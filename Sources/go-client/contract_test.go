@@ -292,7 +292,7 @@ func (s *simulation) receive() {
 		}
 	}()
 	switch {
-	case found == retryable:
+	case found == retryable || found == rejected && s.delivery.isPartUncertain(cause):
 		s.delivery.requestFailed(cause, s.now, retryAfter(response), s.random)
 	case sent.kind == stepStart && found == accepted:
 		s.delivery.startWasRecorded(2, 2, s.now)

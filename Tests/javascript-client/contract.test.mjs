@@ -75,7 +75,7 @@ class Simulation {
   }
 
   #call({ call, label, n, count, outcome, ...given }) {
-    const noted = notes(given, () => this.delivery.noteWasDropped());
+    const noted = notes(given, () => this.delivery.counts.dropNote());
     const report = (name, increments) => this.delivery.report(name ?? "", increments, noted, () => this.now);
     switch (call) {
       case "start": this.start = noted ?? {}; break;
@@ -122,8 +122,8 @@ class Simulation {
     this.#inFlight = null;
     const response = this.#response();
     const { kind, error } = response === null ? { kind: "retryable", error: new UnavailableError(this.#reply.reply) } : classify(response);
-    if (kind === "accepted") this.delivery.jobHasState(this.#reply.job_state);
-    if (kind === "retryable") {
+    if (kind === "accepted") this.delivery.job.hasState(this.#reply.job_state);
+    if (kind === "retryable" || (kind === "rejected" && this.delivery.isPartUncertain(error))) {
       this.delivery.requestFailed(error, this.now, retryAfter(response), this.random);
     } else if (sent.kind === "start" && kind === "accepted") {
       this.delivery.startWasRecorded(2, 2, this.now);

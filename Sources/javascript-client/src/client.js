@@ -235,7 +235,7 @@ export class Client {
       const { delivery } = sender;
       const isDelivered = await sender.until(
         () => delivery.isDelivered(target) && (!delivery.isEnded || delivery.isFinishSettled), timeout);
-      return isDelivered && delivery.lost === 0;
+      return isDelivered && delivery.counts.lost === 0;
     });
     const ends = [...this.#ends].map((end) => Promise.race([
       end.settled.then(() => end.isRecorded),

@@ -1,7 +1,7 @@
 // Requests to one ledger.
 
 import { AbortedError, UnauthorizedError, UnavailableError } from "./errors.js";
-import { backoff } from "./delivery.js";
+import { backoff } from "./pause.js";
 import { classify, isUnauthorized, retryAfter } from "./http.js";
 import { callRetryMax, requestWait, requestsMax, responseBytesMax } from "./limits.js";
 

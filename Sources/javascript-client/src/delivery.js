@@ -6,29 +6,22 @@
 // was recorded, because the ledger ignores a number that it has seen. New increments are collected in the buffer and
 // never join a batch that may already have arrived.
 
-import * as limits from "./limits.js";
+import { isDiscarded, makeBatch } from "./batch.js";
+import { BatchQueue } from "./batchQueue.js";
+import { Counts } from "./counts.js";
 import { ProblemError } from "./errors.js";
+import { JobState } from "./jobState.js";
+import * as limits from "./limits.js";
+import { OptionalFields, refusedOptionalFields } from "./optionalFields.js";
+import { Pause } from "./pause.js";
 import { ReportBuffer } from "./reportBuffer.js";
-import { incrementProblem } from "./values.js";
+import { incrementsProblem } from "./values.js";
 
 /**
- * @typedef {import("./reportBuffer.js").SentEvent} SentEvent
+ * @typedef {import("./batch.js").Batch} Batch
  * @typedef {import("./reportBuffer.js").Identity} Identity
- */
-/**
  * @typedef {import("./reportBuffer.js").Remarks} Remarks
  * @typedef {"succeeded" | "failed" | "canceled"} Outcome
- */
-
-/**
- * A frozen group of numbered events that one request carries.
- * @typedef {object} Batch
- * @property {SentEvent[]} events
- * @property {string} body
- * @property {number} completedGeneration The generation of the buffer that ends with this batch; 0 if it was not
- *   emptied.
- * @property {boolean} isResent Whether the batch, or one that contained its events, was sent before.
- * @property {boolean} isHeartbeat Whether it only repeats the start: nothing counts it, and no end waits for it.
  */
 
 /**
@@ -40,35 +33,6 @@ import { incrementProblem } from "./values.js";
  * @property {boolean} [isCheck] Whether the batch requests the verdicts.
  * @property {number | null} [until]
  */
-
-/**
- * The increments of one call; with `isPosition`, the sums that its indicator shall reach.
- * @typedef {{total?: unknown, done?: unknown, carried?: unknown, isPosition?: boolean}} Increments
- */
-
-/** The fields without which an event is still worth recording. Older ledgers refuse those that they do not know. */
-const optionalFields = ["message", "link", "unit", "part", "carried"];
-/** Half of all numbers of reports. A process without a part of its own takes random ones above it. */
-const upperHalf = 2 ** 52;
-
-/**
- * The events of a batch with their text.
- * @param {SentEvent[]} events @param {number} completedGeneration @param {boolean} [isResent]
- * @returns {Batch}
- */
-function makeBatch(events, completedGeneration, isResent = false) {
-  return { events, body: JSON.stringify(events), completedGeneration, isResent, isHeartbeat: false };
-}
-
-/**
- * The pause after this number of consecutive failures. It doubles with each one; a random part of it, at least half,
- * is taken.
- * @param {number} failures @param {number} random From 0 to 1.
- */
-export function backoff(failures, random) {
-  const pause = Math.min(limits.pauseMax, limits.pauseMin * 2 ** (failures - 1));
-  return pause * (0.5 + random / 2);
-}
 
 export class Delivery {
   /** False while an earlier execution of the same task is about to start: the ledger orders them by arrival. */
@@ -87,16 +51,12 @@ export class Delivery {
   isAbandoned = false;
   isFinishQueued = false;
   /**
-   * The state in which the job has ended; null while it is running.
-   * @type {string | null}
-   */
-  jobEnded = null;
-  /**
    * The error of the last request; null if it succeeded.
    * @type {unknown}
    */
   lastError = null;
-  counts = { taken: 0, refused: 0, delivered: 0, discarded: 0, dropped: 0, failures: 0, requests: 0 };
+  counts = new Counts();
+  job = new JobState();
   /**
    * The attempt, as far as it is known.
    * @type {number | null}
@@ -108,39 +68,18 @@ export class Delivery {
   #isAttached;
   /** Whether the ledger has recorded a batch. */
   #isKnown = false;
-  /**
-   * Frozen, the oldest first; only the first one is ever in flight.
-   * @type {Batch[]}
-   */
-  #batches = [];
-  /** Less than the limit once a server or proxy refused a larger batch. */
-  #batchSizeMax = limits.batchSizeMax;
+  #batches = new BatchQueue();
   #dueAt = 0;
   #checkAt = 0;
   #heartbeatAt = 0;
-  // The number of times that the buffer was emptied, the last of these whose reports are settled, and the last that a
-  // flush waits for.
+  // The number of times that the buffer was emptied, and the last of these that a flush waits for.
   #generation = 0;
-  #deliveredGeneration = 0;
   #flushGeneration = 0;
-  #failures = 0;
-  /** The end of the client's own pause after a failure. */
-  #retryAt = 0;
-  /** The end of the pause that the ledger requested. */
-  #notBefore = 0;
+  #pause = new Pause();
   #drainUntil = 0;
   /** @type {{outcome: Outcome, remarks: Remarks | null} | null} */
   #end = null;
-  /** The optional fields that the ledger has accepted, and those that it does not know. */
-  #knownFields = new Set();
-  #unknownFields = new Set();
-  #droppedNotes = 0;
-  #random;
-  /**
-   * The end of the job that the task must be told of.
-   * @type {string | null}
-   */
-  #newJobEnd = null;
+  #optionalFields;
 
   /**
    * @param {Identity} identity
@@ -150,7 +89,7 @@ export class Delivery {
   constructor(identity, {
     interval = limits.intervalDefault, checkInterval = limits.checkIntervalDefault, attachedAt, random = Math.random,
   } = {}) {
-    this.#random = random;
+    this.#optionalFields = new OptionalFields(random);
     this.buffer = new ReportBuffer(identity);
     this.attempt = identity.attempt ?? null;
     this.#interval = interval;
@@ -172,19 +111,19 @@ export class Delivery {
   next(now) {
     if (this.isAbandoned || this.start === "rejected" || (this.isEnded && now >= this.#drainUntil)) return { kind: "stop" };
     if (!this.isStartAllowed) return this.#wait([]);
-    if (now < this.#notBefore || now < this.#retryAt) return this.#wait([Math.max(this.#notBefore, this.#retryAt)]);
+    if (now < this.#pause.end) return this.#wait([this.#pause.end]);
     if (this.start === "pending") return { kind: "start" };
-    if (this.isEnded && this.#batches[0]?.isHeartbeat) this.#batches.shift();
+    if (this.isEnded) this.#batches.dropHeartbeat();
     const isCheck = !this.isSuperseded && now >= this.#checkAt;
     this.#sealBatch(now);
     // A check that is due is part of the next batch, if there is one within the interval.
-    if (this.#batches.length > 0) return { kind: "send", batch: this.#batches[0], isCheck };
+    if (this.#batches.first !== undefined) return { kind: "send", batch: this.#batches.first, isCheck };
     if (this.isEnded) return { kind: "stop" };
     if (this.buffer.count > 0) return this.#wait([this.#dueAt]);
     // The process that started an execution shows that it lives, as long as there is something to live for.
     const repeatsStart = !this.isSuperseded && this.jobEnded === null && !this.#isAttached;
     if (repeatsStart && now >= this.#heartbeatAt) {
-      const heartbeat = { ...makeBatch([this.buffer.event("execution_started")], 0), isHeartbeat: true };
+      const heartbeat = makeBatch([this.buffer.event("execution_started")], { isHeartbeat: true });
       this.#batches.push(heartbeat);
       return { kind: "send", batch: heartbeat, isCheck };
     }
@@ -215,47 +154,44 @@ export class Delivery {
    */
   #sealBatch(now) {
     const isFinishing = this.isEnded && !this.isFinishQueued;
-    if (this.#batches.length > 0 || (this.buffer.count === 0 && !isFinishing)) return;
+    if (!this.#batches.isEmpty || (this.buffer.count === 0 && !isFinishing)) return;
     if (!this.isEnded && this.#flushGeneration <= this.#generation && now < this.#dueAt) return;
-    const events = this.buffer.take(this.#batchSizeMax).map((event) => this.#without(event, this.#unknownFields));
+    const events = this.buffer.take(this.#batches.sizeMax).map((event) => this.#optionalFields.stripped(event));
     let completedGeneration = 0;
     if (this.buffer.count === 0) {
       this.#generation += 1;
       completedGeneration = this.#generation;
     }
-    if (isFinishing && this.buffer.count === 0 && (this.#isAttached || events.length < this.#batchSizeMax)) {
+    if (isFinishing && this.buffer.count === 0 && (this.#isAttached || events.length < this.#batches.sizeMax)) {
       this.isFinishQueued = true;
       const finish = this.#finishEvent();
       if (finish !== null) events.push(finish);
     }
-    if (events.length > 0) this.#batches.push(makeBatch(events, completedGeneration));
-    else this.#deliveredGeneration = this.#generation;
+    if (events.length > 0) this.#batches.push(makeBatch(events, { completedGeneration }));
+    else this.#batches.settledGeneration = this.#generation;
   }
 
   /** The event that ends the execution; null if it runs elsewhere. */
   #finishEvent() {
     if (this.#isAttached || this.#end === null) return null;
     const event = { ...this.buffer.event("execution_finished"), outcome: this.#end.outcome, ...this.#end.remarks };
-    return this.#without(event, this.#unknownFields);
+    return this.#optionalFields.stripped(event);
   }
 
   /**
    * Adds increments, and returns the problem of a refused call.
    *
    * Unless the clock is needed, it is not read: `now` is a function.
-   * @param {string} label @param {Increments} increments @param {Remarks | null} remarks @param {() => number} now
+   * @param {string} label @param {import("./values.js").Increments} increments @param {Remarks | null} remarks @param {() => number} now
    * @returns {{field: string, problem: string} | null}
    */
   report(label, increments, remarks, now) {
+    if (this.isEnded) return this.#refuse("report", "comes after the end of the execution");
     const total = "total" in increments ? increments.total : 0;
     const done = "done" in increments ? increments.done : 0;
     const { carried = 0, isPosition = false } = increments;
-    if (this.isEnded) return this.#refuse("report", "comes after the end of the execution");
-    const problem = incrementProblem(total) ?? incrementProblem(done);
-    if (problem !== null) return this.#refuse(total === 0 ? "done" : "total", problem);
-    const carriedProblem = incrementProblem(carried);
-    if (carriedProblem !== null) return this.#refuse("carried", carriedProblem);
-    if (Number(carried) > Number(done)) return this.#refuse("carried", `is ${carried}; it must not exceed done`);
+    const invalid = incrementsProblem(total, done, carried);
+    if (invalid !== null) return this.#refuse(invalid.field, invalid.problem);
     const indicator = this.buffer.indicator(label);
     if (typeof indicator === "string") return this.#refuse("label", indicator);
     this.counts.taken += 1;
@@ -263,11 +199,9 @@ export class Delivery {
       this.counts.dropped += 1;
       return null;
     }
-    // A position never goes backwards: a lower one adds nothing.
-    const moreTotal = isPosition ? Math.max(0, Number(total) - indicator.reportedTotal) : Number(total);
-    const moreDone = isPosition ? Math.max(0, Number(done) - indicator.reportedDone) : Number(done);
     const wasEmpty = this.buffer.count === 0;
-    this.buffer.add(indicator, moreTotal, moreDone, Number(carried), remarks, isPosition);
+    if (isPosition) this.buffer.moveTo(indicator, Number(total), Number(done), remarks);
+    else this.buffer.add(indicator, Number(total), Number(done), Number(carried), remarks);
     if (wasEmpty) this.#dueAt = now() + this.#interval;
     return null;
   }
@@ -277,53 +211,22 @@ export class Delivery {
    * @param {string} field @param {string} problem
    */
   #refuse(field, problem) {
-    this.refused();
+    this.counts.refuse();
     return { field, problem };
   }
 
   /** The optional fields that the ledger does not know, for the log. */
   get unknownFields() {
-    return [...this.#unknownFields].join(", ");
-  }
-
-  /** Counts a call that was refused, and changed nothing. */
-  refused() {
-    this.counts.refused += 1;
-    this.counts.dropped += 1;
+    return this.#optionalFields.unknown;
   }
 
   /** The number of events that the ledger has not recorded yet. */
   get pending() {
     if (this.isAbandoned) return 0;
-    let count = this.buffer.count;
-    for (const batch of this.#batches) if (!batch.isHeartbeat) count += batch.events.length;
+    let count = this.buffer.count + this.#batches.eventCount;
     if (this.start !== "recorded" && !this.#isAttached) count += 1;
     if (this.isEnded && !this.isFinishQueued && !this.#isAttached) count += 1;
     return count;
-  }
-
-  /** The number of lost events that the ledger has not recorded. */
-  get lost() {
-    return this.counts.dropped - this.counts.refused - this.counts.discarded - this.#droppedNotes;
-  }
-
-  /** Counts a message, a link or a unit that was left out, while its units count. */
-  noteWasDropped() {
-    this.counts.dropped += 1;
-    this.#droppedNotes += 1;
-  }
-
-  /**
-   * An event without some optional fields. Without a part of its own, a process must not use the numbers of another
-   * one.
-   * @param {SentEvent} event @param {Set<string>} fields
-   * @returns {SentEvent}
-   */
-  #without(event, fields) {
-    if (fields.size === 0) return event;
-    const kept = Object.fromEntries(Object.entries(event).filter(([name]) => !fields.has(name)));
-    if (event.part !== undefined && fields.has("part")) kept.report = upperHalf + Math.floor(this.#random() * (upperHalf - 1));
-    return /** @type {SentEvent} */ (/** @type {unknown} */ (kept));
   }
 
   /** Makes all reports due now; returns the generation to wait for. */
@@ -335,7 +238,7 @@ export class Delivery {
 
   /** Ends the client's own pause after a failure. */
   skipPause() {
-    this.#retryAt = 0;
+    this.#pause.skip();
   }
 
   /**
@@ -343,12 +246,12 @@ export class Delivery {
    * @param {number} target
    */
   isDelivered(target) {
-    return this.start !== "pending" && this.#deliveredGeneration >= target;
+    return this.start !== "pending" && this.#batches.settledGeneration >= target;
   }
 
   /** Whether the end of the execution is settled. */
   get isFinishSettled() {
-    return this.isFinishQueued && this.#batches.length === 0;
+    return this.isFinishQueued && this.#batches.isEmpty;
   }
 
   /**
@@ -369,7 +272,7 @@ export class Delivery {
     const count = this.pending;
     this.counts.dropped += count;
     this.isAbandoned = true;
-    this.#batches = [];
+    this.#batches.clear();
     this.buffer.clear();
     return count;
   }
@@ -407,27 +310,20 @@ export class Delivery {
   startWasRejected(error) {
     this.#countFailure(error);
     this.start = "rejected";
-    if (error instanceof ProblemError) this.jobHasState(error.problem.jobState);
+    if (error instanceof ProblemError) this.job.hasState(error.problem.jobState);
+  }
+
+  /** The state in which the job has ended; null while it is running. */
+  get jobEnded() {
+    return this.job.ended;
   }
 
   /**
-   * Records the state of the job in a response; none changes nothing.
-   * @param {unknown} state
-   */
-  jobHasState(state) {
-    if (typeof state !== "string" || state === "") return;
-    const ended = state === "running" ? null : state;
-    if (ended !== this.jobEnded) this.#newJobEnd = ended;
-    this.jobEnded = ended;
-  }
-
-  /**
-   * The end of the job that the task must be told of; null if there is none. Each end is returned once, and none after
-   * the end of the execution: nothing is left to stop then.
+   * The end of the job that the task must be told of; null if there is none. None is returned after the end of the
+   * execution: nothing is left to stop then.
    */
   takeJobEnd() {
-    const ended = this.#newJobEnd;
-    this.#newJobEnd = null;
+    const ended = this.job.takeEnd();
     return this.isEnded ? null : ended;
   }
 
@@ -459,39 +355,21 @@ export class Delivery {
   #requestSucceeded() {
     this.counts.requests += 1;
     this.lastError = null;
-    this.#endOutage();
-  }
-
-  #endOutage() {
-    this.#failures = 0;
-    this.#retryAt = 0;
-    this.#notBefore = 0;
+    this.#pause.clear();
   }
 
   /**
-   * Schedules the next try. The random fraction keeps executions that failed together from returning together.
+   * Schedules the next try of a request whose outcome is unknown.
    * @param {unknown} error @param {number} now @param {number} retryAfter @param {number} random From 0 to 1.
    */
   requestFailed(error, now, retryAfter, random) {
     this.#countFailure(error);
-    this.#failures += 1;
-    if (this.#batches.length > 0) this.#batches[0].isResent = true;
-    this.#retryAt = now + backoff(this.#failures, random);
-    // Never earlier than the ledger asks for, and spread beyond it, because all executions are asked for the same.
-    this.#notBefore = now + retryAfter * (1 + random * limits.retryAfterSpread);
-  }
-
-  /** Removes the batch in flight, which the ledger has recorded or refused. */
-  #settle() {
-    const batch = this.#batches.shift();
-    if (batch !== undefined && batch.completedGeneration > 0) this.#deliveredGeneration = batch.completedGeneration;
+    this.#batches.outcomeIsUnknown();
+    this.#pause.begin(now, retryAfter, random);
   }
 
   /**
    * Records that the ledger has recorded the batch in flight.
-   *
-   * Reports of one sender never collide. A verdict that discards one means that another reporter uses the same
-   * execution name. A duplicate is expected if the batch was sent before.
    * @param {unknown} verdicts Null if they were not requested or are not known. @param {number} now @param {boolean}
    *   isCheck
    * @returns {{isSuperseded: boolean, collision: string | null}}
@@ -499,74 +377,72 @@ export class Delivery {
   accepted(verdicts, now, isCheck) {
     this.#requestSucceeded();
     this.#isKnown = true;
-    const batch = this.#batches[0];
+    const batch = this.#batches.first;
     if (batch !== undefined && !batch.isHeartbeat) this.counts.delivered += batch.events.length;
-    for (const event of batch?.events ?? []) {
-      for (const field of optionalFields) if (field in event) this.#knownFields.add(field);
-    }
-    this.#settle();
+    this.#optionalFields.recorded(batch?.events ?? []);
+    this.#batches.settle();
     this.#heartbeatAt = now + limits.heartbeatInterval;
-    let isSuperseded = false;
-    /** @type {string | null} */
-    let collision = null;
-    for (const verdict of Array.isArray(verdicts) && batch !== undefined ? verdicts.slice(0, batch.events.length) : []) {
-      if (verdict === "superseded") isSuperseded = true;
-      if (batch.isHeartbeat) continue;
-      if (verdict === "conflict" || verdict === "over_limit" || (verdict === "duplicate" && !batch.isResent)) {
-        this.counts.delivered -= 1;
-        this.counts.discarded += 1;
-        this.counts.dropped += 1;
-        collision = verdict;
-      }
-    }
+    const known = Array.isArray(verdicts) && batch !== undefined ? verdicts.slice(0, batch.events.length) : [];
+    const discarding = batch === undefined || batch.isHeartbeat ? [] : known.filter((verdict) => isDiscarded(verdict, batch));
+    this.counts.discard(discarding.length);
     // Even if the projection was too slow for verdicts: to wait for it each time would delay every report.
     if (isCheck) this.#checkAt = now + this.#checkInterval;
-    return { isSuperseded, collision };
+    return { isSuperseded: known.includes("superseded"), collision: discarding.at(-1) ?? null };
   }
 
   /**
    * Records that the ledger has refused the batch in flight for good; returns the number of lost events.
    *
-   * A message, a link or another optional field that it names is left out; if the ledger has never accepted such a
-   * field, it does not know it, and later events are sent without it too. Other events that it names are dropped,
-   * because they would block the others. If it names none, the batch is divided to find them. If the job does not
-   * exist, or was retired, everything is given up.
+   * A message, a link or another optional field that it names is left out; if the ledger does not know the field, later
+   * events are sent without it too. Other events that it names are dropped, because they would block the others. If it
+   * names none, the batch is divided to find them. If the job does not exist, or was retired, everything is given up.
    * @param {unknown} error
    */
   rejected(error) {
     const problem = error instanceof ProblemError ? error.problem : null;
-    if (this.#batches.length === 0 || problem?.status === 404 || problem?.status === 410) {
+    const batch = this.#batches.first;
+    if (batch === undefined || problem?.status === 404 || problem?.status === 410) {
       this.#requestWasFinal(error);
-      return this.#batches.length === 0 ? 0 : this.abandon();
+      return batch === undefined ? 0 : this.abandon();
     }
-    const [batch] = this.#batches;
-    const refused = [...(problem?.refusedFields(batch.events.length) ?? [])];
-    const isRefused = (/** @type {string} */ field) => refused.some(([, fields]) => fields.has(field));
-    const unknown = optionalFields.filter((field) => !this.#knownFields.has(field) && isRefused(field));
-    if (unknown.length > 0) {
-      for (const field of unknown) this.#unknownFields.add(field);
-      this.#replace(batch.events.map((event) => this.#without(event, new Set(unknown))));
+    const { events } = batch;
+    const refused = problem?.refusedFields(events.length) ?? new Map();
+    const optional = refusedOptionalFields(refused, events);
+    if (optional.size > 0) {
+      this.#strip(optional, events);
       this.#requestWasFinal(error);
       return 0;
     }
-    const isNote = (/** @type {Set<string>} */ fields) =>
-      [...fields].every((field) => optionalFields.includes(field) && field !== "part");
-    const noted = new Map(refused.filter(([, fields]) => isNote(fields)));
-    for (const _ of noted) this.noteWasDropped();
-    if (noted.size > 0) {
-      this.#replace(batch.events.map((event, position) => this.#without(event, noted.get(position) ?? new Set())));
-    }
-    const positions = refused.map(([position]) => position).filter((position) => !noted.has(position));
-    return refused.length === 0 ? this.#divide(error) : this.#drop(error, positions);
+    return refused.size === 0 ? this.#divide(error) : this.#drop(error, [...refused.keys()]);
   }
 
   /**
-   * Replaces the events of the batch in flight, which the ledger has refused and not recorded.
-   * @param {SentEvent[]} events
+   * Whether the part of a batch was refused that an earlier request may have recorded. During an upgrade, servers of
+   * both versions respond at one address. With another number the reports would count twice, so the batch is repeated
+   * until a newer server responds.
+   * @param {unknown} error
    */
-  #replace(events) {
-    const { completedGeneration, isResent, isHeartbeat } = this.#batches[0];
-    this.#batches[0] = { ...makeBatch(events, completedGeneration, isResent), isHeartbeat };
+  isPartUncertain(error) {
+    const batch = this.#batches.first;
+    if (!batch?.isResent || !(error instanceof ProblemError)) return false;
+    const refused = refusedOptionalFields(error.problem.refusedFields(batch.events.length), batch.events);
+    return [...refused.values()].some((fields) => fields.has("part"));
+  }
+
+  /**
+   * Removes refused optional fields from the batches: the units of an event must not be lost because of its message.
+   * @param {Map<number, Set<string>>} refused @param {import("./reportBuffer.js").SentEvent[]} events Those in flight.
+   */
+  #strip(refused, events) {
+    const unknown = this.#optionalFields.refused(refused, events);
+    for (const fields of refused.values()) {
+      // Without its part, a report has another number, and nothing is lost.
+      for (const field of fields) if (field !== "part" && !unknown.has(field)) this.counts.dropNote();
+    }
+    this.#batches.replaceEvents((event, position, isInFlight) => {
+      const invalid = isInFlight ? refused.get(position) ?? [] : [];
+      return this.#optionalFields.without(event, new Set([...unknown, ...invalid]));
+    });
   }
 
   /**
@@ -575,7 +451,7 @@ export class Delivery {
    */
   startLinkWasRefused(error) {
     this.#requestWasFinal(error);
-    this.#unknownFields.add("link");
+    this.#optionalFields.exclude(["link"]);
   }
 
   /**
@@ -583,27 +459,21 @@ export class Delivery {
    * @param {unknown} error
    */
   tooLarge(error) {
-    if (this.#batches.length === 0) {
+    if (this.#batches.isEmpty) {
       this.#requestWasFinal(error);
       return 0;
     }
-    const half = Math.floor(this.#batches[0].events.length / 2);
-    if (half > 0) this.#batchSizeMax = Math.min(this.#batchSizeMax, half);
+    this.#batches.limitSize();
     return this.#divide(error);
   }
 
   /**
-   * Sends the batch in flight in halves, or drops it if it has one event. The halves keep their report numbers: if the
-   * whole was recorded after all, they change nothing.
+   * Sends the batch in flight in halves, or drops it if it has one event.
    * @param {unknown} error
    */
   #divide(error) {
-    const { events, completedGeneration } = this.#batches[0];
-    if (events.length < 2) return this.#drop(error, [0]);
+    if (!this.#batches.divide()) return this.#drop(error, [0]);
     this.#requestWasFinal(error);
-    const middle = Math.floor(events.length / 2);
-    this.#batches.splice(
-      0, 1, makeBatch(events.slice(0, middle), 0, true), makeBatch(events.slice(middle), completedGeneration, true));
     return 0;
   }
 
@@ -613,12 +483,8 @@ export class Delivery {
    */
   #drop(error, positions) {
     this.#requestWasFinal(error);
-    const { events, completedGeneration, isResent, isHeartbeat } = this.#batches[0];
-    const lost = isHeartbeat ? 0 : positions.length;
+    const lost = this.#batches.drop(positions);
     this.counts.dropped += lost;
-    const kept = events.filter((_, position) => !positions.includes(position));
-    if (kept.length === 0) this.#settle();
-    else this.#batches[0] = makeBatch(kept, completedGeneration, isResent);
     return lost;
   }
 
@@ -628,6 +494,6 @@ export class Delivery {
    */
   #requestWasFinal(error) {
     this.#countFailure(error);
-    this.#endOutage();
+    this.#pause.clear();
   }
 }

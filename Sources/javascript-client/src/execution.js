@@ -281,7 +281,7 @@ export class Execution {
 
   /**
    * Adds a report. Not for callers: `progress` does it.
-   * @param {unknown} label @param {import("./delivery.js").Increments} increments
+   * @param {unknown} label @param {import("./values.js").Increments} increments
    * @param {Remarks | null} own @param {ReportOptions} [options]
    */
   report(label, increments, own, options) {
@@ -300,7 +300,7 @@ export class Execution {
 
   /**
    * Adds a report; returns the problem of a refused one.
-   * @param {unknown} label @param {import("./delivery.js").Increments} increments
+   * @param {unknown} label @param {import("./values.js").Increments} increments
    * @param {Remarks | null} own @param {ReportOptions} [options]
    */
   #report(label, increments, own, options) {
@@ -320,7 +320,7 @@ export class Execution {
 
   /** @param {string} field @param {string} problem */
   #refuse(field, problem) {
-    this.#delivery.refused();
+    this.#delivery.counts.refuse();
     return { field, problem };
   }
 
@@ -331,7 +331,7 @@ export class Execution {
    */
   #notes(options, names) {
     return notes(Object.fromEntries(names.map((name) => [name, readOption(options, name)])), (name, problem) => {
-      this.#delivery.noteWasDropped();
+      this.#delivery.counts.dropNote();
       this.#client.health.logOnce(name, `the ${name} of a report of task ${quoted(this.task)} ${problem}; it is left out`);
     });
   }
@@ -357,7 +357,7 @@ export class Execution {
     const target = this.#sender.flush();
     const isDelivered = await this.#sender.until(() => this.#delivery.isDelivered(target)
       && (!this.#delivery.isEnded || this.#delivery.isFinishSettled), timeout);
-    return isDelivered && this.#delivery.lost === 0;
+    return isDelivered && this.#delivery.counts.lost === 0;
   }
 
   /**
@@ -368,7 +368,7 @@ export class Execution {
    */
   async finish(outcome = "succeeded", options) {
     if (outcome !== "succeeded" && outcome !== "failed" && outcome !== "canceled") {
-      this.#delivery.refused();
+      this.#delivery.counts.refuse();
       this.#client.health.logOnce("outcome", `the outcome of task ${quoted(this.task)} is ${kind(outcome)}; expected `
         + "succeeded, failed or canceled");
       return false;
@@ -381,7 +381,7 @@ export class Execution {
     const wait = health.remainingWait(closeWait - (2 * closeWait) / lastWaitPart);
     const sender = this.#sender;
     const hasStopped = await sender.until(() => this.#delivery.isFinishSettled || this.#delivery.start === "rejected", wait);
-    if (hasStopped) return this.#delivery.lost === 0 && this.#delivery.start === "recorded";
+    if (hasStopped) return this.#delivery.counts.lost === 0 && this.#delivery.start === "recorded";
     if (!this.#delivery.isAbandoned) health.recordTimeout(began, wait);
     if (!this.#client.mayDrain(sender)) sender.abandon();
     return false;

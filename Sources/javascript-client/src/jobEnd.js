@@ -1,7 +1,7 @@
 // Delivers the end of a job, after the job's executions that ended before.
 
 import { AbortedError, UnavailableError } from "./errors.js";
-import { backoff } from "./delivery.js";
+import { backoff } from "./pause.js";
 import { isUnauthorized, jobPath, retryAfter } from "./http.js";
 import { drainMax } from "./limits.js";
 import { isSequence, reasonOf } from "./values.js";

@@ -155,9 +155,27 @@ export class ReportBuffer {
   /**
    * Adds increments, which were checked, to an indicator.
    * @param {PendingIndicator} pending @param {number} total @param {number} done @param {number} carried
-   * @param {Remarks | null} remarks @param {boolean} isPosition Whether they are the difference to a position.
+   * @param {Remarks | null} remarks
    */
-  add(pending, total, done, carried, remarks, isPosition) {
+  add(pending, total, done, carried, remarks) {
+    this.#add(pending, total, done, carried, remarks, true);
+  }
+
+  /**
+   * Adds the differences to a position, which was checked. It never goes backwards: a lower one adds nothing, and one
+   * that does not change has nothing to send.
+   * @param {PendingIndicator} pending @param {number} total @param {number} done @param {Remarks | null} remarks
+   */
+  moveTo(pending, total, done, remarks) {
+    const [moreTotal, moreDone] = [Math.max(0, total - pending.reportedTotal), Math.max(0, done - pending.reportedDone)];
+    this.#add(pending, moreTotal, moreDone, 0, remarks, moreTotal > 0 || moreDone > 0 || !pending.isDeclared);
+  }
+
+  /**
+   * @param {PendingIndicator} pending @param {number} total @param {number} done @param {number} carried
+   * @param {Remarks | null} remarks @param {boolean} hasUnits Whether there is something to send without remarks.
+   */
+  #add(pending, total, done, carried, remarks, hasUnits) {
     if (total > 0) {
       pending.total.add(total);
       pending.reportedTotal = Math.min(incrementMax, pending.reportedTotal + total);
@@ -172,9 +190,7 @@ export class ReportBuffer {
       pending.unit ??= unit ?? null;
       if (Object.keys(others).length > 0) pending.remarks = { ...pending.remarks, ...others };
     }
-    // A position that does not change has nothing to send.
-    const isChanged = total > 0 || done > 0 || !isPosition || !pending.isDeclared || pending.remarks !== null;
-    if (isChanged && !pending.isDirty) {
+    if ((hasUnits || pending.remarks !== null) && !pending.isDirty) {
       pending.isDirty = true;
       this.#dirty.push(pending);
     }

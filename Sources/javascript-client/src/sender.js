@@ -256,7 +256,7 @@ export class Sender {
       this.#client.ownWrites.wrote(this.#job, content.sequence);
       const attempt = Number.isInteger(content.attempt) ? content.attempt : null;
       this.#delivery.startWasRecorded(attempt, content.sequence, this.#now());
-      this.#delivery.jobHasState(content.job_state);
+      this.#delivery.job.hasState(content.job_state);
     } else {
       this.#delivery.startWasRejected(error);
     }
@@ -288,7 +288,7 @@ export class Sender {
     if (kind === "accepted" && !isSequence(content.last_sequence)) {
       [kind, error] = ["retryable", new UnavailableError("the response to an append has no sequence")];
     }
-    if (kind === "retryable") {
+    if (kind === "retryable" || (kind === "rejected" && this.#delivery.isPartUncertain(error))) {
       this.#failed(error, response);
       return;
     }
@@ -302,7 +302,7 @@ export class Sender {
     if (kind === "accepted") {
       this.#client.ownWrites.wrote(this.#job, content.last_sequence);
       const { isSuperseded, collision } = this.#delivery.accepted(content.verdicts, this.#now(), isCheck);
-      this.#delivery.jobHasState(content.job_state);
+      this.#delivery.job.hasState(content.job_state);
       if (collision !== null) {
         this.#health.logOnce("discarded", `reports of ${this.#description} are discarded with the verdict ${collision}: another `
           + "reporter may use the same execution name");

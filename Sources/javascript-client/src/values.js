@@ -44,11 +44,29 @@ export function textProblem(text, min, max) {
  * @param {unknown} value
  * @returns {string | null}
  */
-export function incrementProblem(value) {
+function incrementProblem(value) {
   if (typeof value !== "number" && typeof value !== "bigint") return `is ${kind(value)}; expected an integer`;
   if (value < 0) return `is ${value}; an increment must not be negative`;
   if (value > limits.incrementMax) return `is ${value}; the maximum of one increment is ${limits.incrementMax}`;
   return Number.isInteger(Number(value)) ? null : `is ${value}; expected an integer`;
+}
+
+/**
+ * The increments of one call; with `isPosition`, the sums that its indicator shall reach.
+ * @typedef {{total?: unknown, done?: unknown, carried?: unknown, isPosition?: boolean}} Increments
+ */
+
+/**
+ * The problem of the increments of one call, with the field that has it; null if they can be recorded.
+ * @param {unknown} total @param {unknown} done @param {unknown} carried
+ * @returns {{field: string, problem: string} | null}
+ */
+export function incrementsProblem(total, done, carried) {
+  const problem = incrementProblem(total) ?? incrementProblem(done);
+  if (problem !== null) return { field: total === 0 ? "done" : "total", problem };
+  const carriedProblem = incrementProblem(carried);
+  if (carriedProblem !== null) return { field: "carried", problem: carriedProblem };
+  return Number(carried) > Number(done) ? { field: "carried", problem: `is ${carried}; it must not exceed done` } : null;
 }
 
 /**

@@ -1,7 +1,7 @@
 // The changing snapshots of a job, through restarts of the ledger, until the job has finished.
 
 import { AbortedError, ProblemError, UnauthorizedError, UnavailableError } from "./errors.js";
-import { backoff } from "./delivery.js";
+import { backoff } from "./pause.js";
 import { EventReader } from "./eventStream.js";
 import { classify, isType, jobPath, retryAfter } from "./http.js";
 import { readText } from "./connection.js";

@@ -1,9 +1,18 @@
 /**
- * The pause after this number of consecutive failures. It doubles with each one; a random part of it, at least half,
- * is taken.
- * @param {number} failures @param {number} random From 0 to 1.
+ * @typedef {import("./batch.js").Batch} Batch
+ * @typedef {import("./reportBuffer.js").Identity} Identity
+ * @typedef {import("./reportBuffer.js").Remarks} Remarks
+ * @typedef {"succeeded" | "failed" | "canceled"} Outcome
  */
-export function backoff(failures: number, random: number): number;
+/**
+ * The sender's next action: record the start, send the batch, check whether the execution is superseded, wait until
+ * `until` (null: until something happens), or stop because everything is delivered or abandoned.
+ * @typedef {object} Step
+ * @property {"start" | "send" | "check" | "wait" | "stop"} kind
+ * @property {Batch} [batch]
+ * @property {boolean} [isCheck] Whether the batch requests the verdicts.
+ * @property {number | null} [until]
+ */
 export class Delivery {
     /**
      * @param {Identity} identity
@@ -32,24 +41,12 @@ export class Delivery {
     isAbandoned: boolean;
     isFinishQueued: boolean;
     /**
-     * The state in which the job has ended; null while it is running.
-     * @type {string | null}
-     */
-    jobEnded: string | null;
-    /**
      * The error of the last request; null if it succeeded.
      * @type {unknown}
      */
     lastError: unknown;
-    counts: {
-        taken: number;
-        refused: number;
-        delivered: number;
-        discarded: number;
-        dropped: number;
-        failures: number;
-        requests: number;
-    };
+    counts: Counts;
+    job: JobState;
     /**
      * The attempt, as far as it is known.
      * @type {number | null}
@@ -68,23 +65,17 @@ export class Delivery {
      * Adds increments, and returns the problem of a refused call.
      *
      * Unless the clock is needed, it is not read: `now` is a function.
-     * @param {string} label @param {Increments} increments @param {Remarks | null} remarks @param {() => number} now
+     * @param {string} label @param {import("./values.js").Increments} increments @param {Remarks | null} remarks @param {() => number} now
      * @returns {{field: string, problem: string} | null}
      */
-    report(label: string, increments: Increments, remarks: Remarks | null, now: () => number): {
+    report(label: string, increments: import("./values.js").Increments, remarks: Remarks | null, now: () => number): {
         field: string;
         problem: string;
     } | null;
     /** The optional fields that the ledger does not know, for the log. */
     get unknownFields(): string;
-    /** Counts a call that was refused, and changed nothing. */
-    refused(): void;
     /** The number of events that the ledger has not recorded yet. */
     get pending(): number;
-    /** The number of lost events that the ledger has not recorded. */
-    get lost(): number;
-    /** Counts a message, a link or a unit that was left out, while its units count. */
-    noteWasDropped(): void;
     /** Makes all reports due now; returns the generation to wait for. */
     flush(): number;
     /** Ends the client's own pause after a failure. */
@@ -119,14 +110,11 @@ export class Delivery {
      * @param {unknown} error
      */
     startWasRejected(error: unknown): void;
+    /** The state in which the job has ended; null while it is running. */
+    get jobEnded(): string | null;
     /**
-     * Records the state of the job in a response; none changes nothing.
-     * @param {unknown} state
-     */
-    jobHasState(state: unknown): void;
-    /**
-     * The end of the job that the task must be told of; null if there is none. Each end is returned once, and none after
-     * the end of the execution: nothing is left to stop then.
+     * The end of the job that the task must be told of; null if there is none. None is returned after the end of the
+     * execution: nothing is left to stop then.
      */
     takeJobEnd(): string | null;
     /**
@@ -140,15 +128,12 @@ export class Delivery {
      */
     checkWasRejected(error: unknown, now: number): void;
     /**
-     * Schedules the next try. The random fraction keeps executions that failed together from returning together.
+     * Schedules the next try of a request whose outcome is unknown.
      * @param {unknown} error @param {number} now @param {number} retryAfter @param {number} random From 0 to 1.
      */
     requestFailed(error: unknown, now: number, retryAfter: number, random: number): void;
     /**
      * Records that the ledger has recorded the batch in flight.
-     *
-     * Reports of one sender never collide. A verdict that discards one means that another reporter uses the same
-     * execution name. A duplicate is expected if the batch was sent before.
      * @param {unknown} verdicts Null if they were not requested or are not known. @param {number} now @param {boolean}
      *   isCheck
      * @returns {{isSuperseded: boolean, collision: string | null}}
@@ -160,13 +145,19 @@ export class Delivery {
     /**
      * Records that the ledger has refused the batch in flight for good; returns the number of lost events.
      *
-     * A message, a link or another optional field that it names is left out; if the ledger has never accepted such a
-     * field, it does not know it, and later events are sent without it too. Other events that it names are dropped,
-     * because they would block the others. If it names none, the batch is divided to find them. If the job does not
-     * exist, or was retired, everything is given up.
+     * A message, a link or another optional field that it names is left out; if the ledger does not know the field, later
+     * events are sent without it too. Other events that it names are dropped, because they would block the others. If it
+     * names none, the batch is divided to find them. If the job does not exist, or was retired, everything is given up.
      * @param {unknown} error
      */
     rejected(error: unknown): number;
+    /**
+     * Whether the part of a batch was refused that an earlier request may have recorded. During an upgrade, servers of
+     * both versions respond at one address. With another number the reports would count twice, so the batch is repeated
+     * until a newer server responds.
+     * @param {unknown} error
+     */
+    isPartUncertain(error: unknown): boolean;
     /**
      * Records that the ledger does not know the link of a start.
      * @param {unknown} error
@@ -179,50 +170,23 @@ export class Delivery {
     tooLarge(error: unknown): number;
     #private;
 }
-export type SentEvent = import("./reportBuffer.js").SentEvent;
+export type Batch = import("./batch.js").Batch;
 export type Identity = import("./reportBuffer.js").Identity;
 export type Remarks = import("./reportBuffer.js").Remarks;
 export type Outcome = "succeeded" | "failed" | "canceled";
-/**
- * A frozen group of numbered events that one request carries.
- */
-export type Batch = {
-    events: SentEvent[];
-    body: string;
-    /**
-     * The generation of the buffer that ends with this batch; 0 if it was not
-     * emptied.
-     */
-    completedGeneration: number;
-    /**
-     * Whether the batch, or one that contained its events, was sent before.
-     */
-    isResent: boolean;
-    /**
-     * Whether it only repeats the start: nothing counts it, and no end waits for it.
-     */
-    isHeartbeat: boolean;
-};
 /**
  * The sender's next action: record the start, send the batch, check whether the execution is superseded, wait until
  * `until` (null: until something happens), or stop because everything is delivered or abandoned.
  */
 export type Step = {
     kind: "start" | "send" | "check" | "wait" | "stop";
-    batch?: Batch | undefined;
+    batch?: import("./batch.js").Batch | undefined;
     /**
      * Whether the batch requests the verdicts.
      */
     isCheck?: boolean | undefined;
     until?: number | null | undefined;
 };
-/**
- * The increments of one call; with `isPosition`, the sums that its indicator shall reach.
- */
-export type Increments = {
-    total?: unknown;
-    done?: unknown;
-    carried?: unknown;
-    isPosition?: boolean;
-};
+import { Counts } from "./counts.js";
+import { JobState } from "./jobState.js";
 import { ReportBuffer } from "./reportBuffer.js";

@@ -153,10 +153,10 @@ export class Execution {
     track<T>(items: Iterable<T>, label?: string | null | undefined): Generator<T, void, undefined>;
     /**
      * Adds a report. Not for callers: `progress` does it.
-     * @param {unknown} label @param {import("./delivery.js").Increments} increments
+     * @param {unknown} label @param {import("./values.js").Increments} increments
      * @param {Remarks | null} own @param {ReportOptions} [options]
      */
-    report(label: unknown, increments: import("./delivery.js").Increments, own: Remarks | null, options?: ReportOptions | undefined): void;
+    report(label: unknown, increments: import("./values.js").Increments, own: Remarks | null, options?: ReportOptions | undefined): void;
     /**
      * Waits until the ledger has recorded the start, for a minute at most; returns whether it has, and no newer execution
      * counts. Call it before the work if a zombie, or a worker of a canceled job, must not touch anything.

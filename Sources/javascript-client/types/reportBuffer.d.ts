@@ -46,9 +46,15 @@ export class ReportBuffer {
     /**
      * Adds increments, which were checked, to an indicator.
      * @param {PendingIndicator} pending @param {number} total @param {number} done @param {number} carried
-     * @param {Remarks | null} remarks @param {boolean} isPosition Whether they are the difference to a position.
+     * @param {Remarks | null} remarks
      */
-    add(pending: PendingIndicator, total: number, done: number, carried: number, remarks: Remarks | null, isPosition: boolean): void;
+    add(pending: PendingIndicator, total: number, done: number, carried: number, remarks: Remarks | null): void;
+    /**
+     * Adds the differences to a position, which was checked. It never goes backwards: a lower one adds nothing, and one
+     * that does not change has nothing to send.
+     * @param {PendingIndicator} pending @param {number} total @param {number} done @param {Remarks | null} remarks
+     */
+    moveTo(pending: PendingIndicator, total: number, done: number, remarks: Remarks | null): void;
     /**
      * Removes at most this number of events from the buffer and numbers them. The caller must send them until they are
      * settled: their numbers belong to this content for good.

@@ -5,11 +5,18 @@
  */
 export function textProblem(text: unknown, min: number, max: number): string | null;
 /**
- * The problem of an increment; null if it can be recorded.
- * @param {unknown} value
- * @returns {string | null}
+ * The increments of one call; with `isPosition`, the sums that its indicator shall reach.
+ * @typedef {{total?: unknown, done?: unknown, carried?: unknown, isPosition?: boolean}} Increments
  */
-export function incrementProblem(value: unknown): string | null;
+/**
+ * The problem of the increments of one call, with the field that has it; null if they can be recorded.
+ * @param {unknown} total @param {unknown} done @param {unknown} carried
+ * @returns {{field: string, problem: string} | null}
+ */
+export function incrementsProblem(total: unknown, done: unknown, carried: unknown): {
+    field: string;
+    problem: string;
+} | null;
 /**
  * The problem of an attempt; null if it can be recorded.
  * @param {unknown} value
@@ -63,3 +70,12 @@ export function quoted(value: unknown): string;
  * @returns {string}
  */
 export function kind(value: unknown): string;
+/**
+ * The increments of one call; with `isPosition`, the sums that its indicator shall reach.
+ */
+export type Increments = {
+    total?: unknown;
+    done?: unknown;
+    carried?: unknown;
+    isPosition?: boolean;
+};

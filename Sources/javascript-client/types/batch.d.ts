@@ -1,0 +1,56 @@
+/** @typedef {import("./reportBuffer.js").SentEvent} SentEvent */
+/**
+ * A batch. It is sent again with the same numbers and the same content until the ledger has responded.
+ * @typedef {object} Batch
+ * @property {SentEvent[]} events
+ * @property {string} body
+ * @property {number} completedGeneration The generation of the buffer that ends with this batch; 0 if it was not
+ *   emptied.
+ * @property {boolean} isResent Whether the ledger may have recorded the batch, or one that contained its events, because
+ *   a response was lost.
+ * @property {boolean} isHeartbeat Whether it only repeats the start: nothing counts it, and no end waits for it.
+ */
+/**
+ * The events of a batch with their text.
+ * @param {SentEvent[]} events
+ * @param {{completedGeneration?: number, isResent?: boolean, isHeartbeat?: boolean}} properties
+ * @returns {Batch}
+ */
+export function makeBatch(events: SentEvent[], { completedGeneration, isResent, isHeartbeat }: {
+    completedGeneration?: number;
+    isResent?: boolean;
+    isHeartbeat?: boolean;
+}): Batch;
+/**
+ * The batch with other events, which has the other properties of this one.
+ * @param {Batch} batch @param {SentEvent[]} events
+ */
+export function withEvents(batch: Batch, events: SentEvent[]): Batch;
+/**
+ * Whether a verdict discards an event of a batch. Reports of one sender never collide, so that another reporter uses the
+ * same execution name. A duplicate is expected if the batch may have been recorded before.
+ * @param {unknown} verdict @param {Batch} batch
+ */
+export function isDiscarded(verdict: unknown, batch: Batch): boolean;
+export type SentEvent = import("./reportBuffer.js").SentEvent;
+/**
+ * A batch. It is sent again with the same numbers and the same content until the ledger has responded.
+ */
+export type Batch = {
+    events: SentEvent[];
+    body: string;
+    /**
+     * The generation of the buffer that ends with this batch; 0 if it was not
+     * emptied.
+     */
+    completedGeneration: number;
+    /**
+     * Whether the ledger may have recorded the batch, or one that contained its events, because
+     * a response was lost.
+     */
+    isResent: boolean;
+    /**
+     * Whether it only repeats the start: nothing counts it, and no end waits for it.
+     */
+    isHeartbeat: boolean;
+};
