@@ -152,6 +152,19 @@ public protocol LedgerService: Sendable {
         _ job: JobID, _ filter: TaskFilter, at moment: PointInTime?, limit: Int, after cursor: TaskID?
     ) async throws(StoreError) -> TaskPage?
 
+    /// Returns the executions of all tasks of a job over time.
+    ///
+    /// Without executions if the job does not exist. Costs a pass over the job's executions, about 300,000 per
+    /// second.
+    ///
+    /// - Parameters:
+    ///   - timeline: A timeline without executions. Running executions last until its end.
+    ///   - moment: The point in time; `nil` is now. The past folds the events up to that point.
+    /// - Throws: ``StoreError/Code/overloaded`` if too many histories are being folded.
+    func timeline(
+        _ job: JobID, _ timeline: ExecutionTimeline, at moment: PointInTime?
+    ) async throws(StoreError) -> ExecutionTimeline
+
     /// Returns a page that accounts for each unit of an indicator, by execution.
     ///
     /// The page contains at most `limit` entries, and fewer if only few of very many executions have reported on the

@@ -305,6 +305,22 @@ extension PostgresLedger: LedgerService {
         return page
     }
 
+    public func timeline(
+        _ job: JobID, _ timeline: ExecutionTimeline, at moment: PointInTime?
+    ) async throws(StoreError) -> ExecutionTimeline {
+        guard let moment else {
+            return try await attempting("reading a timeline") { () throws(PQError) in
+                try await TimelineReader(pool: pool).timeline(job, timeline)
+            }
+        }
+        return try await reading(job) { (ledger) throws(StoreError) in
+            try await ledger.refuseNewerSchema()
+            guard let view = try await ledger.plainJob(job) else { return timeline }
+            let sequence = try await ledger.pointInTimeFold.sequence(of: moment, job, head: view.ledgerSequence)
+            return try await ledger.pointInTimeFold.timeline(timeline, of: view, at: sequence)
+        }
+    }
+
     func explanation(
         of job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, onlyUncounted: Bool,
         limit: Int, after cursor: Explanation.Cursor?

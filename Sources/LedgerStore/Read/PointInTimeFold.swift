@@ -70,6 +70,16 @@ final class PointInTimeFold: Sendable {
         }
     }
 
+    /// Adds the executions of the snapshot of events 1 to `sequence` to a timeline.
+    func timeline(
+        _ timeline: ExecutionTimeline, of job: JobView, at sequence: Int64
+    ) async throws(StoreError) -> ExecutionTimeline {
+        try await withAdmission(job) { () async throws(StoreError) in
+            let fold = try await state(of: job.id, at: sequence).fold
+            return await ComputeThreads.run { fold.timeline(timeline) }
+        }
+    }
+
     /// Explains an indicator of the snapshot of events 1 to `sequence`.
     func explanation(
         of label: Name?, of job: JobView, at sequence: Int64, counting policy: CountingPolicy, onlyUncounted: Bool,

@@ -109,6 +109,14 @@ extension InMemoryLedger {
         }
     }
 
+    public func timeline(
+        _ job: JobID, _ timeline: ExecutionTimeline, at moment: PointInTime?
+    ) -> ExecutionTimeline {
+        inspect(job) { job in
+            (moment.map { job.pastFold(through: job.sequence(of: $0)) } ?? job.fold).timeline(timeline)
+        } ?? timeline
+    }
+
     public func explain(
         _ job: JobID, _ label: Name?, at moment: PointInTime?, counting policy: CountingPolicy, onlyUncounted: Bool,
         limit: Int, after cursor: Explanation.Cursor?

@@ -65,6 +65,46 @@ struct LedgerServiceContractTaskTests {
         }
     }
 
+    @Test(
+        "the timeline of all executions is that of the fold, now and in the past",
+        arguments: LedgerImplementation.allCases)
+    func timeline(_ implementation: LedgerImplementation) async throws {
+        try await implementation.withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            var last: Int64 = 1
+            // Several appends, so that the events have different times.
+            for seed in 1...4 as ClosedRange<UInt64> {
+                let drafts = RandomHistory.events(count: 100, seed: seed).dropFirst().map {
+                    EventDraft($0.body, at: $0.at)
+                }
+                last = try await ledger.append(drafts, to: job).upperBound
+            }
+            #expect(try await ledger.waitUntilFolded(job, sequence: last, deadline: .testTimeout))
+            let events = try await ledger.allEvents(job)
+            let start = try #require(events.first).event.recordedAt
+            let end = try #require(events.last).event.recordedAt
+            for moment in [nil, 0, 1, last / 2, last] as [Int64?] {
+                var fold = Fold()
+                for entry in events.prefix(Int(moment ?? last)) { try fold.apply(entry.event) }
+                for (end, intervals) in [
+                    (end, 1), (end, 7), (Timestamp(microseconds: end.microseconds + 10_000_000), 120),
+                ] {
+                    let empty = ExecutionTimeline(from: start, to: end, intervals: intervals)
+                    let found = try await ledger.timeline(job, empty, at: moment.map { .sequence($0) })
+                    let expected = fold.timeline(empty)
+                    #expect(found.ended == expected.ended, "at \(String(describing: moment)), \(intervals) intervals")
+                    #expect(Set(found.working.keys) == Set(expected.working.keys))
+                    for (kind, counts) in expected.working {
+                        let differences = zip(counts, found.working[kind] ?? []).map { abs($0 - $1) }
+                        #expect(differences.allSatisfy { $0 < 1e-6 } && differences.count == intervals, "\(kind)")
+                    }
+                }
+            }
+            let empty = ExecutionTimeline(from: start, to: end, intervals: 2)
+            #expect(try await ledger.timeline(LedgerImplementation.unknownJob, empty, at: nil) == empty)
+        }
+    }
+
     @Test("silent tasks can be sorted, too", arguments: LedgerImplementation.allCases)
     func silent(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
