@@ -35,8 +35,8 @@ struct JobPageTests {
             let ids = page.matches(of: /<section id="([a-z]+)"/).map { String($0.1) }
             #expect(
                 ids == [
-                    "head", "stalls", "failures", "facts", "indicators", "explanation", "chart", "tasks", "moment",
-                    "events",
+                    "head", "stalls", "failures", "facts", "indicators", "explanation", "chart", "timeline", "tasks",
+                    "moment", "events",
                 ])
         }
     }
@@ -89,6 +89,41 @@ struct JobPageTests {
             // The superseded execution is hatched.
             let part = text(try await client.get("/jobs/\(job)?part=tasks&find=tile-1"))
             #expect(part.matches(of: /class="hatched"[^>]*fill="url\(#hatch\)"/).count == 1)
+        }
+    }
+
+    @Test("a job with more tasks than are drawn one by one has a timeline of all executions")
+    func timeline() async throws {
+        try await withServer { client, _ in
+            let job = try await client.createJob()
+            let tasks = (1...60).map { number in
+                """
+                {"type":"execution_started","task":"t\(number)","attempt":1},
+                {"type":"execution_finished","task":"t\(number)","attempt":1,"outcome":"\(number <= 3 ? "failed" : "succeeded")"}
+                """
+            }
+            let few = tasks.prefix(50).joined(separator: ",")
+            _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", "[\(few)]")
+            let none = text(try await client.get("/jobs/\(job)?part=timeline"))
+            #expect(none == #"<section id="timeline" hidden></section>"#)
+            let rest = tasks.suffix(10).joined(separator: ",")
+            let retry = #"{"type":"execution_started","task":"t1","attempt":2}"#
+            _ = try await client.post("/v1/jobs/\(job)/events?wait=folded", "[\(rest),\(retry)]")
+            let shown = text(try await client.get("/jobs/\(job)?part=timeline"))
+            for name in ["succeeded", "running", "failed", "superseded"] {
+                #expect(shown.contains("<path class=\"layer\" data-outcome=\"\(name)\""), "\(name)")
+            }
+            #expect(shown.contains(#"class="strip""#) && shown.contains("3 failed\""))
+            let past = text(try await client.get("/jobs/\(job)?part=timeline&at_sequence=120"))
+            #expect(past.contains("data-outcome=\"failed\"") && !past.contains("superseded"))
+            // Of many tasks, the newest ones are shown first.
+            let first = text(try await client.get("/jobs/\(job)?part=tasks")).firstMatch(
+                of: /<th scope="rowgroup"[^>]*><a[^>]*><bdi>([^<]*)</)
+            #expect(first?.1 == "t60")
+            let csv = text(try await client.get("/jobs/\(job)?part=timeline&as=csv")).split(separator: "\r\n")
+            #expect(csv.count == 121 && csv[0].hasSuffix(",failed_at_work,superseded_at_work,failed"))
+            let failed = csv.dropFirst().compactMap { $0.split(separator: ",").last.flatMap { Int($0) } }
+            #expect(failed.reduce(0, +) == 3)
         }
     }
 

@@ -39,7 +39,7 @@ def test_the_first_screen_says_what_is_wrong_and_why(browser, trouble, url):
     # The page of the example is one click away.
     browser.find("#failures .where a").click()
     browser.wait_live()
-    assert browser.text("h1") == "tile-2" and "KeyError: 'a'line 2" in browser.text("#head .newest")
+    assert browser.text("h1") == "tile-4" and "KeyError: 'a'line 4" in browser.text("#head .newest")
     browser.find("header nav a:last-child").click()
     browser.wait_live()
     browser.find("#failures .failed a").click()
@@ -100,7 +100,7 @@ def test_rates_leave_out_carried_units(browser, ledger, url):
     # At most 40 units in the second of the measurement, and not half a million.
     rate = browser.wait(lambda: browser.text(".indicator .rate"))
     assert float(rate.removesuffix("/s")) <= 40, rate
-    assert browser.text("#head .rate").endswith("/s tiles")
+    assert browser.text("#head .rate").startswith("tiles: ") and browser.text("#head .rate").endswith("/s")
 
 
 def test_the_chart_has_axes_and_runs_to_now(browser, ledger, url):
@@ -128,22 +128,57 @@ def test_executions_are_searched_sorted_and_drawn(browser, ledger, url):
     ledger.append(job, *[progress(f"task-{number:03}", "tiles", total=1) for number in range(120)], start("task-077", 2), start("Odd", 1))
     browser.open(f"{url}/jobs/{job}").wait_live()
     assert len(browser.all(".timeline li")) == 50
+    # Of many tasks, those that started last come first.
+    assert names(browser)[:2] == ["Odd", "task-119"]
+    assert browser.find("#tasks th[aria-sort]").text.startswith("Events")
+    browser.find("#tasks th[aria-sort] a").click()
+    browser.wait(lambda: names(browser)[0] == "task-000")
+    browser.find("#tasks th[aria-sort] a").click()
+    browser.wait(lambda: names(browser)[0] == "Odd")
 
     browser.find("#tasks input[name=find]").send_keys("ASK-07", Keys.ENTER)
-    browser.wait(lambda: names(browser) == [f"task-{number:03}" for number in range(70, 80)])
+    browser.wait(lambda: names(browser) == [f"task-{number:03}" for number in range(79, 69, -1)])
     assert len(browser.all(".timeline li")) == 10
     browser.find("#tasks thead th:nth-child(2) a").click()
     browser.wait(lambda: names(browser)[0] == "task-077")
     assert browser.find("#tasks th[aria-sort]").text.startswith("Execution")
     assert len(browser.all("#tasks tr[data-counts=superseded]")) == 1 and len(browser.all(".timeline .hatched")) == 1
     browser.find("#tasks thead th[aria-sort] a").click()
-    browser.wait(lambda: not browser.all("#tasks th[aria-sort=descending]") or names(browser)[0] == "task-070")
+    browser.wait(lambda: names(browser)[0] == "task-079")
     browser.find("#tasks input[name=find]").clear()
     browser.find("#tasks input[name=find]").send_keys("nothing", Keys.ENTER)
     browser.wait(lambda: "No task matches." in browser.text("#tasks tbody"))
     # The page is the same at its address.
     browser.open(f"{url}/jobs/{job}?find=odd&order=newest").wait_live()
     assert names(browser) == ["Odd"]
+
+
+def test_all_executions_are_drawn_over_time(browser, ledger, url):
+    job = ledger.create("overview")
+    ledger.append(job, *[progress(f"task-{number:03}", "tiles", total=1) for number in range(50)])
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    # The table draws each of so few tasks.
+    assert not browser.find("#timeline").is_displayed() and len(browser.all(".timeline li")) == 50
+    ledger.append(job, progress("task-050", "tiles", total=1))
+    browser.wait(lambda: browser.find("#timeline").is_displayed())
+
+    def layers():
+        return browser.run("return [...document.querySelectorAll('#timeline path.layer')].map((layer) => layer.dataset.outcome)")
+
+    assert layers() == ["running"] and not browser.all("#timeline .strip")
+    ledger.append(job, failed("task-000", "broken"), progress("task-001", "tiles", done=1), start("task-001", 2))
+    browser.wait(lambda: layers() == ["running", "failed", "superseded"])
+    assert browser.find("#timeline .strip rect").is_displayed()
+    # The hatching is that of the pattern.
+    assert browser.run("return document.querySelector('#timeline .plot > [fill=\"url(#hatch-all)\"]') !== null")
+    end = browser.find("#timeline figcaption .right time").get_attribute("datetime")
+    ledger.append(job, start("task-002", 2))
+    browser.wait(lambda: browser.find("#timeline figcaption .right time").get_attribute("datetime") > end)
+    browser.find("[data-count=failed] a").click()
+    browser.wait(lambda: names(browser) == ["task-000"])
+    browser.find("[data-count=running] a").click()
+    browser.wait(lambda: len(names(browser)) == 50)
+    assert browser.violations() == []
 
 
 def test_a_running_execution_shows_how_long_it_has_been_running_and_silent(browser, ledger, url):

@@ -25,7 +25,7 @@ def test_silent_executions_fit_the_list_of_jobs(browser, ledger, url):
 
     def is_shown():
         browser.open(url + "/").wait_live()
-        return "12 executions are silent" in browser.find(f'[data-job="{job}"]').text
+        return "12 silent" in browser.find(f'[data-job="{job}"]').text
 
     browser.wait(is_shown)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")

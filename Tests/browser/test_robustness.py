@@ -104,7 +104,7 @@ def test_a_silent_execution_is_shown_without_any_event_and_a_heartbeat_ends_it(b
     # The time goes on.
     browser.wait(lambda: browser.text("#stalls li .silence") != shown)
     browser.open(url).wait_live()
-    browser.wait(lambda: browser.text(f"tr[data-job='{job}'] .silent") == "1 execution is silent")
+    browser.wait(lambda: browser.text(f"tr[data-job='{job}'] .silent") == "1 silent")
     ledger.append(job, start("t", 1))
     browser.wait(lambda: browser.text(f"tr[data-job='{job}'] .silent") == "")
     browser.open(f"{url}/jobs/{job}").wait_live()
@@ -167,6 +167,12 @@ def test_seven_visible_windows_share_one_stream_of_jobs_and_one_of_a_list(browse
             browser.wait(lambda: browser.indicator("tiles") and browser.indicator("tiles")["done"] == "1")
             browser.wait(lambda: browser.text("#tasks tbody th") == "only")
             assert browser.state() == "live" and "every" not in browser.text("#connection .words")
+        # The policy of the pages permits the worker, and the worker has a policy of its own.
+        policies = browser.driver.execute_async_script("""
+            const policy = async (address) => (await fetch(address)).headers.get("content-security-policy");
+            Promise.all([policy(location.href), policy("/pages/streams-worker.js")]).then(arguments[0]);
+        """)
+        assert "script-src 'self';" in policies[0] and "connect-src 'self'" in policies[1], policies
         browser.driver.switch_to.window(windows[7])
         browser.wait(lambda: browser.text(f"tr[data-job='{jobs[6]}'] .tasks") == "0\u2009/\u20091")
         browser.wait(lambda: proxy.open_streams() == 2)
@@ -288,7 +294,7 @@ def test_a_click_during_an_update_of_its_table_is_not_lost(browser, ledger, url)
     # Longer than the interval between two requests for a table.
     browser.driver.execute_async_script("setTimeout(arguments[0], 2500)")
     browser.mouse("mouseReleased", x, y)
-    browser.wait(lambda: browser.text("#tasks tbody th") == "task-050")
+    browser.wait(lambda: browser.text("#tasks tbody th") == "task-009")
 
 
 def test_a_click_on_a_row_reaches_it_although_new_rows_arrive(browser, ledger, url):
@@ -313,7 +319,7 @@ def test_focus_and_selected_text_survive_an_update(browser, ledger, url):
         getSelection().selectAllChildren(document.querySelector("#events tbody tr:first-child td:nth-child(4)"));
         window.row = document.querySelector("#events tbody tr:first-child");
     """)
-    ledger.append(job, progress("task-000", "tiles", done=1))
+    ledger.append(job, progress("task-059", "tiles", done=1))
     browser.wait(lambda: browser.text("#events tbody tr:first-child td:first-child") == "62")
     browser.wait(lambda: "+1 done" in browser.text("#tasks tbody tr:first-child"))
     assert browser.run("return document.activeElement.rel") == "next"

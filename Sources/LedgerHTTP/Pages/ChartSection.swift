@@ -7,6 +7,8 @@ struct ChartSection {
     let choices: [Name?]
     /// Nil if the history is too long to draw it without a request.
     let history: IndicatorHistory?
+    /// The number of events of the job.
+    let eventCount: Int64
     /// The unit of the indicator.
     let unit: Name?
     /// The sequence that the page shows; nil for the present.
@@ -19,9 +21,11 @@ struct ChartSection {
     var estimate: JobEstimate?
 
     var html: HTML {
+        guard !choices.isEmpty else { return "<section id=\"chart\" data-drawn=\"yes\" hidden></section>" }
         guard let history else {
             return """
-                <section id="chart" data-drawn="no">\(heading)<p class="empty"><a href="\(link.with("draw", "1").text)#chart">Draw the chart</a></p></section>
+                <section id="chart" data-drawn="no">\(heading)<p class="empty"><a href="\(link.with("draw", "1").text)#chart">Draw the chart</a> \
+                <small>reads \(PageText.number(eventCount)) events</small></p></section>
                 """
         }
         guard let first = history.points.first, let last = history.points.last else {

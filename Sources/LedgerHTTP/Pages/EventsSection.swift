@@ -5,6 +5,10 @@ internal import LedgerStore
 struct EventsSection {
     let page: EventPage
     let filter: EventFilter
+    /// The units of indicators, by label.
+    let units: [Name?: Name]
+    /// The time that the page shows.
+    let now: Timestamp
     let links: JobLinks
     let link: PageLink
     /// Whether it shows the events of one task, on the page of the task.
@@ -84,7 +88,7 @@ struct EventsSection {
         let moment = link.without("before", "cursor").with("at_sequence", String(event.sequence)).text
         return """
             <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
-            <td>\(PageText.time(event.recordedAt))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
+            <td>\(PageText.time(event.recordedAt, near: now))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
             <td>\(task(event))</td><td>\(execution(entry))</td>\
             <td>\(change(event.body)) \(PageParts.message(event.message))\(PageParts.link(event.link))</td>\(hasReporters ? HTML("<td>\(event.reporter.map { HTML.name($0) })</td>") : nil)<td class="verdict">\(words)</td></tr>
             """
@@ -115,7 +119,7 @@ struct EventsSection {
             <span class="reported">\(HTML.label(progress.label)) \
             \(PageText.change(
                 done: Int128(progress.done ?? 0), total: Int128(progress.total ?? 0),
-                carried: Int128(progress.carried ?? 0), unit: progress.unit))</span>
+                carried: Int128(progress.carried ?? 0), unit: progress.unit ?? units[progress.label]))</span>
             """
         }
     }

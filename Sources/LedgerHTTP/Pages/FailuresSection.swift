@@ -8,8 +8,10 @@ internal import LedgerWire
 struct FailuresSection {
     /// The number of failed tasks.
     let count: Int64
-    /// The first failed tasks; at most ``tasksMax``.
+    /// The newest failed tasks, the newest first; at most ``tasksMax``.
     let tasks: [TaskSummary]
+    /// The time that the page shows.
+    let now: Timestamp
     let links: JobLinks
     let link: PageLink
 
@@ -20,9 +22,12 @@ struct FailuresSection {
 
     /// Failed tasks with the same message.
     private struct Cause {
-        let message: Name?
-        let example: TaskSummary
+        /// The newest one, or the newest one with a link.
+        var example: TaskSummary
         var count = 0
+
+        var message: Name? { example.executions.last?.message }
+        var link: Name? { example.executions.last?.link }
     }
 
     var html: HTML {
@@ -34,7 +39,7 @@ struct FailuresSection {
             rest > 0 ? HTML("<li class=\"more\">and \(PageText.number(rest)) other messages</li>") : nil
         let part: HTML? =
             count > Int64(tasks.count)
-            ? HTML(" <small>The messages are those of the first \(PageText.number(tasks.count)).</small>") : nil
+            ? HTML(" <small>The messages are those of the newest \(PageText.number(tasks.count)).</small>") : nil
         return """
             <section id="failures" aria-label="Failures"><p class="failed"><strong>\(Self.words(count))</strong>: \
             \(count == 1 ? "its" : "their") work counts until a retry starts. <a href="\(all)#tasks">Show all</a>\(part)</p>\
@@ -58,8 +63,9 @@ struct FailuresSection {
             let index = indices[first] ?? causes.count
             if index == causes.count {
                 indices[first] = index
-                causes.append(Cause(message: message, example: task))
+                causes.append(Cause(example: task))
             }
+            if causes[index].link == nil, task.executions.last?.link != nil { causes[index].example = task }
             causes[index].count += 1
         }
         return causes.enumerated().sorted { ($1.element.count, $0.offset) < ($0.element.count, $1.offset) }
@@ -71,7 +77,7 @@ struct FailuresSection {
         let number: HTML? =
             cause.count > 1 ? HTML("<span class=\"times\">\(PageText.number(cause.count))×</span> ") : nil
         let attempt = last.map { HTML(", attempt \($0.attempt)") }
-        let time = last.map { HTML(", \(PageText.time($0.lastAt)) UTC") }
+        let time = last.map { HTML(", \(PageText.time($0.lastAt, near: now)) UTC") }
         return """
             <li>\(number)\(PageParts.message(cause.message) ?? "<i>no message</i>") \
             <span class="where">\(cause.count > 1 ? "for example " : "")<a href="\(links.task(cause.example.name))">\

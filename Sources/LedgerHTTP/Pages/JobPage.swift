@@ -54,9 +54,10 @@ struct JobPage {
                 <div data-count="\(name)" data-zero="\(value == 0 ? "true" : "false")"><dd>\(shown)</dd><dt>\(title)</dt></div>
                 """
         }
-        // Why the tasks failed is one click away.
-        let failed =
-            link.without("cursor", "silent", "find", "order").with("state", TaskState.failed.rawValue).text + "#tasks"
+        // The tasks behind each number are one click away.
+        let all = link.without("cursor", "silent", "find", "order", "state")
+        func inState(_ state: TaskState) -> String { all.with("state", state.rawValue).text + "#tasks" }
+        let silent = all.with("silent", "true").with("order", TaskOrder.quietest.rawValue).text + "#tasks"
         return """
             <section id="head" data-state="\(snapshot.state.rawValue)"><h1>\(HTML.name(view.description.name))</h1>
             <p class="figures"><span class="state">\(snapshot.state.rawValue)</span>\
@@ -66,9 +67,12 @@ struct JobPage {
             <span class="rate">\(rate)</span>\(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
             <p class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</p>
             <p class="estimate">\(EstimateText.grounds(view.estimate))<span class="idle">\(idle)</span></p>
-            <dl class="tallies">\(count("running", tasks.running, "running"))\(count("succeeded", tasks.succeeded, "succeeded"))\
-            \(count("failed", tasks.failed, "failed", failed))\(count("canceled", tasks.canceled, "canceled"))\
-            \(count("abandoned", tasks.abandoned, "abandoned"))\(count("silent", view.stalls?.silentCount ?? 0, "silent"))\
+            <dl class="tallies">\(count("running", tasks.running, "running", inState(.running)))\
+            \(count("succeeded", tasks.succeeded, "succeeded", inState(.succeeded)))\
+            \(count("failed", tasks.failed, "failed", inState(.failed)))\
+            \(count("canceled", tasks.canceled, "canceled", inState(.canceled)))\
+            \(count("abandoned", tasks.abandoned, "abandoned", inState(.abandoned)))\
+            \(count("silent", view.stalls?.silentCount ?? 0, "silent", silent))\
             \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             </section>
             """
@@ -87,7 +91,7 @@ struct JobPage {
     private var rate: HTML {
         guard snapshot.state == .running, let current, let pace = view.estimate?.paces[current.label] else { return "" }
         let text = PageText.rate(pace.rate, unit: current.unit)
-        return text.isEmpty ? "" : "\(text)\(current.label.map { HTML(" \(HTML.name($0))") })"
+        return text.isEmpty ? "" : "\(current.label.map { HTML("\(HTML.name($0)): ") })\(text)"
     }
 
     /// The remark that nothing runs although the job has not ended; empty otherwise.

@@ -66,7 +66,7 @@ struct JobPageBuilder: Sendable {
                 "../../jobs/\(job)/task", ["name", "at_sequence", "at", "type", "verdict", "before"]),
             links: JobLinks(root: .ofTask, job: job, moment: moment), now: .now)
         func events() async throws -> EventsSection {
-            var section = try await self.events(job, page.link, page.links, parameters, of: name)
+            var section = try await self.events(page.link, page.links, of: view, parameters, of: name)
             section.isOfTask = true
             return section
         }
@@ -109,8 +109,9 @@ struct JobPageBuilder: Sendable {
     ///
     /// - Parameter task: The only task; nil for that of the filter.
     fileprivate func events(
-        _ job: JobID, _ link: PageLink, _ links: JobLinks, _ parameters: PageParameters, of task: Name? = nil
+        _ link: PageLink, _ links: JobLinks, of view: JobView, _ parameters: PageParameters, of task: Name? = nil
     ) async throws -> EventsSection {
+        let job = view.id
         var filter = EventFilter(order: .descending)
         filter.task = try task ?? parameters.name("task")
         filter.verdict = try parameters.choice("verdict", Verdict.self)
@@ -124,7 +125,9 @@ struct JobPageBuilder: Sendable {
         let events = try await service.events(
             job, filter, after: before ?? links.moment.map { $0 + 1 }, limit: Self.eventsOnPage)
         guard let events else { throw HTTPProblem.noSuchJob(job.description) }
-        return EventsSection(page: events, filter: filter, links: links, link: link)
+        return EventsSection(
+            page: events, filter: filter, units: view.snapshot.units,
+            now: links.moment == nil ? .now : view.snapshot.updatedAt ?? view.createdAt, links: links, link: link)
     }
 
     /// The parts of a job's page.
@@ -146,7 +149,8 @@ struct JobPageBuilder: Sendable {
             get async throws {
                 [
                     page.head, try await stalls, try await failures, page.facts, page.indicators, try await explanation,
-                    try await chart.html, try await tasks.html, try await moments, try await events.html,
+                    try await chart.html, try await timeline.html, try await tasks.html, try await moments,
+                    try await events.html,
                 ]
             }
         }
@@ -155,6 +159,7 @@ struct JobPageBuilder: Sendable {
             switch part {
             case "all": HTML(try await all)
             case "chart": try await chart.html
+            case "timeline": try await timeline.html
             case "chain": page.chain(try await service.verify(job, Verification.Range()))
             case "stalls": try await stalls
             case "failures": try await failures
@@ -164,13 +169,14 @@ struct JobPageBuilder: Sendable {
             default:
                 throw HTTPProblem.invalid(
                     parameter: "part",
-                    "must be one of all, chart, chain, stalls, failures, tasks, events, explanation")
+                    "must be one of all, chart, timeline, chain, stalls, failures, tasks, events, explanation")
             }
         }
 
         func csv(_ part: String) async throws -> CSVText {
             switch part {
             case "chart": return try await chart.csv
+            case "timeline": return try await timeline.csv
             case "tasks": return try await tasks.csv
             case "events": return try await events.csv
             case "explanation":
@@ -180,7 +186,7 @@ struct JobPageBuilder: Sendable {
                 return CSVText(["task"])
             default:
                 throw HTTPProblem.invalid(
-                    parameter: "part", "must be one of chart, tasks, events, explanation")
+                    parameter: "part", "must be one of chart, timeline, tasks, events, explanation")
             }
         }
 
@@ -212,7 +218,7 @@ struct JobPageBuilder: Sendable {
                 }
                 return ChartSection(
                     label: label, choices: page.snapshot.indicators.map(\.label), history: history,
-                    unit: unit(of: label), moment: page.moment,
+                    eventCount: page.view.ledgerSequence, unit: unit(of: label), moment: page.moment,
                     present: present.snapshot.finishedAt ?? .now, links: page.links, link: page.link,
                     estimate: page.view.estimate)
             }
@@ -220,6 +226,22 @@ struct JobPageBuilder: Sendable {
 
         private func unit(of label: Name?) -> Name? {
             page.snapshot.indicators.first { $0.label == label }?.unit
+        }
+
+        private var timeline: TimelineSection {
+            get async throws {
+                let snapshot = page.snapshot
+                var section = TimelineSection(
+                    timeline: nil, jobState: snapshot.state, taskCount: snapshot.tasks.total,
+                    executionCount: snapshot.tasks.executions, link: page.link)
+                let isDrawn =
+                    snapshot.tasks.executions <= TimelineSection.executionsDrawnAtOnce || parameters["draw"] != nil
+                guard section.isShown, isDrawn, let start = snapshot.startedAt else { return section }
+                let end = snapshot.state == .running ? page.shownAt : snapshot.updatedAt ?? page.shownAt
+                section.timeline = try await service.timeline(
+                    job, ExecutionTimeline(from: start, to: end, intervals: TimelineSection.intervals), at: moment)
+                return section
+            }
         }
 
         private var stalls: HTML {
@@ -241,32 +263,36 @@ struct JobPageBuilder: Sendable {
                 let count = page.snapshot.tasks.failed
                 var tasks: [TaskSummary] = []
                 if count > 0 {
-                    let filter = TaskFilter(state: .failed)
+                    let filter = TaskFilter(state: .failed, order: .newest)
                     let limit = FailuresSection.tasksMax
                     tasks = try await service.tasks(job, filter, at: moment, limit: limit, after: nil)?.tasks ?? []
                 }
-                return FailuresSection(count: count, tasks: tasks, links: page.links, link: page.link).html
+                return FailuresSection(
+                    count: count, tasks: tasks, now: page.shownAt, links: page.links, link: page.link
+                ).html
             }
         }
 
         private var tasks: TasksSection {
             get async throws {
+                let taskCount = page.snapshot.tasks.total
+                let order = TasksSection.defaultOrder(taskCount: taskCount)
                 let filter = TaskFilter(
                     state: try parameters.choice("state", TaskState.self), onlySilent: try parameters.flag("silent"),
                     search: try parameters.name("find"),
-                    order: try parameters.choice("order", TaskOrder.self) ?? .started)
+                    order: try parameters.choice("order", TaskOrder.self) ?? order)
                 let cursor = try parameters.integer("cursor", in: 1...Int64.max).map { TaskID($0) }
                 let found = try await service.tasks(
                     job, filter, at: moment, limit: JobPageBuilder.tasksOnPage, after: cursor)
                 guard let found else { throw HTTPProblem.noSuchJob(job.description) }
                 return TasksSection(
-                    page: found, filter: filter, jobState: page.snapshot.state, taskCount: page.snapshot.tasks.total,
-                    now: page.shownAt, links: page.links, link: page.link)
+                    page: found, filter: filter, jobState: page.snapshot.state, taskCount: taskCount,
+                    units: page.snapshot.units, now: page.shownAt, links: page.links, link: page.link)
             }
         }
 
         private var events: EventsSection {
-            get async throws { try await builder.events(job, page.link, page.links, parameters) }
+            get async throws { try await builder.events(page.link, page.links, of: page.view, parameters) }
         }
 
         /// The result of explaining an indicator.
@@ -316,6 +342,15 @@ struct JobPageBuilder: Sendable {
                         "<section id=\"explanation\"><p class=\"empty\">No event up to this moment names this indicator.</p></section>"
                 }
             }
+        }
+    }
+}
+
+extension Snapshot {
+    /// The units of the indicators that have one, by label.
+    var units: [Name?: Name] {
+        indicators.reduce(into: [:]) { units, indicator in
+            if let unit = indicator.unit { units[indicator.label] = unit }
         }
     }
 }

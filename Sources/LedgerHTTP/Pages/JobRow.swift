@@ -21,7 +21,9 @@ struct JobRow {
             data-deadline="\(view.description.deadline.map(RFC3339.text) ?? "")">\
             <th scope="row"><a href="./jobs/\(view.id.description)">\(HTML.name(view.description.name))</a>\(key)\(tags)</th>\
             <td class="status"><span class="state">\(snapshot.state.rawValue)</span>\
-            \(JobParts.late(view, now: now))<small class="failures">\(JobParts.failed(snapshot.tasks.failed))</small></td>\
+            \(JobParts.late(view, now: now))\(PageParts.silence("stalled", since: view.stalls?.since, now: now))\
+            <small class="failures">\(JobParts.failed(snapshot.tasks.failed))</small>\
+            <small class="silent">\(JobParts.silent(view.stalls?.silentCount ?? 0))</small></td>\
             <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span>\
             <small class="finish">\(JobParts.remaining(view, now: now))</small>\
             <small class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</small></td>\
@@ -29,16 +31,15 @@ struct JobRow {
             <td class="number since"><span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span>\
             <small>since \(JobParts.local(snapshot.startedAt ?? view.createdAt))</small></td>\
             <td class="changed">\(JobParts.ago(snapshot.updatedAt ?? view.createdAt, now: now))\
-            <small>\(JobParts.local(snapshot.updatedAt ?? view.createdAt))</small>\
-            \(PageParts.silence("stalled for", since: view.stalls?.since, now: now))\
-            <small class="silent">\(StallsSection.silentWords(view.stalls?.silentCount ?? 0))</small></td></tr>
+            <small>\(JobParts.local(snapshot.updatedAt ?? view.createdAt))</small></td></tr>
             """
     }
 
     private var key: HTML? { view.description.key.map { "<small class=\"job-key\">\(HTML.name($0))</small>" } }
 
     private var tags: HTML {
-        let all = view.description.sortedTags
+        // The page shows the deadline by itself; the others are settings.
+        let all = view.description.sortedTags.filter { !$0.name.text.hasPrefix("ledger.") }
         let shown = all.prefix(Self.tagsShown).map { name, value in
             HTML(
                 "<a class=\"tag\" href=\"\(PageLink("./", [("tag", "\(name)=\(value)")]).text)\">\(HTML.name(name))=\(HTML.name(value))</a>"
@@ -53,6 +54,9 @@ struct JobRow {
 enum JobParts {
     /// The number of failed tasks in words; empty for none.
     static func failed(_ count: Int64) -> String { count == 0 ? "" : "\(PageText.number(count)) failed" }
+
+    /// The number of silent executions in words; empty for none.
+    static func silent(_ count: Int64) -> String { count == 0 ? "" : "\(PageText.number(count)) silent" }
 
     /// The remaining time of a running job in words; empty without a prediction.
     static func remaining(_ view: JobView, now: Timestamp) -> String {

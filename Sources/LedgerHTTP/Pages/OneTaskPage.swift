@@ -59,7 +59,7 @@ struct OneTaskPage {
 
     var executions: TasksSection {
         TasksSection(
-            page: tasks, filter: TaskFilter(name: task.name), jobState: view.snapshot.state, taskCount: 1, now: shownAt,
-            links: links, link: link, isOfTask: true)
+            page: tasks, filter: TaskFilter(name: task.name), jobState: view.snapshot.state, taskCount: 1,
+            units: view.snapshot.units, now: shownAt, links: links, link: link, isOfTask: true)
     }
 }

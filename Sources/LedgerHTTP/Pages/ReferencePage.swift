@@ -82,22 +82,37 @@ struct ReferencePage {
                 "\(text(parameter["in"]))\(parameter["required"] == .bool(true) ? ", required" : "")",
                 parameter["description"])
         }
-        let responses = fields(value["responses"]).map { response in
-            let schemas = Set(fields(response.value["content"]).compactMap { $0.value["schema"]?["$ref"]?.text })
-            let headers = fields(response.value["headers"]).map { HTML("<code>\($0.name)</code> ") }
-            return HTML(
-                """
-                <tr><th scope="row">\(response.name)</th><td>\(text(response.value["description"]))</td>\
-                <td>\(schemas.sorted().map { HTML("\(reference($0)) ") })</td><td>\(headers)</td></tr>
-                """)
-        }
+        let name: HTML = "\(operation.method) \(operation.path)"
         return """
             <article id="\(operation.id)"><h3><span class="method" data-method="\(operation.method)">\(operation.method)</span> \
             <code>\(operation.path)</code></h3>
             <p>\(text(value["summary"])). <small>\(text(value["description"]))</small></p>\
-            \(parameters.isEmpty ? nil : table("Parameters", ["Parameter", "Type", "In", "Meaning"], parameters))\
+            \(parameters.isEmpty ? nil : table("Parameters", of: name, ["Parameter", "Type", "In", "Meaning"], parameters))\
             \(body(value["requestBody"]))\
-            \(table("Responses", ["Status", "Meaning", "Body", "Headers"], responses))</article>
+            \(table("Responses", of: name, ["Status", "Meaning", "Body", "Headers"], responses(value, areErrors: false)))\
+            \(errors(value, name))</article>
+            """
+    }
+
+    /// The rows of an operation's responses: of the errors, or of the others.
+    private func responses(_ operation: JSONValue, areErrors: Bool) -> [HTML] {
+        fields(operation["responses"]).filter { ($0.name >= "400") == areErrors }.map { response in
+            let schemas = Set(fields(response.value["content"]).compactMap { $0.value["schema"]?["$ref"]?.text })
+            let headers = fields(response.value["headers"]).map { HTML("<code>\($0.name)</code> ") }
+            return """
+                <tr><th scope="row">\(response.name)</th><td>\(text(response.value["description"]))</td>\
+                <td>\(schemas.sorted().map { HTML("\(reference($0)) ") })</td><td>\(headers)</td></tr>
+                """
+        }
+    }
+
+    /// The errors of an operation, folded: most operations have the same ones.
+    private func errors(_ operation: JSONValue, _ name: HTML) -> HTML? {
+        let rows = responses(operation, areErrors: true)
+        guard !rows.isEmpty else { return nil }
+        return """
+            <details><summary>\(rows.count) \(rows.count == 1 ? "error" : "errors")</summary>\
+            \(table("Errors", of: name, ["Status", "Meaning", "Body", "Headers"], rows))</details>
             """
     }
 
@@ -123,7 +138,9 @@ struct ReferencePage {
                 field.value["description"])
         }
         let content: HTML =
-            rows.isEmpty ? "<p>\(type(schema.value))</p>" : table("Fields", ["Field", "Type", "", "Meaning"], rows)
+            rows.isEmpty
+            ? "<p>\(type(schema.value))</p>"
+            : table("Fields", of: "\(schema.name)", ["Field", "Type", "", "Meaning"], rows)
         return "<article id=\"schema-\(schema.name)\"><h3>\(schema.name)</h3>\(content)</article>"
     }
 
@@ -133,10 +150,10 @@ struct ReferencePage {
         """
     }
 
-    private func table(_ title: HTML, _ columns: [String], _ rows: [HTML]) -> HTML {
+    private func table(_ title: HTML, of subject: HTML, _ columns: [String], _ rows: [HTML]) -> HTML {
         let head: [HTML] = columns.map { $0.isEmpty ? "<td></td>" : "<th scope=\"col\">\($0)</th>" }
         return """
-            <h4>\(title)</h4><div class="wide" tabindex="0" role="region" aria-label="\(title)"><table><thead><tr>\
+            <h4>\(title)</h4><div class="wide" tabindex="0" role="region" aria-label="\(title) of \(subject)"><table><thead><tr>\
             \(head)</tr></thead><tbody>\(rows)</tbody></table></div>
             """
     }

@@ -36,7 +36,7 @@ struct StallsSection {
             guard let last = task.executions.last, let since = last.silentSince else { return nil }
             let execution = last.name.map { HTML(" (\(HTML.name($0)))") }
             return """
-                <li><a href="\(links.task(task.name))">\(HTML.name(task.name))</a>\(execution), last event at \(PageText.time(since)) UTC \
+                <li><a href="\(links.task(task.name))">\(HTML.name(task.name))</a>\(execution), last event at \(PageText.time(since, near: now)) UTC \
                 \(PageParts.silence("silent", since: since, now: now))</li>
                 """
         }

@@ -8,6 +8,8 @@ struct TasksSection {
     let jobState: JobState
     /// The number of tasks of the job.
     let taskCount: Int64
+    /// The units of indicators, by label.
+    let units: [Name?: Name]
     /// The time that ages are relative to.
     let now: Timestamp
     let links: JobLinks
@@ -19,6 +21,13 @@ struct TasksSection {
     static let parameters = ["state", "silent", "find", "order", "cursor"]
 
     private var isRunning: Bool { jobState == .running }
+
+    /// The order without a choice by the viewer.
+    ///
+    /// Of many tasks, the first ones are of least interest while the job is running.
+    static func defaultOrder(taskCount: Int64) -> TaskOrder {
+        taskCount > Int64(JobPageBuilder.tasksOnPage) ? .newest : .started
+    }
 
     var html: HTML {
         let first = link.without("cursor")
@@ -34,7 +43,7 @@ struct TasksSection {
             <th scope="col">Reported</th>\(header("Last event", .quietest))\
             \(header("Events", filter.order == .started ? .newest : .started, isNumber: true))</tr></thead><tbody>\(page.tasks.map(rows))\
             \(page.tasks.isEmpty ? "<tr class=\"empty\"><td colspan=\"7\">\(empty)</td></tr>" as HTML : "")</tbody></table></div>
-            <nav class="pages" aria-label="Pages of tasks">\(isFirst ? nil : HTML("<a href=\"\(first.text)#tasks\">First</a>"))\(next)\(cut)</nav></section>
+            \(isOfTask ? nil : HTML("<nav class=\"pages\" aria-label=\"Pages of tasks\">\(isFirst ? nil : HTML("<a href=\"\(first.text)#tasks\">First</a>"))\(next)\(cut)</nav>"))</section>
             """
     }
 
@@ -46,7 +55,9 @@ struct TasksSection {
         return "<span>The first \(PageText.number(page.tasks.count)) in this order.</span>"
     }
 
-    private var empty: String { filter == TaskFilter() ? "No tasks." : "No task matches." }
+    private var empty: String {
+        filter.state == nil && filter.search == nil && !filter.onlySilent ? "No tasks." : "No task matches."
+    }
 
     private func form(_ first: PageLink) -> HTML {
         """
@@ -60,16 +71,17 @@ struct TasksSection {
 
     /// The header of a column by which tasks can be sorted.
     ///
-    /// A second click returns to the order of start.
+    /// A second click returns to the order without a choice; that of the order of start reverses it.
     private func header(_ title: String, _ order: TaskOrder, isNumber: Bool = false) -> HTML {
         let kind: HTML = isNumber ? " class=\"number\"" : ""
         if isOfTask { return "<th scope=\"col\"\(kind)>\(title)</th>" }
-        let isChosen = filter.order == order || filter.order == .newest && order == .started
-        let sort: HTML? =
-            isChosen
-            ? HTML(" aria-sort=\"\(order == .name || order == .quietest ? "ascending" : "descending")\"") : nil
-        let next = isChosen ? nil : order.rawValue
-        let address = link.without("cursor").with("order", next == TaskOrder.started.rawValue ? nil : next).text
+        let isByStart = order == .started || order == .newest
+        let isChosen = filter.order == order || isByStart && filter.order.isPaged
+        let isAscending = isByStart ? filter.order == .started : order == .name || order == .quietest
+        let sort: HTML? = isChosen ? HTML(" aria-sort=\"\(isAscending ? "ascending" : "descending")\"") : nil
+        let unchosen = Self.defaultOrder(taskCount: taskCount)
+        let next = isChosen && !isByStart ? unchosen : order
+        let address = link.without("cursor").with("order", next == unchosen ? nil : next.rawValue).text
         return
             "<th scope=\"col\"\(kind)\(sort)><a href=\"\(address)#tasks\" title=\"\(Self.words(order))\">\(title)</a></th>"
     }
@@ -120,18 +132,20 @@ struct TasksSection {
         let counts = counts(execution, of: task)
         let progress = execution.progress.prefix(8).map { entry in
             HTML(
-                "<span class=\"reported\">\(HTML.label(entry.label)) \(PageText.change(done: entry.units.done, total: entry.units.total))</span>"
+                "<span class=\"reported\">\(HTML.label(entry.label)) \(PageText.change(done: entry.units.done, total: entry.units.total, unit: units[entry.label]))</span>"
             )
         }
         let reporter = execution.reporter.map { HTML("<small class=\"reporter\">by \(HTML.name($0))</small>") }
         let rest = execution.progress.count - progress.count
+        let last: HTML? =
+            execution.lastSequence == execution.id.sequence ? nil : "–\(PageText.number(execution.lastSequence))"
         return """
             <tr data-key="\(execution.id.sequence)" data-counts="\(counts.kind)">\(name)\
             <td><span class="attempt">#\(execution.attempt)</span> \(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")\(reporter)</td>\
             <td>\(state(execution, of: task))</td>\
             <td class="counts">\(counts.words)</td><td>\(progress)\(rest > 0 ? HTML("<small>and \(rest) more</small>") : "")</td>\
-            <td>\(PageText.time(execution.lastAt))</td>\
-            <td class="number">\(PageText.number(execution.id.sequence))–\(PageText.number(execution.lastSequence))</td></tr>
+            <td>\(PageText.time(execution.lastAt, near: now))</td>\
+            <td class="number">\(PageText.number(execution.id.sequence))\(last)</td></tr>
             """
     }
 

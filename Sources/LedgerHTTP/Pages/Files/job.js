@@ -25,6 +25,11 @@ const longChartEvents = 5_000; // The number of events beyond which a history is
 const chartEventsMax = 50_000; // The number of events beyond which the chart is fetched only on request.
 const chartSteps = 200; // The chart of a running job is fetched again when its time axis has grown by one of so many parts,
 const chartStepMin = 15_000; // and not more often than this, in milliseconds.
+const tasksOnPage = 50; // The number of tasks up to which all are drawn with the table, so that there is no timeline of all.
+const shortTimeline = 5_000; // The numbers of executions beyond which the timeline is fetched less often,
+const longTimeline = 50_000;
+const longTimelineInterval = 30_000;
+const timelineExecutionsMax = 200_000; // and beyond which it is fetched only on request.
 const chainInterval = 10_000;
 const chainEventsMax = 20_000; // Up to this many events the chain is verified when the page is opened and when the job ends.
 const chainRunningEventsMax = 2_000; // Up to this many events the chain is also verified while the job is running.
@@ -70,6 +75,8 @@ const parts = [
   makePart("explanation", () => tableInterval,
     () => address.searchParams.has("indicator") && !address.searchParams.has("from")),
 ];
+const timeline = makePart("timeline", timelineInterval,
+  () => Number(job?.tasks.total ?? 0) > tasksOnPage && Number(job.tasks.executions) <= timelineExecutionsMax);
 const chart = makePart("chart", () => (eventCount() <= longChartEvents ? tableInterval : longChartInterval),
   () => eventCount() <= chartEventsMax);
 
@@ -78,14 +85,20 @@ function tasksInterval() {
   return isIndexed || Number(job?.tasks.total ?? 0) <= manyTasks ? tableInterval : manyTasksInterval;
 }
 
-/** The chart of a running job ends now, so it changes without events, too. */
-function requestChart() {
+/** The server reads all executions for the timeline. */
+function timelineInterval() {
+  const count = Number(job?.tasks.executions ?? 0);
+  return count <= shortTimeline ? tableInterval : count <= longTimeline ? longChartInterval : longTimelineInterval;
+}
+
+/** The figures of a running job end now, so they change without events, too. */
+function requestFigures() {
   const start = Date.parse(job.started_at ?? job.created_at);
   const step = Math.max(chartStepMin, (now() - start) / chartSteps);
   const steps = job.state === "running" ? Math.floor((now() - start) / step) : 0;
   if (chartStepShown !== null && steps !== chartStepShown) chartTime += 1;
   chartStepShown = steps;
-  chart.request(chartTime === 0 ? version : `${version} ${chartTime}`);
+  for (const part of [chart, timeline]) part.request(chartTime === 0 ? version : `${version} ${chartTime}`);
 }
 
 // The snapshot
@@ -116,7 +129,7 @@ function show(received) {
     version = `${job.sequence} ${job.updated_at ?? ""} ${changes}`;
   }
   for (const part of parts) part.request(version);
-  requestChart();
+  requestFigures();
 }
 
 function showFigures() {
@@ -165,10 +178,10 @@ function showRate() {
   const element = document.querySelector("#head .rate");
   const speed = current === undefined || job.state !== "running" ? "" : indicators?.rateText(current.label) ?? "";
   const label = speed === "" || current.label === null ? "" : visible(current.label);
-  if (element.textContent === `${speed}${label === "" ? "" : ` ${label}`}`) return;
+  if (element.textContent === `${label === "" ? "" : `${label}: `}${speed}`) return;
   const name = document.createElement("bdi");
   name.textContent = label;
-  element.replaceChildren(speed, ...(label === "" ? [] : [" ", name]));
+  element.replaceChildren(...(label === "" ? [] : [name, ": "]), speed);
 }
 
 function showTitle() {
@@ -220,7 +233,7 @@ function tick() {
   showFinish();
   indicators?.tick();
   showRate();
-  requestChart();
+  requestFigures();
   showSilences(() => job.state === "running");
 }
 
@@ -250,7 +263,7 @@ const feed = new Feed(new URL(`v1/jobs/${id}/watch`, base), {
   },
 });
 
-document.addEventListener("visibilitychange", () => [...parts, chart].forEach((part) => part.schedule()));
+document.addEventListener("visibilitychange", () => [...parts, chart, timeline].forEach((part) => part.schedule()));
 
 /** Follows the job if the page shows the present; a page of the past does not change. */
 function follow() {
@@ -337,6 +350,7 @@ function changedParts(url) {
   if (url.searchParams.has("verify")) names.push("chain");
   if (differs(url, "indicator", "from", "executions")) names.push("explanation");
   if (differs(url, "indicator", "chart") || url.searchParams.has("draw")) names.push("chart");
+  if (url.searchParams.has("draw")) names.push("timeline");
   if (differs(url, "state", "silent", "find", "order", "cursor")) names.push("tasks");
   if (differs(url, "type", "verdict", "task", "before")) names.push("events");
   return names;

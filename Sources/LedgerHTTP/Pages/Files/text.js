@@ -83,8 +83,7 @@ export function remaining(estimate, time) {
 
 /** The number of silent executions in words; empty for none. */
 export function silentText(count) {
-  if (count == 0) return "";
-  return count == 1 ? "1 execution is silent" : `${number(count)} executions are silent`;
+  return count == 0 ? "" : `${number(count)} silent`;
 }
 
 /** An age. It has no seconds above one minute: a number that changes every second attracts attention. */
