@@ -41,10 +41,16 @@ struct ClassDurations {
     ///
     /// To compute them for each execution would take half of the time of an estimate.
     private static func quantiles(_ executions: Double, mean: Double, deviation: Double) -> [Double] {
-        let count = executions < quantileCounts.manyFrom ? quantileCounts.few : quantileCounts.many
-        return (0..<count).map { index in
-            (mean + deviation * ((Double(index) + 0.5) / Double(count)).normalQuantile).exponential
-        }
+        let standard = executions < quantileCounts.manyFrom ? fewQuantiles : manyQuantiles
+        return standard.map { (mean + deviation * $0).exponential }
+    }
+
+    private static let fewQuantiles = standardQuantiles(quantileCounts.few)
+    private static let manyQuantiles = standardQuantiles(quantileCounts.many)
+
+    /// The midpoints of equal shares of the standard normal distribution.
+    private static func standardQuantiles(_ count: Int) -> [Double] {
+        (0..<count).map { ((Double($0) + 0.5) / Double(count)).normalQuantile }
     }
 
     /// - Parameters:

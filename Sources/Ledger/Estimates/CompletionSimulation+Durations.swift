@@ -46,19 +46,15 @@ extension CompletionSimulation {
     }
 
     /// Draws the rest of an execution that reports: its units left at its pace.
-    private mutating func residual(_ work: RunningWork.Reporting) -> Double {
-        let items = max(1, work.left / max(1e-9, work.unitsPerReport))
-        let deviation = (0.49 * (1 / (work.reports + 1) + 1 / items) + 0.0025).squareRoot()
-        var seconds = work.left * work.pace * (random.normal() * deviation - 0.245 / items).exponential
-        let item = work.unitsPerReport * work.pace
-        if work.gap > 4 * item, work.left > 0 {
+    private mutating func residual(_ rest: ReportedRest) -> Double {
+        var seconds = rest.seconds * (random.normal() * rest.deviation - rest.shift).exponential
+        if let gap = rest.lateGap {
             // It is late with its next report: it may be stuck.
-            seconds += min(work.gap, pareto(work.gap))
+            seconds += min(gap, pareto(gap))
         } else {
-            // A part of the next item is done.
-            seconds -= min(0.5 * work.gap, 0.5 * item)
+            seconds -= rest.secondsDone
         }
-        return max(work.left > 0 ? 0.05 * item : 0, seconds)
+        return max(rest.secondsMin, seconds)
     }
 
     private mutating func silentResidual(_ work: Execution, _ index: Int?) -> Double {

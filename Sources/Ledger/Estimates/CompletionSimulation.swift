@@ -47,8 +47,9 @@ struct CompletionSimulation {
 
     /// The number of draws.
     ///
-    /// More do not improve the quantiles; half of them measure alike.
-    private static let drawCount = 96
+    /// More hardly improve the quantiles: with twice as many, the error factor of the ten scenarios is 0.4 % lower, and
+    /// the others are as low.
+    private static let drawCount = 48
     /// The sizes of a draw beyond which there are half and a third as many draws.
     ///
     /// The size is the number of classes and executions. The sum of many durations varies less from draw to draw.
@@ -104,6 +105,8 @@ struct CompletionSimulation {
     ///
     /// It is zero if none of its executions is waiting.
     private var availabilities: [Double] = []
+    /// The products of the plausibilities and availabilities of the classes for one execution.
+    private var weights: [Double] = []
     private var oldest: [Double] = []
 
     /// A running execution without references.
@@ -113,13 +116,25 @@ struct CompletionSimulation {
         let age: Double
         let logarithmOfAge: Double
         let classIndex: Int?
-        let kind: RunningWork.Kind
+        let kind: Kind
+
+        /// The knowledge about its rest, as ``RunningWork/Kind``.
+        enum Kind {
+            case reporting(ReportedRest)
+            case known(Double)
+            case silent
+        }
 
         init(_ work: RunningWork) {
             age = work.age
             logarithmOfAge = work.logarithmOfAge
             classIndex = work.classIndex
-            kind = work.kind
+            kind =
+                switch work.kind {
+                case .reporting(let reporting): .reporting(ReportedRest(reporting))
+                case .known(let usual): .known(usual)
+                case .silent: .silent
+                }
         }
 
         /// Whether each draw chooses its class.
@@ -159,6 +174,7 @@ struct CompletionSimulation {
         dropLost()
         executions = self.running.map { Execution($0) }
         plausibilities = executions.flatMap { plausibilities(of: $0) }
+        weights = Array(repeating: 0, count: durations.count)
     }
 
     /// Leaves out the oldest silent executions if fewer executions are left.
@@ -307,13 +323,14 @@ struct CompletionSimulation {
     /// - Parameter first: The index of the plausibility of the first class.
     private mutating func chooseClass(_ first: Int) -> Int? {
         var total = 0.0
-        for index in durations.indices { total += plausibilities[first + index] * availabilities[index] }
+        for index in weights.indices {
+            weights[index] = plausibilities[first + index] * availabilities[index]
+            total += weights[index]
+        }
         guard total > 0 else { return nil }
         var rest = random.uniform() * total
         var chosen: Int?
-        for index in durations.indices {
-            let weight = plausibilities[first + index] * availabilities[index]
-            guard weight > 0 else { continue }
+        for (index, weight) in weights.enumerated() where weight > 0 {
             chosen = index
             rest -= weight
             if rest <= 0 { break }
@@ -425,14 +442,14 @@ struct CompletionSimulation {
         let workers = max(1, ends.isEmpty ? Int(conditions.usualWorkers.rounded()) : ends.count)
         let share = fluid / Double(workers)
         var result = Draw()
-        workerHeap.removeAll()
-        for index in 0..<workers {
-            let end = (index < ends.count ? ends[index] : 0) + share
-            workerHeap.insert(end)
-            if index < ends.count, end >= result.seconds {
-                result = Draw(seconds: end, classIndex: chosenClasses[index], running: index)
+        for index in ends.indices {
+            ends[index] += share
+            if ends[index] >= result.seconds {
+                result = Draw(seconds: ends[index], classIndex: chosenClasses[index], running: index)
             }
         }
+        while ends.count < workers { ends.append(share) }
+        workerHeap.fill(ends)
         if share > result.seconds { result = Draw(seconds: share) }
         var last: (seconds: Double, classIndex: Int?) = (result.seconds, nil)
         workerHeap.addToFirst(queue.lazy.map(\.seconds)) { number, end in

@@ -7,7 +7,11 @@ extension Double {
     ///
     /// The algorithm of FreeBSD's `e_log.c` (Sun Microsystems, 1993): error below one unit in the last place.
     var naturalLogarithm: Double {
-        var (mantissa, exponent) = (significand, Double(self.exponent))
+        // Numbers too small for the usual exponent are scaled; the library's significand is a function call.
+        let isSmall = self < .leastNormalMagnitude
+        let bits = (isSmall ? self * 0x1p54 : self).bitPattern
+        var mantissa = Double(bitPattern: bits & 0x000F_FFFF_FFFF_FFFF | 0x3FF0_0000_0000_0000)
+        var exponent = Double(Int(bits >> 52) - (isSmall ? 1_077 : 1_023))
         if mantissa > 2.0.squareRoot() {
             mantissa /= 2
             exponent += 1
@@ -32,9 +36,9 @@ extension Double {
     var exponential: Double {
         let x = clamped(to: -700...700)
         let scaled = x * 1.44269504088896338700
-        // Without SSE 4.1, `rounded()` is a function call.
-        let whole = Int(scaled + (scaled < 0 ? -0.5 : 0.5))
-        let power = Double(whole)
+        // Without SSE 4.1, `rounded()` is a function call. The sum's lowest bits are the rounded number.
+        let shifted = scaled + 0x1.8p52
+        let power = shifted - 0x1.8p52
         let high = x - power * 6.93147180369123816490e-01
         let low = power * 1.90821492927058770002e-10
         let rest = high - low
@@ -49,7 +53,7 @@ extension Double {
                     * (6.61375632143793436117e-05
                         + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08))))
         let result = 1 - ((low - (rest * c) / (2 - c)) - high)
-        return result * Double(bitPattern: UInt64(1023 + whole) << 52)
+        return result * Double(bitPattern: (shifted.bitPattern &+ 1_023) << 52)
     }
 
     /// The probability that a standard normal variable exceeds this number.
