@@ -3,8 +3,9 @@ internal import Synchronization
 
 /// The latest estimates and stalls of running jobs, which serve further reads.
 ///
-/// They do so for a second, while the job hardly changes. An estimate takes about half a millisecond of processor time,
-/// and a job that reports often is read often. The estimate states the moment for which it was computed.
+/// They do so for a second, while the job does not become another one. An estimate takes some tenths of a millisecond
+/// of processor time, as much as several appends, and a job that reports often is read often. The estimate states the
+/// moment for which it was computed.
 final class RecentEstimates: Sendable {
     /// The time for which an estimate serves further reads, in microseconds.
     private static let ageMax: Int64 = 1_000_000
@@ -21,11 +22,11 @@ final class RecentEstimates: Sendable {
     /// The sums over all indicators of a snapshot.
     private struct Sums {
         var indicators = 0
-        var units = Units.zero
+        var left: Int128 = 0
 
         init(_ snapshot: Snapshot) {
             indicators = snapshot.indicators.count
-            for indicator in snapshot.indicators { units += indicator.counted }
+            for indicator in snapshot.indicators { left += indicator.counted.total - indicator.counted.done }
         }
     }
 
@@ -44,17 +45,15 @@ final class RecentEstimates: Sendable {
         }?.outlook
     }
 
-    /// Whether two snapshots differ too little to be seen in an estimate.
+    /// Whether two snapshots differ too little for a new estimate within a second.
     ///
-    /// At most a hundredth of the units left is done since, and no other units were declared. An advance ends a stall,
-    /// and an event ends a silence.
+    /// The units left have changed by at most half, and no label is new. An advance ends a stall, and an event ends a
+    /// silence.
     private static func fits(_ entry: Entry, _ snapshot: Snapshot) -> Bool {
         guard snapshot.sequence != entry.sequence else { return true }
         let (before, after) = (entry.sums, Sums(snapshot))
-        let done = after.units.done - before.units.done
-        let left = before.units.total - before.units.done
         return entry.outlook.stalls?.isNone == true && after.indicators == before.indicators
-            && after.units.total == before.units.total && done >= 0 && left > 0 && done * 100 <= left
+            && before.left > 0 && after.left > 0 && 2 * (after.left - before.left).magnitude <= before.left.magnitude
     }
 
     /// Keeps an estimate that has a prediction.
