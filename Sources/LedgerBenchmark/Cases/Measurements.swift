@@ -70,11 +70,12 @@ struct Measurements {
 
     // MARK: 1: single events
 
-    /// A pgbench script that inserts one row into the same table, for as many jobs.
-    private static let insertSQL = """
+    /// A pgbench script that inserts one row, for as many jobs.
+    private static func insertSQL(into table: LimitTable) -> String {
+        """
         \\set s :s + 1
         \\set j random(1, 1000)
-        insert into ledger.event (
+        insert into \(table.rawValue) (
             job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution, label, outcome
         ) values (
             (:prefix || lpad(to_hex(:j::bigint), 12, '0'))::uuid, :client_id * 10000000000::bigint + :s, now(), null,
@@ -82,37 +83,52 @@ struct Measurements {
             'task-17-1', 'rows', null
         );
         """
+    }
 
     func singles(_ report: inout BenchmarkReport) async throws {
         try await machine.withSite(projects: false) { site in
             let stock = try await makeStock(site)
+            try await LimitTable.createLean(in: site.limit)
             let first = try await site.limit.query(
                 Query("select left(ledger.first_job_id(clock_timestamp())::text, 24)"))[0].decode(0, as: String.self)
-            for (connections, target) in [(1, 0.8), (8, nil), (64, 1.5), (256, 2.0)] as [(Int, Double?)] {
+            for (connections, target, leanTarget) in [
+                (1, 0.8, 0.55), (8, nil, nil), (64, 1.5, 1.3), (256, 2.0, 1.6),
+            ] as [(Int, Double?, Double?)] {
                 let clients = min(64, connections)
                 var row = BenchmarkRow(
                     "1", "single events, \(connections) connections | pgbench insert, \(clients)", unit: "events/s",
                     target: target)
-                var (ours, limit) = (Latencies(), Latencies())
+                var lean = BenchmarkRow(
+                    "1", "the same | pgbench insert into a table without checks and partitions, \(clients)",
+                    unit: "events/s", target: leanTarget)
+                var (ours, limit, leanLimit) = (Latencies(), Latencies(), Latencies())
                 let before = try await roundTrips(site)
                 for round in 0..<settings.rounds {
                     let script = AppendScript(
                         stock, .single, connections: connections, seconds: settings.seconds, prepared: 0)
                     try await measure(
                         site, script, connections: connections, expected: 201, events: 1, into: &row, latencies: &ours)
-                    try await machine.checkpoint()
-                    let found = try await machine.pgbench(
-                        Self.insertSQL, database: site.limitName, clients: clients,
-                        seconds: max(1, Int(settings.seconds)),
-                        variables: [
-                            ("prefix", first), ("s", "\((connections * 10 + round) * 10_000_000)"),
-                        ])
-                    add(found, to: &row, latencies: &limit)
+                    for table in [LimitTable.events, .lean] {
+                        try await machine.checkpoint()
+                        let found = try await machine.pgbench(
+                            Self.insertSQL(into: table), database: site.limitName, clients: clients,
+                            seconds: max(1, Int(settings.seconds)),
+                            variables: [
+                                ("prefix", first), ("s", "\((connections * 10 + round) * 10_000_000)"),
+                            ])
+                        if table == .events {
+                            add(found, to: &row, latencies: &limit)
+                        } else {
+                            add(found, to: &lean, latencies: &leanLimit)
+                        }
+                    }
                 }
                 let after = try await roundTrips(site)
                 row.roundTrips = (after.trips - before.trips) / max(1, after.groups - before.groups)
                 finish(&row, ours, limit: limit)
-                report.rows.append(row)
+                lean.ours = row.ours
+                finish(&lean, ours, limit: leanLimit)
+                report.rows += [row, lean]
             }
             report.proofs.append(try await BenchmarkAssertion(site: site, stock: stock).run("row 1", folds: false))
         }
@@ -139,17 +155,21 @@ struct Measurements {
         var withoutProjection = 0.0
         try await machine.withSite(projects: false) { site in
             let stock = try await makeStock(site)
-            for (shape, size, name, target, jobs) in [
-                (.batch(100, lines: false), 100, "JSON, one job", 0.3, 1),
-                (.batch(100, lines: true), 100, "NDJSON, one job", 0.3, 1),
-                (.batch(1_000, lines: false), 1_000, "JSON, one job", 0.5, 1),
-                (.batch(1_000, lines: true), 1_000, "NDJSON, one job", 0.5, 1),
-                (.collected(1_000), 1_000, "NDJSON, 1,000 jobs", 0.2, 1_000),
-            ] as [(AppendScript.Shape, Int, String, Double, Int)] {
+            try await LimitTable.createLean(in: site.limit)
+            for (shape, size, name, target, leanTarget, jobs) in [
+                (.batch(100, lines: false), 100, "JSON, one job", 0.3, nil, 1),
+                (.batch(100, lines: true), 100, "NDJSON, one job", 0.3, nil, 1),
+                (.batch(1_000, lines: false), 1_000, "JSON, one job", 0.5, 0.6, 1),
+                (.batch(1_000, lines: true), 1_000, "NDJSON, one job", 0.5, 0.6, 1),
+                (.collected(1_000), 1_000, "NDJSON, 1,000 jobs", 0.2, 0.35, 1_000),
+            ] as [(AppendScript.Shape, Int, String, Double, Double?, Int)] {
                 var row = BenchmarkRow(
                     jobs == 1 ? "2" : "3", "batches of \(size), \(name) | COPY of \(size) rows", unit: "events/s",
                     target: target)
-                var (ours, limit) = (Latencies(), Latencies())
+                var lean = BenchmarkRow(
+                    row.number, "the same | COPY of \(size) rows into a table without checks and partitions",
+                    unit: "events/s", target: leanTarget)
+                var (ours, limit, leanLimit) = (Latencies(), Latencies(), Latencies())
                 let before = try await roundTrips(site)
                 for round in 0..<settings.rounds {
                     let script = AppendScript(
@@ -158,19 +178,27 @@ struct Measurements {
                     try await measure(
                         site, script, connections: Self.batchConnections, expected: 201, events: size, into: &row,
                         latencies: &ours)
-                    try await machine.checkpoint()
                     let firstSequence = Int64(report.rows.count * 100 + round + 1) * 1_000_000_000
-                    let copy = CopyLimit(
-                        machine: machine, database: site.limit, connections: Self.batchConnections)
-                    add(
-                        try await copy.run(batch: size, jobs: jobs, seconds: settings.seconds, first: firstSequence),
-                        to: &row, latencies: &limit)
+                    for table in [LimitTable.events, .lean] {
+                        try await machine.checkpoint()
+                        let copy = CopyLimit(
+                            machine: machine, database: site.limit, connections: Self.batchConnections, table: table)
+                        let found = try await copy.run(
+                            batch: size, jobs: jobs, seconds: settings.seconds, first: firstSequence)
+                        if table == .events {
+                            add(found, to: &row, latencies: &limit)
+                        } else {
+                            add(found, to: &lean, latencies: &leanLimit)
+                        }
+                    }
                 }
                 let after = try await roundTrips(site)
                 row.roundTrips = (after.trips - before.trips) / max(1, after.groups - before.groups)
                 if case .batch(1_000, lines: true) = shape { withoutProjection = row.ours.median }
                 finish(&row, ours, limit: limit)
-                report.rows.append(row)
+                lean.ours = row.ours
+                finish(&lean, ours, limit: leanLimit)
+                report.rows += [row, lean]
             }
             report.proofs.append(
                 try await BenchmarkAssertion(site: site, stock: stock).run("rows 2 and 3", folds: false))

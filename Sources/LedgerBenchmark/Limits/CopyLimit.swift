@@ -8,6 +8,7 @@ struct CopyLimit {
     let machine: BenchmarkMachine
     let database: Pool
     let connections: Int
+    var table = LimitTable.events
 
     /// Runs the load.
     ///
@@ -21,12 +22,12 @@ struct CopyLimit {
         let before = ProcessUsage.secondsWithChildren(of: process)
         let start = ContinuousClock.now
         let end = start + .seconds(seconds)
-        let database = database
+        let (database, table) = (database, table)
         let done = try await withThrowingTaskGroup(of: (Int, Latencies).self) { group in
             for connection in 0..<connections {
                 let begin = first + Int64(connection) * 100_000_000
                 group.addTask {
-                    try await Self.fill(database, prefix, begin: begin, batch: batch, jobs: jobs, until: end)
+                    try await Self.fill(database, table, prefix, begin: begin, batch: batch, jobs: jobs, until: end)
                 }
             }
             var sum = (count: 0, latencies: Latencies())
@@ -42,7 +43,8 @@ struct CopyLimit {
     }
 
     private static func fill(
-        _ database: Pool, _ prefix: UUIDBytes, begin: Int64, batch: Int, jobs: Int, until end: ContinuousClock.Instant
+        _ database: Pool, _ table: LimitTable, _ prefix: UUIDBytes, begin: Int64, batch: Int, jobs: Int,
+        until end: ContinuousClock.Instant
     ) async throws -> (Int, Latencies) {
         var sequence = begin
         var count = 0
@@ -58,7 +60,7 @@ struct CopyLimit {
             count += try await database.withTransaction { transaction in
                 try await transaction.copyIn(
                     """
-                    copy ledger.event (
+                    copy \(table.rawValue) (
                         job_id, sequence, recorded_at, at, report, total, done, attempt, type, hash, task, execution,
                         label, outcome
                     ) from stdin (format binary)
