@@ -133,9 +133,8 @@ struct ProjectionStep {
         let further = StateQueries.dependentQueries(for: prefix)
         if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
 
-        let restored = prefix
         let (changes, damaged, statements) = await ComputeThreads.run {
-            var prefix = restored
+            // The states are folded in place: of copies, everything that changes would be copied.
             let (changes, damaged) = prefix.foldEvents()
             return (
                 changes, damaged,

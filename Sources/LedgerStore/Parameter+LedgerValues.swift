@@ -65,8 +65,10 @@ extension Parameter {
     /// The id of a part of a job as a `bigint`.
     package static func id(_ value: (some FirstEventID)?) -> Parameter { int8(value?.sequence) }
 
+    // A key path would be resolved at run time for each call, because the type is generic.
+
     /// Ids of parts of a job as an array of `bigint`.
-    package static func ids(_ values: [some FirstEventID]) -> Parameter { int8s(values.map(\.sequence)) }
+    package static func ids(_ values: [some FirstEventID]) -> Parameter { int8s(values.map { $0.sequence }) }
 
     /// Ids of parts of a job as an array of `bigint`.
     package static func ids(_ values: [(some FirstEventID)?]) -> Parameter { int8s(values.map { $0?.sequence }) }

@@ -120,6 +120,14 @@ struct JSONTests {
         }
     }
 
+    @Test(
+        "64-bit integers are written as their digits", arguments: [0, 7, -1, 10, 1_234_567_890, .max, .min] as [Int64])
+    func integers(value: Int64) {
+        var writer = JSONWriter()
+        writer.array([value, value]) { $0.integer($1) }
+        #expect(String(decoding: writer.bytes, as: UTF8.self) == "[\(value),\(value)]")
+    }
+
     @Test("times are read with any offset and written in UTC with microseconds")
     func moments() {
         let pairs: [(String, String)] = [

@@ -98,8 +98,10 @@ public struct EstimateState: Hashable, Sendable {
     /// The running executions that an estimate considers.
     ///
     /// They are in the order in which their tasks began.
-    var consideredExecutions: ArraySlice<RunningExecution> {
-        running.values.sorted { $0.task < $1.task }.prefix(Self.runningMax)
+    var consideredExecutions: [RunningExecution] {
+        // Only the tasks are sorted: an execution is many words long.
+        let order = running.values.map { (task: $0.task, id: $0.id) }.sorted { $0.task < $1.task }
+        return order.prefix(Self.runningMax).compactMap { running[$0.id] }
     }
 
     /// The approximate memory in bytes, by the sizes of the parts.
@@ -255,19 +257,17 @@ public struct EstimateState: Hashable, Sendable {
         // Carried units took no time here.
         let (total, done, carried) = (report.total ?? 0, report.workedDone, report.carried ?? 0)
         guard total > 0 || done > 0 || carried > 0, addPattern(of: indicator, label: report.label) else { return }
-        if total > 0 { patterns[indicator]?.declare(total, at: moment) }
-        if done > 0 {
-            patterns[indicator]?.advance(done, at: moment, since: start)
-        } else if carried > 0 {
-            patterns[indicator]?.lastAdvance = moment
+        if let index = patterns.index(forKey: indicator) {
+            patterns.values[index].report(total, done, carried, at: moment, since: start)
         }
         // Progress after the end of its execution counts, but takes no time.
-        guard var execution = running[id] else { return }
-        let wasOnlyDeclaring = execution.isOnlyDeclaring
-        execution.add(total: total, done: done, carried: carried, on: indicator, at: moment)
+        guard let index = running.index(forKey: id) else { return }
+        let wasOnlyDeclaring = running.values[index].isOnlyDeclaring
+        // In place: of a copy, the parts would be copied.
+        running.values[index].add(total: total, done: done, carried: carried, on: indicator, at: moment)
+        let execution = running.values[index]
         if done > 0, execution.parts.contains(where: { $0.total > 0 && $0.done > 0 }) { workersDeclare = true }
         if execution.isOnlyDeclaring != wasOnlyDeclaring { onlyDeclaring += execution.isOnlyDeclaring ? 1 : -1 }
-        running[id] = execution
     }
 }
 

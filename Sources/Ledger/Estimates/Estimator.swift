@@ -28,7 +28,7 @@ public struct Estimator: Sendable {
     public init(_ state: EstimateState, _ snapshot: Snapshot, history: EstimateHistory?, startedTasks: [StartedTask]) {
         self.state = state
         patterns = state.labels
-        running = Array(state.consideredExecutions)
+        running = state.consideredExecutions
         workers = state.workersDeclare ? running : running.filter { !$0.isOnlyDeclaring }
         self.snapshot = snapshot
         self.history = history.flatMap { $0.runs > 0 ? $0 : nil }

@@ -63,6 +63,15 @@ public struct LabelPattern: Hashable, Sendable {
         recent.append(sample)
     }
 
+    /// Adds the units of a report.
+    ///
+    /// - Parameter start: The time of the job's first execution.
+    mutating func report(_ total: Int64, _ done: Int64, _ carried: Int64, at moment: Timestamp, since start: Timestamp)
+    {
+        if total > 0 { declare(total, at: moment) }
+        if done > 0 { advance(done, at: moment, since: start) } else if carried > 0 { lastAdvance = moment }
+    }
+
     /// Adds units done.
     ///
     /// - Parameter start: The time of the job's first execution.

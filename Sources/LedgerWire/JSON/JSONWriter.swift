@@ -41,6 +41,21 @@ public struct JSONWriter: Sendable {
         raw(String(value))
     }
 
+    /// Writes an integer of the usual size, without a text in between.
+    public mutating func integer(_ value: Int64?) {
+        guard let value else { return null() }
+        separate()
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        var rest = value.magnitude
+        let start = bytes.count
+        repeat {
+            bytes.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[start...].reverse()
+        needsComma = true
+    }
+
     /// Writes a number in the shortest form that reads back as the same value.
     ///
     /// Writes null if it is not finite.
@@ -63,6 +78,11 @@ public struct JSONWriter: Sendable {
     }
 
     public mutating func field(_ name: String, _ value: (some BinaryInteger)?) {
+        self.name(name)
+        integer(value)
+    }
+
+    public mutating func field(_ name: String, _ value: Int64?) {
         self.name(name)
         integer(value)
     }
@@ -112,6 +132,9 @@ public struct JSONWriter: Sendable {
 
     private mutating func writeString(_ text: String) {
         bytes.append(UInt8(ascii: "\""))
+        defer { bytes.append(UInt8(ascii: "\"")) }
+        // Most texts need no escapes, and are copied at once.
+        guard text.utf8.contains(where: Self.isEscaped) else { return bytes.append(contentsOf: text.utf8) }
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):
@@ -127,7 +150,10 @@ public struct JSONWriter: Sendable {
             default: bytes.append(byte)
             }
         }
-        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static func isEscaped(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") || byte == 0x7F
     }
 
     private static let digits = Array("0123456789abcdef".utf8)

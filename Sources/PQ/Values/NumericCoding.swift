@@ -7,6 +7,7 @@ enum NumericCoding {
     private static let negativeSign: UInt16 = 0x4000
 
     static func encode(_ value: Int128, into bytes: inout [UInt8]) {
+        if (0..<10_000).contains(value) { return encode(digit: UInt16(value), into: &bytes) }
         var digits: [UInt16] = []
         var rest = value.magnitude
         while rest > 0 {
@@ -22,6 +23,12 @@ enum NumericCoding {
         bytes.appendBigEndian(value < 0 ? negativeSign : 0)
         bytes.appendBigEndian(UInt16(0))
         for digit in digits { bytes.appendBigEndian(digit) }
+    }
+
+    /// Encodes a number of one digit, which is usual for counted units, or of none.
+    private static func encode(digit: UInt16, into bytes: inout [UInt8]) {
+        bytes.appendBigEndian(UInt64(digit == 0 ? 0 : 1) << 48)
+        if digit > 0 { bytes.appendBigEndian(digit) }
     }
 
     /// Decodes an integer.
