@@ -6,7 +6,7 @@ public struct ChainCheck: Sendable {
     private let first: (description: JobDescription, createdAt: Timestamp)?
     private let anchor: ChainPosition?
     private var chain: HashChain
-    private var sequence: Int64
+    private var sequence: EventSequence
     private var recordedAt: Timestamp
     private var fault: Verification.Fault?
 
@@ -41,7 +41,7 @@ public struct ChainCheck: Sendable {
     public var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
 
     /// Returns the result so far, for a job that ends at `ledgerSequence`.
-    public func verification(ledgerSequence: Int64) -> Verification {
+    public func verification(ledgerSequence: EventSequence) -> Verification {
         Verification(sequence: sequence, headHash: chain.head, ledgerSequence: ledgerSequence, fault: fault)
     }
 
@@ -128,7 +128,7 @@ public struct ChainCheck: Sendable {
     ///   - head: The job's head when the check began, and the hash there; nil if there is none.
     ///   - headRecordedAt: The recorded time of the head's event; nil if it is not to be compared.
     ///   - lastStored: The last event that was stored at the same moment; 0 if there is none.
-    public mutating func finish(head: ChainPosition?, headRecordedAt: Timestamp? = nil, lastStored: Int64) {
+    public mutating func finish(head: ChainPosition?, headRecordedAt: Timestamp? = nil, lastStored: EventSequence) {
         guard let head else { return record(.head, at: sequence, "the job has no head") }
         if sequence < head.sequence {
             record(
@@ -149,7 +149,7 @@ public struct ChainCheck: Sendable {
         }
     }
 
-    private mutating func record(_ kind: Verification.Kind, at sequence: Int64, _ detail: String) {
+    private mutating func record(_ kind: Verification.Kind, at sequence: EventSequence, _ detail: String) {
         guard fault == nil else { return }
         fault = Verification.Fault(kind, at: sequence, detail)
     }

@@ -94,7 +94,7 @@ struct CanonicalWriter: Sendable {
     mutating func write(_ event: Event) {
         put(1 as UInt8)
         put(UInt8(truncatingIfNeeded: event.body.type.rawValue))
-        put(event.sequence)
+        put(event.sequence.number)
         put(event.recordedAt.microseconds)
         if let at = event.at { field(1, at.microseconds) }
         switch event.body {

@@ -120,7 +120,7 @@ struct ClaimedJobs {
     init(_ rows: Rows, requested: [JobID]) throws(PQError) {
         var (records, snapshots) = (RecordReader(), RecordReader())
         var number: Int64 = 0
-        var next: Int64 = 0
+        var next = EventSequence.start
         for row in rows {
             try records.read(row, 0) { record throws(PQError) in
                 let requestedNumber = try record.int8() ?? 0
@@ -196,7 +196,8 @@ struct ClaimedJobs {
     /// Adds the job that has its first event in this row.
     ///
     /// - Returns: The sequence of that event.
-    private mutating func add(_ id: JobID, _ row: Row, _ snapshots: inout RecordReader) throws(PQError) -> Int64 {
+    private mutating func add(_ id: JobID, _ row: Row, _ snapshots: inout RecordReader) throws(PQError) -> EventSequence
+    {
         guard indices.updateValue(jobs.count, forKey: id) == nil else {
             throw PQError(.decoding, "the events of job \(id) are not in consecutive rows")
         }

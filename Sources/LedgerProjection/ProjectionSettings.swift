@@ -49,7 +49,7 @@ public struct ProjectionSettings: Sendable {
     /// It is for a summary or a missing state. The fold takes some 1.3 kB of memory for each.
     public var estimateExecutionsMax: Int64 = EstimateState.rebuiltExecutionsMax
     /// Maximum number of events read by one statement for a summary.
-    public var estimateEventsMax: Int64 = 500_000
+    public var estimateEventsMax: Int = 500_000
 
     /// Creates the default settings.
     public init() {}

@@ -22,7 +22,7 @@ struct ProjectionStep {
         /// The advanced snapshots and their new sequences.
         ///
         /// A job with a damaged state is included if an earlier portion of its events was folded.
-        var folded: [(job: JobID, sequence: Int64, state: JobState)] = []
+        var folded: [(job: JobID, sequence: EventSequence, state: JobState)] = []
         /// Jobs among them that are completed.
         var completed: [JobID] = []
         /// Jobs that have more events than one step takes.

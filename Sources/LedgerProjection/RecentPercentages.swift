@@ -10,7 +10,7 @@ internal import Synchronization
 final class RecentPercentages: Sendable {
     private struct Entry {
         let projection: Int16
-        let sequence: Int64
+        let sequence: EventSequence
         let sum: PercentageSum
     }
 

@@ -25,7 +25,7 @@ struct SnapshotRecord {
     /// - Throws: ``PQError/Code/decoding`` if it is not in the format that a projection stores.
     init(_ record: inout BinaryRow) throws(PQError) {
         projection = try Self.required(try record.int2())
-        let sequence = try Self.required(try record.int8())
+        let sequence = try Self.required(try record.sequence())
         guard let state = JobState(rawValue: try Self.required(try record.text())) else {
             throw PQError(.decoding, "a snapshot has an unknown state")
         }

@@ -11,7 +11,7 @@ enum StateChanges {
         let job: JobID
         let projection: Int16
         /// The sequence that the changes start from.
-        let previousSequence: Int64
+        let previousSequence: EventSequence
         let changes: FoldChanges
         /// The state of its estimates; nil if it must first be built.
         var estimate: EstimateState?
@@ -74,7 +74,7 @@ enum StateChanges {
             """,
             [
                 .uuids(changes.map(\.job.uuid)), .int2s(changes.map(\.projection)),
-                .int8s(changes.map(\.previousSequence)), .int8s(progress.map(\.sequence)),
+                .sequences(changes.map(\.previousSequence)), .sequences(progress.map(\.sequence)),
                 .texts(progress.map(\.state.rawValue)),
                 .timestamps(progress.map(\.createdAt)),
                 .timestamps(progress.map(\.startedAt)),
@@ -210,11 +210,11 @@ enum StateChanges {
                 jobs, projections, .ids(parts.map(\.id)), .ids(parts.map(\.task)),
                 .texts(parts.map(\.name?.text)), .int4s(parts.map(\.attempt)),
                 .timestamps(parts.map(\.startedAt)),
-                .texts(parts.map(\.outcome?.rawValue)), .int8s(parts.map(\.lastSequence)),
+                .texts(parts.map(\.outcome?.rawValue)), .sequences(parts.map(\.lastSequence)),
                 .timestamps(parts.map(\.lastAt)),
                 .ids(parts.map(\.supersededBy)), .byteas(parts.map(\.encodedState)),
                 .byteas(flatten(changes, \.executions) { $0.encodedWork(of: $1.id) }),
-                .int8s(parts.map(\.messageSequence)), .int8s(parts.map(\.linkSequence)),
+                .sequences(parts.map(\.messageSequence)), .sequences(parts.map(\.linkSequence)),
             ])
     }
 
@@ -249,10 +249,10 @@ enum StateChanges {
             )
             """,
             [
-                jobs, projections, .int8s(parts.map(\.sequence)), .texts(parts.map(\.verdict.rawValue)),
+                jobs, projections, .sequences(parts.map(\.sequence)), .texts(parts.map(\.verdict.rawValue)),
                 .ids(parts.map(\.execution)), .ids(parts.map(\.indicator)),
                 .int8s(parts.map { Int64($0.units.total) }), .int8s(parts.map { Int64($0.units.done) }),
-                .int8s(parts.map(\.duplicateOf)),
+                .sequences(parts.map(\.duplicateOf)),
             ])
     }
 }

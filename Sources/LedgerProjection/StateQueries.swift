@@ -58,7 +58,7 @@ enum StateQueries {
         var names: [String?] = []
         var attempts: [Int32?] = []
         /// The first events, of indicators or of executions.
-        var firstSequences: [Int64?] = []
+        var firstSequences: [EventSequence?] = []
         var pages: [Int64?] = []
         var parts: [String?] = []
 
@@ -66,7 +66,7 @@ enum StateQueries {
 
         mutating func add(
             _ job: ClaimedJobs.Job, _ text: String, name: String? = nil, attempt: Int32? = nil,
-            first sequence: Int64? = nil, page: Int64? = nil, part: Name? = nil
+            first sequence: EventSequence? = nil, page: Int64? = nil, part: Name? = nil
         ) {
             jobs.append(job.id.uuid)
             projections.append(job.projection)
@@ -170,7 +170,7 @@ enum StateQueries {
                 order by found.sequence
                 limit 1
             ) as indicator
-            """, [.uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.firstSequences)])
+            """, [.uuids(keys.jobs), .int2s(keys.projections), .sequences(keys.firstSequences)])
     }
 
     private static func pageQuery(_ keys: Keys) -> Query {
@@ -188,7 +188,7 @@ enum StateQueries {
             ) as page
             """,
             [
-                .uuids(keys.jobs), .int2s(keys.projections), .int8s(keys.firstSequences), .int8s(keys.pages),
+                .uuids(keys.jobs), .int2s(keys.projections), .sequences(keys.firstSequences), .int8s(keys.pages),
                 .texts(keys.parts),
             ])
     }

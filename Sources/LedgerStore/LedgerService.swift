@@ -87,14 +87,14 @@ public protocol LedgerService: Sendable {
     ///
     /// - Parameter drafts: 1 to ``Limits/eventsPerAppendMax`` drafts without ``EventDraft/fieldErrors()``.
     /// - Returns: The sequences of the events, in the order of the drafts.
-    func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64>
+    func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<EventSequence>
 
     /// Callback variant of ``append(_:to:)`` for callers without a task.
     ///
     /// - Parameter whenDone: Called once, on any thread. It must not block.
     func append(
         _ drafts: [EventDraft], to job: JobID,
-        whenDone: @escaping @Sendable (Result<ClosedRange<Int64>, StoreError>) -> Void)
+        whenDone: @escaping @Sendable (Result<ClosedRange<EventSequence>, StoreError>) -> Void)
 
     /// Appends events to several jobs: all or nothing, in order within each job.
     ///
@@ -102,7 +102,7 @@ public protocol LedgerService: Sendable {
     ///
     /// - Returns: The sequences of each job's events, in the order in which the entries first name the jobs.
     func append(_ entries: [(job: JobID, draft: EventDraft)]) async throws(StoreError) -> [(
-        job: JobID, sequences: ClosedRange<Int64>
+        job: JobID, sequences: ClosedRange<EventSequence>
     )]
 
     /// Appends events to one job unless the job is canceled.
@@ -114,7 +114,7 @@ public protocol LedgerService: Sendable {
     ///   too long. Nothing is recorded then.
     func append(
         _ drafts: [EventDraft], to job: JobID, unlessCanceledWithin deadline: Duration
-    ) async throws(StoreError) -> ClosedRange<Int64>
+    ) async throws(StoreError) -> ClosedRange<EventSequence>
 
     /// Returns the state of the job's newest known snapshot, or `nil` without one.
     ///
@@ -124,18 +124,18 @@ public protocol LedgerService: Sendable {
     /// Waits until the job's snapshot has reached this sequence.
     ///
     /// Returns `true` if it has, `false` if the deadline has passed.
-    func waitUntilFolded(_ job: JobID, sequence: Int64, deadline: Duration) async throws(StoreError) -> Bool
+    func waitUntilFolded(_ job: JobID, sequence: EventSequence, deadline: Duration) async throws(StoreError) -> Bool
 
     /// Waits until the job's snapshot is beyond this sequence.
     ///
     /// Returns `true` if it is, `false` if the deadline has passed.
-    func waitForChange(_ job: JobID, after sequence: Int64, deadline: Duration) async throws(StoreError) -> Bool
+    func waitForChange(_ job: JobID, after sequence: EventSequence, deadline: Duration) async throws(StoreError) -> Bool
 
     /// Returns a page of the job's events with their verdicts.
     ///
     /// The page contains at most `limit` events after (descending: before) `after`. `nil` if the job does not exist.
     func events(
-        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+        _ job: JobID, _ filter: EventFilter, after: EventSequence?, limit: Int
     ) async throws(StoreError) -> EventPage?
 
     /// Returns a page of a job's tasks with their executions.
@@ -222,7 +222,7 @@ public protocol LedgerService: Sendable {
     /// `nil` if the job does not exist.
     ///
     /// - Parameter limit: The maximum number of events.
-    func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(StoreError) -> LedgerExcerpt?
+    func excerpt(_ job: JobID, after sequence: EventSequence, limit: Int) async throws(StoreError) -> LedgerExcerpt?
 
     /// Imports an exported part of a ledger, all or nothing.
     ///
@@ -265,13 +265,13 @@ public protocol LedgerService: Sendable {
     /// Returns the verdicts of these events, in order.
     ///
     /// An entry is `nil` if the fold has not reached the event.
-    func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?]
+    func verdicts(_ job: JobID, _ sequences: ClosedRange<EventSequence>) async throws(StoreError) -> [Verdict?]
 
     /// Returns an execution and the last execution of its task at a sequence.
     ///
     /// `nil` if the fold has not reached the execution's first event.
     func status(
-        of execution: Name, task: Name, in job: JobID, at sequence: Int64
+        of execution: Name, task: Name, in job: JobID, at sequence: EventSequence
     ) async throws(StoreError) -> ExecutionStatus?
 
     /// Creates a unique name for an execution.

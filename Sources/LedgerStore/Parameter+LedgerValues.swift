@@ -50,10 +50,17 @@ extension EventHash: PostgresDecodable {
     }
 }
 
+extension EventSequence: PostgresDecodable {
+    /// Decodes a sequence from a `bigint`.
+    public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> EventSequence? {
+        Int64.decode(bytes, typeID: typeID).map { EventSequence($0) }
+    }
+}
+
 extension PostgresDecodable where Self: FirstEventID {
     /// Decodes an id from a `bigint`.
     public static func decode(_ bytes: UnsafeRawBufferPointer, typeID: UInt32) -> Self? {
-        Int64.decode(bytes, typeID: typeID).map { Self($0) }
+        EventSequence.decode(bytes, typeID: typeID).map { Self($0) }
     }
 }
 
@@ -61,17 +68,33 @@ extension TaskID: PostgresDecodable {}
 extension ExecutionID: PostgresDecodable {}
 extension IndicatorID: PostgresDecodable {}
 
+extension BinaryRow {
+    /// Reads a `bigint` that is a sequence; nil if it is null.
+    package mutating func sequence() throws(PQError) -> EventSequence? { try int8().map { EventSequence($0) } }
+}
+
 extension Parameter {
+    /// A sequence as a `bigint`.
+    package static func sequence(_ value: EventSequence?) -> Parameter { int8(value?.number) }
+
+    /// Sequences as an array of `bigint`.
+    package static func sequences(_ values: [EventSequence]) -> Parameter { int8s(values.map(\.number)) }
+
+    /// Sequences as an array of `bigint`.
+    package static func sequences(_ values: [EventSequence?]) -> Parameter { int8s(values.map { $0?.number }) }
+
     /// The id of a part of a job as a `bigint`.
-    package static func id(_ value: (some FirstEventID)?) -> Parameter { int8(value?.sequence) }
+    package static func id(_ value: (some FirstEventID)?) -> Parameter { sequence(value?.sequence) }
 
     // A key path would be resolved at run time for each call, because the type is generic.
 
     /// Ids of parts of a job as an array of `bigint`.
-    package static func ids(_ values: [some FirstEventID]) -> Parameter { int8s(values.map { $0.sequence }) }
+    package static func ids(_ values: [some FirstEventID]) -> Parameter { int8s(values.map { $0.sequence.number }) }
 
     /// Ids of parts of a job as an array of `bigint`.
-    package static func ids(_ values: [(some FirstEventID)?]) -> Parameter { int8s(values.map { $0?.sequence }) }
+    package static func ids(_ values: [(some FirstEventID)?]) -> Parameter {
+        int8s(values.map { $0?.sequence.number })
+    }
 
     /// A time as a `timestamptz`.
     package static func timestamp(_ value: Timestamp?) -> Parameter {

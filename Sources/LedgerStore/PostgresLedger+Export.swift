@@ -3,7 +3,7 @@ internal import PQ
 
 extension PostgresLedger {
     func excerpt(
-        of job: JobID, after sequence: Int64, limit: Int
+        of job: JobID, after sequence: EventSequence, limit: Int
     ) async throws(StoreError) -> LedgerExcerpt? {
         try await refuseNewerSchema()
         let excerpt = try await attempting("exporting a job") { () throws(PQError) in

@@ -109,7 +109,7 @@ extension PostgresLedger: LedgerService {
 
     /// Returns a job as it was, with the estimate that was given then.
     private func past(
-        _ view: JobView, through sequence: Int64, at moment: PointInTime
+        _ view: JobView, through sequence: EventSequence, at moment: PointInTime
     ) async throws(StoreError) -> JobView {
         let folded = try await pointInTimeFold.past(of: view, at: sequence)
         var past = view
@@ -141,7 +141,7 @@ extension PostgresLedger: LedgerService {
     }
 
     private func fold(
-        _ view: JobView, through sequence: Int64, _ policy: CountingPolicy
+        _ view: JobView, through sequence: EventSequence, _ policy: CountingPolicy
     ) async throws(StoreError) -> JobView {
         var past = view
         past.snapshot = try await pointInTimeFold.snapshot(of: view, at: sequence, counting: policy)
@@ -170,7 +170,7 @@ extension PostgresLedger: LedgerService {
         notifier.observers.add(body)
     }
 
-    public func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<Int64> {
+    public func append(_ drafts: [EventDraft], to job: JobID) async throws(StoreError) -> ClosedRange<EventSequence> {
         try await withCheckedContinuation { continuation in
             append(drafts, to: job) { continuation.resume(returning: $0) }
         }.get()
@@ -178,7 +178,7 @@ extension PostgresLedger: LedgerService {
 
     public func append(
         _ drafts: [EventDraft], to job: JobID,
-        whenDone: @escaping @Sendable (Result<ClosedRange<Int64>, StoreError>) -> Void
+        whenDone: @escaping @Sendable (Result<ClosedRange<EventSequence>, StoreError>) -> Void
     ) {
         appender.append(AppendRequest(parts: [AppendRequest.Part(job: job, drafts: drafts)])) { result in
             whenDone(
@@ -191,7 +191,7 @@ extension PostgresLedger: LedgerService {
 
     public func append(
         _ entries: [(job: JobID, draft: EventDraft)]
-    ) async throws(StoreError) -> [(job: JobID, sequences: ClosedRange<Int64>)] {
+    ) async throws(StoreError) -> [(job: JobID, sequences: ClosedRange<EventSequence>)] {
         var parts: [AppendRequest.Part] = []
         var indices: [JobID: Int] = [:]
         for (job, draft) in entries {
@@ -210,13 +210,13 @@ extension PostgresLedger: LedgerService {
     }
 
     public func waitUntilFolded(
-        _ job: JobID, sequence: Int64, deadline: Duration
+        _ job: JobID, sequence: EventSequence, deadline: Duration
     ) async throws(StoreError) -> Bool {
         try await wait(job, for: sequence, deadline: deadline, pollingEvery: Self.pollInterval)
     }
 
     private func wait(
-        _ job: JobID, for sequence: Int64, deadline: Duration, pollingEvery interval: Duration
+        _ job: JobID, for sequence: EventSequence, deadline: Duration, pollingEvery interval: Duration
     ) async throws(StoreError) -> Bool {
         let end = ContinuousClock.now + deadline
         while true {
@@ -235,17 +235,17 @@ extension PostgresLedger: LedgerService {
     }
 
     public func waitForChange(
-        _ job: JobID, after sequence: Int64, deadline: Duration
+        _ job: JobID, after sequence: EventSequence, deadline: Duration
     ) async throws(StoreError) -> Bool {
         try await wait(job, for: sequence + 1, deadline: deadline, pollingEvery: Self.changePollInterval)
     }
 
-    private func checkpoint(of job: JobID) async throws(StoreError) -> Int64 {
+    private func checkpoint(of job: JobID) async throws(StoreError) -> EventSequence {
         try await attempting("reading a snapshot") { () throws(PQError) in
             let rows = try await pool.query(
                 Query("select sequence, state from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]))
             guard let row = rows.first else { return 0 }
-            let sequence = try row.decode(0, as: Int64.self)
+            let sequence = try row.decode(0, as: EventSequence.self)
             // The caller's response must not contain an earlier state than the snapshot that it waited for.
             jobStates.folded(job, sequence, JobState(rawValue: try row.decode(1)))
             return sequence
@@ -253,7 +253,7 @@ extension PostgresLedger: LedgerService {
     }
 
     func eventPage(
-        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+        _ job: JobID, _ filter: EventFilter, after: EventSequence?, limit: Int
     ) async throws(StoreError) -> EventPage? {
         let page = try await attempting("reading events") { () throws(PQError) in
             try await eventReader.events(job, filter, after: after, limit: limit)
@@ -348,7 +348,7 @@ extension PostgresLedger: LedgerService {
     ///
     /// Its units are 0 if a later event names the label.
     private func explainUnnamed(
-        _ label: Name?, in view: JobView, at sequence: Int64
+        _ label: Name?, in view: JobView, at sequence: EventSequence
     ) async throws(StoreError) -> ExplanationResult {
         let isNamed = try await attempting("looking for a label") { () throws(PQError) in
             try await ExplainReader(pool: pool).isNamed(label, in: view.id)
@@ -391,14 +391,14 @@ extension PostgresLedger: LedgerService {
         }
     }
 
-    public func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(StoreError) -> [Verdict?] {
+    public func verdicts(_ job: JobID, _ sequences: ClosedRange<EventSequence>) async throws(StoreError) -> [Verdict?] {
         try await attempting("reading verdicts") { () throws(PQError) in
             try await eventReader.verdicts(job, sequences)
         }
     }
 
     public func status(
-        of execution: Name, task: Name, in job: JobID, at sequence: Int64
+        of execution: Name, task: Name, in job: JobID, at sequence: EventSequence
     ) async throws(StoreError) -> ExecutionStatus? {
         try await attempting("reading an execution") { () throws(PQError) in
             try await eventReader.status(of: execution, task: task, in: job, at: sequence)

@@ -5,11 +5,11 @@ extension PostgresLedger {
     ///
     /// The search for a cancellation takes 3 ms at this lag, with the head locked. With a longer lag the append waits
     /// for the fold.
-    private static let searchedEventsMax: Int64 = 10_000
+    private static let searchedEventsMax: Int = 10_000
 
     public func append(
         _ drafts: [EventDraft], to job: JobID, unlessCanceledWithin deadline: Duration
-    ) async throws(StoreError) -> ClosedRange<Int64> {
+    ) async throws(StoreError) -> ClosedRange<EventSequence> {
         let end = ContinuousClock.now + deadline
         while true {
             guard let reading = try await jobStates.read(job) else { throw .unknown([job]) }
@@ -40,8 +40,8 @@ extension PostgresLedger {
     ///
     /// The appender decides by the head that it moves, so a cancellation that is committed just before is noticed.
     private func append(
-        _ drafts: [EventDraft], to job: JobID, unlessCanceledAfter sequence: Int64
-    ) async throws(StoreError) -> ClosedRange<Int64>? {
+        _ drafts: [EventDraft], to job: JobID, unlessCanceledAfter sequence: EventSequence
+    ) async throws(StoreError) -> ClosedRange<EventSequence>? {
         var part = AppendRequest.Part(job: job, drafts: drafts)
         part.unlessCanceledAfter = sequence
         do throws(StoreError) {

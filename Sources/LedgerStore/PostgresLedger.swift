@@ -405,7 +405,7 @@ public final class PostgresLedger: Service {
     }
 
     /// Announces snapshots that a projection worker in this process has moved.
-    public func snapshotsFolded(_ jobs: [(job: JobID, sequence: Int64, state: JobState)]) async {
+    public func snapshotsFolded(_ jobs: [(job: JobID, sequence: EventSequence, state: JobState)]) async {
         for (job, sequence, state) in jobs {
             // The state first, so that a caller whom the notifier wakes finds it.
             jobStates.folded(job, sequence, state)

@@ -18,11 +18,11 @@ public enum PastJob {
         var events: [RecordedEvent] = []
         for (index, draft) in ([first] + drafts).enumerated() {
             let event = draft.recorded(
-                sequence: Int64(index + 1),
+                sequence: .start + index + 1,
                 at: Timestamp(microseconds: createdAt.microseconds + Int64(index) * seconds * 1_000_000))
             events.append(RecordedEvent(event: event, hash: chain.append(event)))
         }
-        let head = ChainPosition(sequence: Int64(events.count), hash: chain.head)
+        let head = ChainPosition(sequence: .start + events.count, hash: chain.head)
         return LedgerExcerpt(job: job, head: head, events: events)
     }
 

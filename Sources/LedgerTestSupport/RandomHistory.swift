@@ -34,9 +34,9 @@ public enum RandomHistory {
         let tasksMax = Int.random(in: 1...5, using: &generator)
         var notes = SeededGenerator(seed: ~seed)
         while events.count < count {
-            let sequence = Int64(events.count + 1)
+            let sequence = EventSequence.start + events.count + 1
             let draft = noted(body(tasksMax, reportsMax, &generator), &notes)
-            events.append(draft.recorded(sequence: sequence, at: Timestamp(microseconds: sequence)))
+            events.append(draft.recorded(sequence: sequence, at: Timestamp(microseconds: sequence.number)))
         }
         return events
     }

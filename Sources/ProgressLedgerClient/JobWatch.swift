@@ -93,7 +93,7 @@ extension LedgerClient {
     ///   - job: The job.
     ///   - sequence: The sequence of the snapshot that the caller has already, which is not sent again; nil if the
     ///     caller has none.
-    public func watch(_ job: JobID, after sequence: Int64? = nil) -> JobWatch {
+    public func watch(_ job: JobID, after sequence: EventSequence? = nil) -> JobWatch {
         JobWatch(self, .watch(job, after: sequence))
     }
 }

@@ -65,7 +65,7 @@ package struct Imported: Hashable, Sendable {
     /// The number of events that the ledger did not have before.
     package let appended: Int
     /// The sequence of the job's last event in the ledger.
-    package let ledgerSequence: Int64
+    package let ledgerSequence: EventSequence
 }
 
 extension HeadsPage: ResponseBody {
@@ -82,6 +82,6 @@ extension Imported: ResponseBody {
         guard let job = JobID(try value.text("job")) else { throw ResponseError(field: "job") }
         self.job = job
         appended = try value.integer("appended")
-        ledgerSequence = try value.integer("ledger_sequence")
+        ledgerSequence = try value.sequence("ledger_sequence")
     }
 }

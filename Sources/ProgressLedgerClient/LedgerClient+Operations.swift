@@ -166,7 +166,7 @@ extension LedgerClient {
     ///   - policy: Which executions count; by default the last one of each task.
     /// - Throws: ``LedgerClientError/Code/notFolded`` if the snapshot did not reach `minSequence`.
     public func progress(
-        of job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil
+        of job: JobID, minSequence: EventSequence? = nil, policy: CountingPolicy? = nil
     ) async throws(LedgerClientError) -> ReadJob {
         let read = try await readProgress(.progress(job, minSequence: minSequence, policy: policy))
         let own = sharedState.lastWritten(to: job)
@@ -192,7 +192,7 @@ extension LedgerClient {
     /// Returns the job once its snapshot has `sequence` and this client's reports.
     ///
     /// After 5 s it returns the job as it is.
-    private func waitUntilFolded(_ job: JobView, _ sequence: Int64) async throws(LedgerClientError) -> JobView {
+    private func waitUntilFolded(_ job: JobView, _ sequence: EventSequence) async throws(LedgerClientError) -> JobView {
         let minSequence = max(sequence, sharedState.lastWritten(to: job.id))
         guard job.snapshot.sequence < minSequence else { return job }
         do throws(LedgerClientError) {

@@ -95,14 +95,14 @@ public struct SupersededExecution: Hashable, Sendable {
     /// The execution's attempt.
     public let attempt: Int32
     /// The sequence of its first event.
-    public let sequence: Int64
+    public let sequence: EventSequence
     /// The name of the execution that counts.
     public let lastExecution: Name?
     /// The attempt of the execution that counts.
     public let lastAttempt: Int32
 
     public init(
-        execution: Name?, attempt: Int32, sequence: Int64, lastExecution: Name?, lastAttempt: Int32
+        execution: Name?, attempt: Int32, sequence: EventSequence, lastExecution: Name?, lastAttempt: Int32
     ) {
         self.execution = execution
         self.attempt = attempt

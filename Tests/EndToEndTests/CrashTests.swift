@@ -52,7 +52,7 @@ struct Acknowledged: Sendable {
     let job: JobID
     let reporter: Int
     let report: Int64
-    let sequence: Int64
+    let sequence: EventSequence
 }
 
 /// Reporters that repeat every report until the server acknowledges it.
@@ -214,7 +214,7 @@ final class CrashHost: @unchecked Sendable {
         let client = LedgerClient(address: try ServerAddress("http://127.0.0.1:\(ports[1])"))
         let head = try await client.job(job).ledgerSequence
         try await eventually(equals: head) { try await client.job(job).snapshot.sequence }
-        var events: [Int64: Event] = [:]
+        var events: [EventSequence: Event] = [:]
         var fold = Fold()
         var chain = HashChain(job: job)
         for try await explained in client.eventStream(of: job) {

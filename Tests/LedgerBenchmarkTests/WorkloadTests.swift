@@ -24,7 +24,7 @@ struct WorkloadTests {
         }
         #expect(expectation.eventCount - expectation.storedEvents == 2_000)
         for job in 0..<3 {
-            #expect(expectation.events[job] == jobs[job].sequence)
+            #expect(expectation.events[job] == jobs[job].sequence.number)
             let indicators = jobs[job].fold.snapshot().indicators
             for (label, name) in Workload.labels.enumerated() {
                 let shown = indicators.first { $0.label?.text == name }
@@ -38,7 +38,7 @@ struct WorkloadTests {
     /// A job as the benchmark fills and loads it, folded by the product.
     private struct FoldedJob {
         var fold = Fold()
-        var sequence: Int64 = 0
+        var sequence: EventSequence = 0
 
         init(_ stored: StoredHistory) throws {
             for number in 0..<stored.tasks * stored.reports {

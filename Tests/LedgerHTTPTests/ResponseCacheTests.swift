@@ -8,7 +8,7 @@ import Testing
 
 @Suite("The response cache")
 struct ResponseCacheTests {
-    private func stamp(_ sequence: Int64) -> SnapshotStamp {
+    private func stamp(_ sequence: EventSequence) -> SnapshotStamp {
         SnapshotStamp(
             ledgerSequence: sequence, head: EventHash(7, 7, 7, 7), sequence: sequence, projection: 1,
             writer: 1)
@@ -85,7 +85,7 @@ struct ResponseCacheTests {
     func replacing() {
         let cache = ResponseCache()
         cache.insert(response(10), of: job(1), stamp(1))
-        for sequence in 1...1_000 { cache.insert(response(100_000), of: job(2), stamp(Int64(sequence))) }
+        for sequence in EventSequence(1)...1_000 { cache.insert(response(100_000), of: job(2), stamp(sequence)) }
         #expect(cache.response(job(1), stamp(1)) != nil)
     }
 

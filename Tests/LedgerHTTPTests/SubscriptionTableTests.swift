@@ -12,7 +12,7 @@ struct SubscriptionTableTests {
     }
 
     private static func snapshot(
-        _ job: Int, _ sequence: Int64, projection: Int16 = 1, state: JobState = .running, name: Name = "n",
+        _ job: Int, _ sequence: EventSequence, projection: Int16 = 1, state: JobState = .running, name: Name = "n",
         history: UInt64 = 0, readSince began: ContinuousClock.Instant = .now
     ) -> EncodedSnapshot {
         let moment = Timestamp(microseconds: 0)
@@ -147,7 +147,7 @@ struct SubscriptionTableTests {
         #expect(Self.lists(refilled) == 1 && Self.jobs(refilled) == [Self.ids[1]])
     }
 
-    private static func contents(_ contents: ConflatingBuffer.Contents?) -> [JobID: Int64] {
+    private static func contents(_ contents: ConflatingBuffer.Contents?) -> [JobID: EventSequence] {
         Dictionary(uniqueKeysWithValues: (contents?.snapshots ?? []).map { ($0.job, $0.version.sequence) })
     }
 
@@ -173,7 +173,7 @@ struct SubscriptionTableTests {
     @Test("a slow watcher gets only the newest snapshot")
     func newestWins() {
         let buffer = ConflatingBuffer()
-        for sequence in 1...1_000 { buffer.offer(Self.snapshot(0, Int64(sequence))) }
+        for sequence in 1...1_000 { buffer.offer(Self.snapshot(0, EventSequence(sequence))) }
         buffer.offer(Self.snapshot(1, 1))
         buffer.offerHeartbeat()
         let contents = Self.take(buffer)

@@ -18,17 +18,17 @@ struct AppendTests {
     }
 
     /// The report numbers of a job's events by sequence, read from the table.
-    private func stored(_ job: JobID, _ target: ConnectionTarget) async throws -> [Int64: Int64] {
+    private func stored(_ job: JobID, _ target: ConnectionTarget) async throws -> [EventSequence: Int64] {
         let pool = Pool(target: target, logger: Self.silent)
         let rows = try await pool.query(
             Query(
                 "select sequence, coalesce(report, 0) from ledger.event where job_id = $1 order by 1",
                 [.uuid(job.uuid)]))
         await pool.close()
-        var stored: [Int64: Int64] = [:]
+        var stored: [EventSequence: Int64] = [:]
         for (index, row) in rows.enumerated() {
-            let sequence = try row.decode(0, as: Int64.self)
-            #expect(sequence == Int64(index) + 1, "a gap")
+            let sequence = try row.decode(0, as: EventSequence.self)
+            #expect(sequence == EventSequence(index + 1), "a gap")
             stored[sequence] = try row.decode(1)
         }
         return stored
@@ -49,7 +49,7 @@ struct AppendTests {
             let ledger = PostgresLedger(target: proxy.target, settings: settings, logger: Self.silent)
             let running = Task { try await ledger.run() }
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-            var acknowledged: [Int64: Int64] = [:]
+            var acknowledged: [EventSequence: Int64] = [:]
             var refused: Set<Int64> = []
             for number in Int64(1)...(size == 1 ? 80 : 40) {
                 let direction: FaultProxy.Direction = Bool.random(using: &random) ? .toServer : .toClient
@@ -98,7 +98,7 @@ struct AppendTests {
             for number in Int64(0)..<40 {
                 let reports = number * size + 1...(number + 1) * size
                 let range = try await ledgers[Int(number % 2)].append(reports.map { report($0) }, to: job)
-                #expect(range == reports.lowerBound + 1...reports.upperBound + 1)
+                #expect(range == EventSequence(reports.lowerBound + 1)...EventSequence(reports.upperBound + 1))
             }
             var overtaken = 0.0
             for ledger in ledgers {
@@ -110,7 +110,7 @@ struct AppendTests {
             for task in running { try await task.value }
             let stored = try await stored(job, target)
             #expect(stored.count == Int(40 * size + 1))
-            #expect(stored.allSatisfy { $0.key == $0.value + 1 })
+            #expect(stored.allSatisfy { $0.key.number == $0.value + 1 })
         }
     }
 

@@ -102,7 +102,7 @@ struct DroppedProjectionTests {
             if isAppendedTo { settings.sweepInterval = .seconds(3_600) }
             try await withRunningLedger(on: target, projection: settings) { ledger in
                 let job = try await makeJob(ledger)
-                var last: Int64 = 3
+                var last: EventSequence = 3
                 // The report is repeated, so that discards and numbered reports must be folded again as well.
                 for _ in 0..<2 {
                     let numbered = EventDraft(

@@ -167,7 +167,7 @@ struct EstimateTests {
             let expected = try #require(review.summary(of: fold))
             let rows = try await ledger.pool.query(
                 Query("select sequence, summary, estimates from ledger.run_summary"))
-            #expect(try rows.count == 1 && rows[0].decode(0, as: Int64.self) == end.sequence)
+            #expect(try rows.count == 1 && rows[0].decode(0, as: EventSequence.self) == end.sequence)
             #expect(try rows[0].decode(1, as: [UInt8].self) == expected.encoded)
             #expect(try rows[0].decode(2, as: Int64.self) == 0)
             let next = try await Self.create(ledger, "nightly")

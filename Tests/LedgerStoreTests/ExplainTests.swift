@@ -36,7 +36,7 @@ struct ExplainTests {
             _ = try await ledger.append(Array(drafts), to: job)
             _ = try await ledger.waitUntilFolded(job, sequence: 500, deadline: .testTimeout)
             var fold = Fold()
-            var position: Int64? = 0
+            var position: EventSequence? = 0
             while let after = position {
                 let page = try #require(try await ledger.events(job, EventFilter(), after: after, limit: 250))
                 for event in page.events { try fold.apply(event.event) }

@@ -17,7 +17,7 @@ struct ExportTests {
             EventDraft($0.body, at: $0.at)
         }
         _ = try await ledger.append(Array(drafts), to: job)
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .testTimeout)
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: EventSequence(events), deadline: .testTimeout)
         #expect(isFolded)
         return job
     }
@@ -48,7 +48,7 @@ struct ExportTests {
                 piece.events = Array(whole.events[first..<last])
                 let outcome = try await to.importExcerpt(piece)
                 stored = max(stored, last)
-                #expect(outcome.position.sequence == Int64(stored))
+                #expect(outcome.position.sequence == EventSequence(stored))
             }
             let isFolded = try await to.waitUntilFolded(job, sequence: 400, deadline: .testTimeout)
             #expect(isFolded)
@@ -107,7 +107,7 @@ struct ExportTests {
         let future = Timestamp.latest
         forged.events = excerpt.events.map { recorded in
             let event = recorded.event
-            let isLast = event.sequence == Int64(excerpt.events.count)
+            let isLast = event.sequence == EventSequence(excerpt.events.count)
             let body =
                 forgery == .beginsTwice && isLast ? EventBody.jobCreated(JobDescription(name: "again")) : event.body
             let new = Event(

@@ -12,7 +12,7 @@ struct FoldCacheTests {
     private static let hash = EventHash(1, 2, 3, 4)
 
     /// A state after this event; its size is that of any state without tasks.
-    private static func state(_ sequence: Int64) -> (state: FoldCache.State, hash: EventHash) {
+    private static func state(_ sequence: EventSequence) -> (state: FoldCache.State, hash: EventHash) {
         (FoldCache.State(sequence: sequence, fold: Fold(tracksChanges: false), estimate: EstimateState()), hash)
     }
 
@@ -22,7 +22,9 @@ struct FoldCacheTests {
     func finds() {
         let cache = FoldCache(distanceMin: 10)
         cache.insert([10, 20, 30].map { Self.state($0) }, of: Self.job)
-        for (sequence, found) in [(9, nil), (10, 10), (19, 10), (20, 20), (1_000, 30)] as [(Int64, Int64?)] {
+        for (sequence, found) in [(9, nil), (10, 10), (19, 10), (20, 20), (1_000, 30)]
+            as [(EventSequence, EventSequence?)]
+        {
             #expect(cache.state(of: Self.job, upTo: sequence)?.state.sequence == found)
         }
         #expect(cache.state(of: Self.other, upTo: 1_000) == nil)
@@ -31,14 +33,14 @@ struct FoldCacheTests {
     @Test("the checkpoints stay, and of the other states only the latest one")
     func keepsCheckpoints() {
         let cache = FoldCache(distanceMin: 10)
-        for sequence in [10, 13, 20, 25, 21] as [Int64] { cache.insert([Self.state(sequence)], of: Self.job) }
+        for sequence in [10, 13, 20, 25, 21] as [EventSequence] { cache.insert([Self.state(sequence)], of: Self.job) }
         #expect(cache.sequences(of: Self.job) == [10, 20, 21])
     }
 
     @Test("a job that exceeds the limit doubles the distance of its checkpoints")
     func thinsOut() {
         let cache = FoldCache(limit: 4 * Self.stateBytes, distanceMin: 10)
-        cache.insert((1...9).map { Self.state($0 * 10) }, of: Self.job)
+        cache.insert((1...9).map { Self.state(EventSequence($0 * 10)) }, of: Self.job)
         #expect(cache.bytes <= 4 * Self.stateBytes)
         #expect(cache.distance(of: Self.job) == 40)
         #expect(cache.sequences(of: Self.job) == [40, 80, 90])
@@ -79,16 +81,16 @@ struct FoldCacheTests {
             }
             let reader = PointInTimeFold(pool: ledger.pool, cache: FoldCache(distanceMin: 16))
             var generator = SeededGenerator(seed: seed)
-            for sequence in (0...200).map(Int64.init).shuffled(using: &generator) {
-                let past = try await reader.past(of: view, at: sequence)
-                #expect(past.snapshot == snapshots[Int(sequence)], "seed \(seed), event \(sequence)")
+            for sequence in (0...200).shuffled(using: &generator) {
+                let past = try await reader.past(of: view, at: EventSequence(sequence))
+                #expect(past.snapshot == snapshots[sequence], "seed \(seed), event \(sequence)")
                 var state = EstimateState()
                 var expected = Fold(tracksChanges: false)
-                for entry in page.events.prefix(Int(sequence)) { try state.apply(entry.event, to: &expected) }
+                for entry in page.events.prefix(sequence) { try state.apply(entry.event, to: &expected) }
                 #expect(past.state == state, "seed \(seed), event \(sequence)")
             }
             #expect(
-                reader.cache.sequences(of: job).filter { $0.isMultiple(of: 16) }
+                reader.cache.sequences(of: job).filter { $0.number.isMultiple(of: 16) }
                     == Array(stride(from: 16, through: 192, by: 16)))
         }
     }

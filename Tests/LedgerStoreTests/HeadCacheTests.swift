@@ -13,7 +13,7 @@ struct HeadCacheTests {
         AppendRequest(parts: [AppendRequest.Part(job: job, drafts: [])])
     }
 
-    private static func head(_ sequence: Int64) -> JobHead {
+    private static func head(_ sequence: EventSequence) -> JobHead {
         JobHead(sequence: sequence, recordedAt: clock, chain: HashChain(job: JobID(high: 0, low: 0)))
     }
 
@@ -22,7 +22,7 @@ struct HeadCacheTests {
         var cache = HeadCache()
         let busy = JobID(high: 1, low: 0)
         for number: UInt64 in 1...110_000 {
-            if number % 1_000 == 0 { cache.store([(busy, Self.head(Int64(number)))], clock: Self.clock) }
+            if number % 1_000 == 0 { cache.store([(busy, Self.head(EventSequence(Int64(number))))], clock: Self.clock) }
             cache.store([(JobID(high: 2, low: number), Self.head(1))], clock: Self.clock)
         }
         #expect(cache.cached([Self.request(busy)])?.heads[busy]?.sequence == 110_000)

@@ -68,7 +68,7 @@ struct HistoryTests {
                 let decision = try fold.apply(event)
                 recorder.record(event, decision, in: fold)
                 points.record(event, decision, in: fold)
-                guard event.sequence % 40 == 0 else { continue }
+                guard event.sequence.number % 40 == 0 else { continue }
                 for policy in CountingPolicy.allCases {
                     let result = try await ledger.explain(
                         job, nil, at: .sequence(event.sequence), counting: policy, limit: 5, after: nil)

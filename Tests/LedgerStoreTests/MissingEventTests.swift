@@ -16,7 +16,7 @@ struct MissingEventTests {
     ///
     /// In the first case, the event after it has exactly the number with which the whole job would continue.
     @Test("events after a missing event are folded into no job, and other jobs are folded", arguments: [4, 5])
-    func missing(_ sequence: Int64) async throws {
+    func missing(_ sequence: EventSequence) async throws {
         try await withLedgerDatabase { target in
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let step = ProjectionStep(pool: ledger.pool, settings: ProjectionSettings())

@@ -114,12 +114,12 @@ struct ProjectionTests {
     /// Folds a job's events from the ledger again and checks their hash chain.
     private func refold(
         _ ledger: PostgresLedger, _ job: JobID
-    ) async throws -> (Fold, [Int64: Fold.Decision], [ExplainedEvent]) {
+    ) async throws -> (Fold, [EventSequence: Fold.Decision], [ExplainedEvent]) {
         var fold = Fold()
-        var decisions: [Int64: Fold.Decision] = [:]
+        var decisions: [EventSequence: Fold.Decision] = [:]
         var events: [ExplainedEvent] = []
         var chain = HashChain(job: job)
-        var after: Int64? = 0
+        var after: EventSequence? = 0
         while let position = after {
             let page = try #require(try await ledger.events(job, EventFilter(), after: position, limit: 100))
             for event in page.events {
@@ -144,7 +144,8 @@ struct ProjectionTests {
             }
             for batch in 0..<10 {
                 _ = try await ledger.append((1...60).map { report(Int64(batch * 60 + $0)) }, to: job)
-                _ = try await ledger.waitUntilFolded(job, sequence: Int64(1 + (batch + 1) * 60), deadline: .testTimeout)
+                _ = try await ledger.waitUntilFolded(
+                    job, sequence: EventSequence(1 + (batch + 1) * 60), deadline: .testTimeout)
             }
             let repeated = try await ledger.append([report(3), report(599), report(130), report(601)], to: job)
             _ = try await ledger.waitUntilFolded(job, sequence: repeated.upperBound, deadline: .testTimeout)
@@ -246,10 +247,10 @@ struct ProjectionTests {
             jobs.append(try await ledgers[0].createJob(JobDescription(name: Name("job \(number)"))).view.id)
         }
         let all = jobs
-        let acknowledged = try await withThrowingTaskGroup(of: [(JobID, Int64, String)].self) { group in
+        let acknowledged = try await withThrowingTaskGroup(of: [(JobID, EventSequence, String)].self) { group in
             for reporter in 0..<8 {
                 group.addTask {
-                    var acknowledged: [(JobID, Int64, String)] = []
+                    var acknowledged: [(JobID, EventSequence, String)] = []
                     for number in 1...60 {
                         let task = "reporter \(reporter)"
                         let draft = EventDraft(
@@ -274,7 +275,7 @@ struct ProjectionTests {
             #expect(try await ledgers[1].job(job)?.snapshot == fold.snapshot())
             #expect(fold.snapshot().indicators.first?.counted.done == 480)
             for (owner, sequence, said) in acknowledged where owner == job {
-                guard case .progress(let progress) = events[Int(sequence) - 1].event.body else {
+                guard case .progress(let progress) = events[Int(sequence.number) - 1].event.body else {
                     Issue.record("event \(sequence) is not the one acknowledged there")
                     continue
                 }

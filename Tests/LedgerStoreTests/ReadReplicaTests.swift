@@ -105,12 +105,12 @@ struct ReadReplicaTests {
         try await withReplicatedServer(isSynchronous: false) { primary, standby in
             try await withLedger(primary, reading: standby.target) { ledger in
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-                func readsLast(_ last: Int64) async throws {
+                func readsLast(_ last: EventSequence) async throws {
                     let past = try await ledger.job(job, at: .sequence(last), counting: .last)
                     #expect(past?.snapshot.sequence == last)
                 }
                 /// Waits until the standby serves a read again.
-                func untilServed(_ last: Int64) async throws {
+                func untilServed(_ last: EventSequence) async throws {
                     let before = try await Self.replica(ledger).reads
                     try await eventually({ $0 > before }) {
                         try await readsLast(last)

@@ -8,7 +8,8 @@ struct RecentEstimateTests {
     private static let start = Timestamp(microseconds: 1_800_000_000_000_000)
 
     private static func job(
-        _ sequence: Int64, total: Int128 = 100, done: Int128 = 0, labels: [Name?] = [nil], state: JobState = .running
+        _ sequence: EventSequence, total: Int128 = 100, done: Int128 = 0, labels: [Name?] = [nil],
+        state: JobState = .running
     ) -> JobView {
         let indicators = labels.map { label in
             Snapshot.Indicator(
@@ -33,7 +34,7 @@ struct RecentEstimateTests {
 
     /// Whether an outlook of a job with 100 units left serves a read of it.
     private static func serves(
-        _ outlook: SnapshotReader.Outlook = outlook(), _ job: JobView, after microseconds: Int64 = 999_999
+        _ job: JobView, _ outlook: SnapshotReader.Outlook = outlook(), after microseconds: Int64 = 999_999
     ) -> Bool {
         let recent = RecentEstimates()
         recent.insert(outlook, of: Self.job(5))
@@ -61,9 +62,9 @@ struct RecentEstimateTests {
     @Test("what the next event may end or make possible serves no other snapshot")
     func unstable() {
         let stalled = Self.outlook(Estimate.Remaining(p10: 1, p50: 2, p90: 3), JobStalls(since: Self.start))
-        #expect(Self.serves(stalled, Self.job(5)) && !Self.serves(stalled, Self.job(6)))
+        #expect(Self.serves(Self.job(5), stalled) && !Self.serves(Self.job(6), stalled))
         let unbuilt = Self.outlook(Estimate.Remaining(p10: 1, p50: 2, p90: 3), nil)
-        #expect(Self.serves(unbuilt, Self.job(5)) && !Self.serves(unbuilt, Self.job(6)))
-        #expect(!Self.serves(Self.outlook(nil), Self.job(5)))
+        #expect(Self.serves(Self.job(5), unbuilt) && !Self.serves(Self.job(6), unbuilt))
+        #expect(!Self.serves(Self.job(5), Self.outlook(nil)))
     }
 }

@@ -23,7 +23,7 @@ struct ReplayTests {
         let job = try await ledger.createJob(JobDescription(name: "random")).view.id
         let drafts = RandomHistory.events(count: events, seed: seed).dropFirst().map { EventDraft($0.body, at: $0.at) }
         _ = try await ledger.append(Array(drafts), to: job)
-        let isFolded = try await ledger.waitUntilFolded(job, sequence: Int64(events), deadline: .testTimeout)
+        let isFolded = try await ledger.waitUntilFolded(job, sequence: EventSequence(events), deadline: .testTimeout)
         #expect(isFolded)
         return job
     }
@@ -201,7 +201,7 @@ struct ReplayTests {
                             let drafts = RandomHistory.events(count: 401, seed: UInt64(number)).dropFirst().map {
                                 EventDraft($0.body)
                             }
-                            var shown: Int64 = 0
+                            var shown: EventSequence = 0
                             for draft in drafts {
                                 _ = try await ledger.append([draft], to: job)
                                 let now = try #require(try await ledger.job(job)).snapshot.sequence

@@ -49,7 +49,7 @@ struct RetirementTests {
             await expectRetired("all") { try await ledger.job(job, counting: .all) }
             await expectRetired("last successful") { try await ledger.job(job, counting: .lastSuccessful) }
             await expectRetired("past") { try await ledger.job(job, at: .sequence(1), counting: .last) }
-            for after in [nil, 2, 9] as [Int64?] {
+            for after in [nil, 2, 9] as [EventSequence?] {
                 await expectRetired("events") { try await ledger.events(job, EventFilter(), after: after, limit: 10) }
             }
             await expectRetired("tasks") { try await ledger.tasks(job, state: nil, limit: 10, after: nil) }
@@ -97,7 +97,7 @@ struct RetirementTests {
             for attempt in 1...3 {
                 async let good = ledger.append([draft], to: other)
                 await expectRetired("attempt \(attempt)") { try await ledger.append([draft], to: cached) }
-                #expect(try await good.upperBound == Int64(attempt + 1))
+                #expect(try await good.upperBound == EventSequence(attempt + 1))
             }
             await expectRetired("several jobs") { try await ledger.append([(other, draft), (cached, draft)]) }
             #expect(try await ledger.job(other)?.ledgerSequence == 4)

@@ -279,7 +279,7 @@ struct SessionTests {
                         }
                         try await eventually({ !$0.isEmpty }) { try await ledger.status().blocked }
                         _ = try await transaction.commit()
-                        var results: [Result<ClosedRange<Int64>, any Error>] = []
+                        var results: [Result<ClosedRange<EventSequence>, any Error>] = []
                         for append in appends { results.append(await append.result) }
                         return results
                     }

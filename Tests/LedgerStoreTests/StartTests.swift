@@ -9,7 +9,7 @@ struct StartTests {
     func concurrent() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-            let started = try await withThrowingTaskGroup(of: (name: Name, sequence: Int64).self) { group in
+            let started = try await withThrowingTaskGroup(of: (name: Name, sequence: EventSequence).self) { group in
                 for number in 0..<60 {
                     group.addTask {
                         let name = Name("execution \(number)")
@@ -38,7 +38,7 @@ struct StartTests {
     func zombie() async throws {
         try await withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-            func start(_ name: Name, _ attempt: Int32) async throws -> Int64 {
+            func start(_ name: Name, _ attempt: Int32) async throws -> EventSequence {
                 let reference = ExecutionReference(task: "t", execution: name, attempt: attempt)
                 return try await ledger.append([EventDraft(.executionStarted(reference))], to: job).lowerBound
             }

@@ -27,7 +27,7 @@ struct TaskTests {
             _ = try await ledger.append(Array(drafts), to: job)
             _ = try await ledger.waitUntilFolded(job, sequence: 400, deadline: .testTimeout)
             var fold = Fold()
-            var position: Int64? = 0
+            var position: EventSequence? = 0
             while let after = position {
                 let page = try #require(try await ledger.events(job, EventFilter(), after: after, limit: 200))
                 for event in page.events { try fold.apply(event.event) }
@@ -112,7 +112,7 @@ struct TaskTests {
             let ended = EventDraft(.executionFinished(ExecutionReference(task: "c", attempt: 1), .succeeded))
             let drafts = [started("a"), started("b"), started("c"), ended, EventDraft(.jobFinished(.completed))]
             let last = try await ledger.append(drafts, to: job).upperBound
-            func states(_ state: TaskState? = nil, at moment: Int64? = nil) async throws -> [String] {
+            func states(_ state: TaskState? = nil, at moment: EventSequence? = nil) async throws -> [String] {
                 let page =
                     if let moment {
                         try await ledger.tasks(job, at: .sequence(moment), state: state, limit: 10, after: nil)

@@ -61,7 +61,7 @@ struct UnlessCanceledTests {
             for _ in 0..<20 {
                 let job = try await ledger.job(with: [.start("t", "e")])
                 let (canceledAt, started) = try await withThrowingTaskGroup(
-                    of: (isCancel: Bool, sequence: Int64?).self
+                    of: (isCancel: Bool, sequence: EventSequence?).self
                 ) { group in
                     for number in 0..<20 {
                         group.addTask {

@@ -15,7 +15,7 @@ struct VerifyTests {
         let testDescription: String
         let sql: String
         let kind: Verification.Kind
-        let sequence: Int64
+        let sequence: EventSequence
     }
 
     static let tamperings = [
@@ -172,7 +172,7 @@ struct VerifyTests {
             try await withRunningLedger(on: target, projection: nil) { ledger in
                 let job = try await fill(ledger)
                 var range = Verification.Range(limit: 3)
-                var found: [Int64] = []
+                var found: [EventSequence] = []
                 while true {
                     let verification = try #require(try await ledger.verify(job, range))
                     #expect(verification.isIntact && verification.ledgerSequence == 10)
@@ -247,7 +247,7 @@ struct VerifyTests {
     /// Rewrites a job's ledger with a consistent chain and head.
     private func rewrite(
         _ target: ConnectionTarget, _ ledger: PostgresLedger, _ job: JobID, from other: JobID? = nil,
-        through last: Int64 = 10, _ change: (inout RecordedEvent) -> Void
+        through last: EventSequence = 10, _ change: (inout RecordedEvent) -> Void
     ) async throws {
         let source = try #require(try await ledger.excerpt(other ?? job, after: 0, limit: 100))
         _ = try await tamper(target, "delete from ledger.event where job_id = $1 and sequence > \(last)", [job])

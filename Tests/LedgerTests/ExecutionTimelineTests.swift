@@ -9,7 +9,8 @@ struct ExecutionTimelineTests {
     private func at(_ second: Int64) -> Timestamp { Timestamp(microseconds: second * 1_000_000) }
 
     private func execution(
-        _ id: Int64, from start: Int64, to end: Int64, _ outcome: ExecutionOutcome? = .succeeded, by other: Int64? = nil
+        _ id: EventSequence, from start: Int64, to end: Int64, _ outcome: ExecutionOutcome? = .succeeded,
+        by other: EventSequence? = nil
     ) -> Execution {
         Execution(
             id: ExecutionID(id), task: TaskID(id), name: nil, attempt: 1, startedAt: at(start), outcome: outcome,
@@ -62,7 +63,7 @@ struct ExecutionTimelineTests {
     func sums(count: Int) {
         var timeline = ExecutionTimeline(from: at(0), to: at(1_000), intervals: count)
         for id in 1...200 as ClosedRange<Int64> {
-            timeline.add(execution(id, from: id, to: id + id * id % 701), isRunning: false)
+            timeline.add(execution(EventSequence(id), from: id, to: id + id * id % 701), isRunning: false)
         }
         let expected = (1...200 as ClosedRange<Int64>).reduce(0) { $0 + Double($1 * $1 % 701) }
         let sum = timeline.working.values.joined().reduce(0, +) * 1_000 / Double(count)

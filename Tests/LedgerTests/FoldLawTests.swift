@@ -18,7 +18,7 @@ struct FoldLawTests {
             let decision = try fold.apply(event)
             try #require(decision.verdict == oracle.verdict(of: event, at: event.sequence), "\(event)")
             try #require(decision.duplicateOf == oracle.duplicateOf[event.sequence], "\(event)")
-            if event.sequence % 20 == 0 {
+            if event.sequence.number % 20 == 0 {
                 for policy in CountingPolicy.allCases {
                     try #require(shown(fold.snapshot(policy)) == oracle.indicators(policy), "\(policy) at \(event)")
                 }
@@ -46,7 +46,7 @@ struct FoldLawTests {
             oracle.append(event)
             try fold.apply(event)
         }
-        let head = Int64(events.count)
+        let head = EventSequence(events.count)
         let histories = Dictionary(grouping: fold.executionStates, by: \.task).mapValues { ExecutionClassifier($0) }
         let tasks = Dictionary(uniqueKeysWithValues: fold.taskStates.map { ($0.name, $0.id) })
         for event in events {
@@ -111,10 +111,11 @@ struct FoldLawTests {
             for (number, label) in labels.enumerated() {
                 let report = ProgressReport(
                     reference: ExecutionReference(task: "t", attempt: 1), label: label, done: Int64(number))
-                let sequence = Int64(2 + round * labels.count + number)
+                let sequence = EventSequence(2 + round * labels.count + number)
                 try fold.apply(
                     Event(
-                        sequence: sequence, recordedAt: Timestamp(microseconds: sequence), body: .progress(report)))
+                        sequence: sequence, recordedAt: Timestamp(microseconds: sequence.number),
+                        body: .progress(report)))
             }
         }
         let shown = fold.snapshot().indicators

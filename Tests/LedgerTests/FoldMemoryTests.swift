@@ -7,11 +7,11 @@ struct FoldMemoryTests {
     private static let reference = ExecutionReference(task: "t", attempt: 1)
 
     private static func event(
-        _ sequence: Int64, label: Name? = nil, report: Int64? = nil, unit: Name? = nil, part: Name? = nil,
+        _ sequence: EventSequence, label: Name? = nil, report: Int64? = nil, unit: Name? = nil, part: Name? = nil,
         message: Name? = nil
     ) -> Event {
         Event(
-            sequence: sequence, recordedAt: Timestamp(microseconds: sequence), message: message,
+            sequence: sequence, recordedAt: Timestamp(microseconds: sequence.number), message: message,
             body: .progress(
                 ProgressReport(
                     reference: reference, report: report, label: label, done: 1, unit: unit, part: part)))
@@ -33,7 +33,7 @@ struct FoldMemoryTests {
 
     @Test("the longest messages, units and parts are part of the estimate")
     func textsCount() throws {
-        let count: Int64 = 100
+        let count = 100
         let plain = try memory((0..<count).map { Self.event(2 + $0, label: Name("\($0)")) })
         let notes = try memory(
             (0..<count).map {
@@ -42,9 +42,9 @@ struct FoldMemoryTests {
                     message: Self.longest)
             })
         // Every label has a message of its own, and the job has the last one.
-        #expect(notes - plain == Int(count) * (4_000 + 128) + 4_000)
+        #expect(notes - plain == count * (4_000 + 128) + 4_000)
         let parts = try memory(
-            (0..<count).map { Self.event(2 + $0, report: 1, part: Name(String(repeating: "é", count: Int($0 + 1)))) })
+            (0..<count).map { Self.event(2 + $0, report: 1, part: Name(String(repeating: "é", count: $0 + 1))) })
         let numbered = try memory((0..<count).map { Self.event(2 + $0, report: 1, part: Name("\($0)")) })
         #expect(parts - numbered == (1...100).reduce(0) { $0 + 2 * $1 } - (10 + 2 * 90))
     }

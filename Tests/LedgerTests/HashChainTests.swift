@@ -12,7 +12,7 @@ struct HashChainTests {
         }
         func text(_ name: Name) -> [UInt8] { integer(Int64(name.text.utf8.count), 4) + Array(name.text.utf8) }
         var bytes: [UInt8] = [1, UInt8(event.body.type.rawValue)]
-        bytes += integer(event.sequence) + integer(event.recordedAt.microseconds)
+        bytes += integer(event.sequence.number) + integer(event.recordedAt.microseconds)
         func field(_ number: UInt8, _ value: Int64?) {
             if let value { bytes += [number] + integer(8, 4) + integer(value) }
         }

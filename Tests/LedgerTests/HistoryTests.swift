@@ -74,11 +74,11 @@ struct HistoryTests {
             #expect(
                 numbers == Dictionary(uniqueKeysWithValues: difference.to.indicators.map { ($0.label, $0.counted) }))
 
-            let startedExecutions = fold.executionStates.filter { $0.id.sequence > Int64(start) }
+            let startedExecutions = fold.executionStates.filter { $0.id.sequence > EventSequence(start) }
             #expect(difference.started.first.map(\.execution) == startedExecutions.map(\.identity))
             #expect(difference.started.count == Int64(startedExecutions.count))
             let supersededExecutions = fold.executionStates.filter { execution in
-                execution.supersededBy.map { $0.sequence > Int64(start) && $0 > execution.id } ?? false
+                execution.supersededBy.map { $0.sequence > EventSequence(start) && $0 > execution.id } ?? false
             }
             #expect(
                 Set(difference.superseded.first.map(\.execution)) == Set(supersededExecutions.map(\.identity)),
@@ -119,8 +119,8 @@ struct HistoryTests {
             for points in [2, 10, 10_000] {
                 var fold = Fold(tracksChanges: false)
                 var recorder = IndicatorHistoryRecorder(label, points: points)
-                var shown: [Int64: Units] = [:]
-                var decreases: Set<Int64> = []
+                var shown: [EventSequence: Units] = [:]
+                var decreases: Set<EventSequence> = []
                 for event in events {
                     let before = fold.snapshot().indicators.first { $0.label == label }?.counted
                     recorder.record(event, try fold.apply(event), in: fold)
@@ -155,7 +155,7 @@ struct HistoryTests {
         for sequence in 1...20_000 {
             let report = ProgressReport(reference: ExecutionReference(task: "t"), label: "x", total: 1, done: 1)
             let event = Event(
-                sequence: Int64(sequence), recordedAt: Timestamp(microseconds: Int64(sequence)),
+                sequence: EventSequence(sequence), recordedAt: Timestamp(microseconds: Int64(sequence)),
                 body: .progress(report))
             recorder.record(event, try fold.apply(event), in: fold)
         }

@@ -6,20 +6,20 @@ import Ledger
 /// fold must agree with it on every history.
 struct Oracle {
     struct Execution: Equatable {
-        let first: Int64
+        let first: EventSequence
         let task: Name
         let name: Name?
         let attempt: Int64
-        var order: (Int64, Int64) { (attempt, first) }
+        var order: (Int64, EventSequence) { (attempt, first) }
 
         static func == (left: Execution, right: Execution) -> Bool { left.first == right.first }
     }
 
     private(set) var events: [Event] = []
     private(set) var executions: [Execution] = []
-    private(set) var executionOfEvent: [Int64: Execution] = [:]
-    private(set) var discarded: [Int64: Verdict] = [:]
-    private(set) var duplicateOf: [Int64: Int64] = [:]
+    private(set) var executionOfEvent: [EventSequence: Execution] = [:]
+    private(set) var discarded: [EventSequence: Verdict] = [:]
+    private(set) var duplicateOf: [EventSequence: EventSequence] = [:]
 
     mutating func append(_ event: Event) {
         events.append(event)
@@ -60,7 +60,7 @@ struct Oracle {
         guard case .progress(let progress) = event.body else { return nil }
         let earlierReports = events.filter {
             executionOfEvent[$0.sequence] == execution && discarded[$0.sequence] == nil && $0.sequence < event.sequence
-        }.compactMap { earlier -> (Int64, ProgressReport)? in
+        }.compactMap { earlier -> (EventSequence, ProgressReport)? in
             guard case .progress(let progress) = earlier.body else { return nil }
             return (earlier.sequence, progress)
         }
@@ -79,12 +79,12 @@ struct Oracle {
         return labels.count >= 1_000 && !labels.contains(progress.label) ? .overLimit : nil
     }
 
-    func last(_ task: Name, at sequence: Int64) -> Execution? {
+    func last(_ task: Name, at sequence: EventSequence) -> Execution? {
         executions.filter { $0.task == task && $0.first <= sequence }.max { $0.order < $1.order }
     }
 
     /// The verdict of an event, as of a sequence at or after its own.
-    func verdict(of event: Event, at sequence: Int64) -> Verdict {
+    func verdict(of event: Event, at sequence: EventSequence) -> Verdict {
         guard let execution = executionOfEvent[event.sequence] else { return .counted }
         if let verdict = discarded[event.sequence] { return verdict }
         return last(execution.task, at: sequence) == execution ? .counted : .superseded
@@ -95,7 +95,7 @@ struct Oracle {
         return last(execution.task, at: event.sequence) != execution
     }
 
-    func supersededBy(_ event: Event, at sequence: Int64) -> Int64? {
+    func supersededBy(_ event: Event, at sequence: EventSequence) -> EventSequence? {
         guard let execution = executionOfEvent[event.sequence], verdict(of: event, at: sequence) == .superseded else {
             return nil
         }
@@ -158,7 +158,7 @@ struct Oracle {
     }
 
     /// The last event of an execution that was not discarded and meets the condition.
-    func lastEvent(of execution: Int64, where isWanted: (Event) -> Bool) -> Int64? {
+    func lastEvent(of execution: EventSequence, where isWanted: (Event) -> Bool) -> EventSequence? {
         events.last {
             executionOfEvent[$0.sequence]?.first == execution && discarded[$0.sequence] == nil && isWanted($0)
         }?.sequence

@@ -22,7 +22,7 @@ struct TaskFilterTests {
         for (index, event) in events.sorted(by: { $0.at < $1.at }).enumerated() {
             try fold.apply(
                 Event(
-                    sequence: Int64(index + 1), recordedAt: Timestamp(microseconds: event.at * 1_000_000),
+                    sequence: EventSequence(index + 1), recordedAt: Timestamp(microseconds: event.at * 1_000_000),
                     body: event.body))
         }
         return fold

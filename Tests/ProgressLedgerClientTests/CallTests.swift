@@ -242,7 +242,7 @@ struct EventStreamTests {
         try await ScriptedServer.with(.stream(pieces), .respond(200)) { server in
             let client = try LedgerClient(url: server.url)
             var count = 0
-            for try await event in client.eventStream(of: job) { count += Int(event.event.sequence) }
+            for try await event in client.eventStream(of: job) { count += Int(event.event.sequence.number) }
             #expect(count == 2)
             #expect(server.requests[0].headers["accept"] == ["application/x-ndjson"])
             try await client.checkHealth()

@@ -37,7 +37,7 @@ struct OutageTests {
         #expect(written[job] == 7)
         for number in 0...UInt64(WrittenSequences.jobsMax) { written.record(1, to: JobID(high: 0, low: number)) }
         #expect(
-            Mirror(reflecting: written).children.first.map { ($0.value as? [JobID: Int64])?.count }
+            Mirror(reflecting: written).children.first.map { ($0.value as? [JobID: EventSequence])?.count }
                 == WrittenSequences.jobsMax)
     }
 

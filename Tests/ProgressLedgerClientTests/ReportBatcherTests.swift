@@ -22,7 +22,9 @@ struct ReportBatcherTests {
         return try #require(slot)
     }
 
-    private static func appended(_ sequences: ClosedRange<Int64>, _ verdicts: [Verdict]? = nil) throws -> Appended {
+    private static func appended(_ sequences: ClosedRange<EventSequence>, _ verdicts: [Verdict]? = nil) throws
+        -> Appended
+    {
         let list = verdicts.map { ",\"verdicts\":[\($0.map { "\"\($0.rawValue)\"" }.joined(separator: ","))]" } ?? ""
         let json =
             "{\"first_sequence\":\(sequences.lowerBound),\"last_sequence\":\(sequences.upperBound)\(list)}"

@@ -4,11 +4,11 @@
 /// events are unchanged.
 public struct ChainPosition: Hashable, Sendable {
     /// The sequence of the event.
-    public var sequence: Int64
+    public var sequence: EventSequence
     /// The hash of the event.
     public var hash: EventHash
 
-    public init(sequence: Int64, hash: EventHash) {
+    public init(sequence: EventSequence, hash: EventHash) {
         self.sequence = sequence
         self.hash = hash
     }

@@ -3,13 +3,13 @@
 /// The check recomputes the hash chain from the events and compares it with the stored hashes.
 public struct Verification: Hashable, Sendable {
     /// The last event up to which everything is as it was recorded.
-    public var sequence: Int64
+    public var sequence: EventSequence
     /// The hash of that event.
     public var headHash: EventHash
     /// The last event that the job's head names.
     ///
     /// If the job has no head: the last stored event.
-    public var ledgerSequence: Int64
+    public var ledgerSequence: EventSequence
     /// The first fault; nil if there is none.
     public var fault: Fault?
     /// The time when the job was retired; nil if it was not.
@@ -18,7 +18,8 @@ public struct Verification: Hashable, Sendable {
     public var retiredAt: Timestamp?
 
     public init(
-        sequence: Int64, headHash: EventHash, ledgerSequence: Int64, fault: Fault? = nil, retiredAt: Timestamp? = nil
+        sequence: EventSequence, headHash: EventHash, ledgerSequence: EventSequence, fault: Fault? = nil,
+        retiredAt: Timestamp? = nil
     ) {
         self.sequence = sequence
         self.headHash = headHash
@@ -42,11 +43,11 @@ public struct Verification: Hashable, Sendable {
         /// The event after which the range begins, with its hash; nil is the beginning.
         public var after: ChainPosition?
         /// The maximum number of events to check; nil for all.
-        public var limit: Int64?
+        public var limit: Int?
         /// A trusted copy of the hash of one of its events.
         public var anchor: ChainPosition?
 
-        public init(after: ChainPosition? = nil, limit: Int64? = nil, anchor: ChainPosition? = nil) {
+        public init(after: ChainPosition? = nil, limit: Int? = nil, anchor: ChainPosition? = nil) {
             self.after = after
             self.limit = limit
             self.anchor = anchor
@@ -57,11 +58,11 @@ public struct Verification: Hashable, Sendable {
     public struct Fault: Hashable, Sendable {
         public var kind: Kind
         /// The event concerned.
-        public var sequence: Int64
+        public var sequence: EventSequence
         /// The description of the fault, as a sentence without a full stop.
         public var detail: String
 
-        public init(_ kind: Kind, at sequence: Int64, _ detail: String) {
+        public init(_ kind: Kind, at sequence: EventSequence, _ detail: String) {
             self.kind = kind
             self.sequence = sequence
             self.detail = detail

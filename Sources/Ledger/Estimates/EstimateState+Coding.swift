@@ -143,7 +143,7 @@ extension LabelPattern {
     }
 
     fileprivate init(from reader: inout StateReader) throws(FoldStateError) {
-        indicator = IndicatorID(try reader.readInt64())
+        indicator = IndicatorID(try reader.readSequence())
         key = NameKey(hash: try reader.readBits())
         samples = try reader.readInt64()
         microseconds = try reader.readInt64()
@@ -191,8 +191,8 @@ extension RunningExecution {
     }
 
     fileprivate init(from reader: inout StateReader) throws(FoldStateError) {
-        id = ExecutionID(try reader.readInt64())
-        task = TaskID(try reader.readInt64())
+        id = ExecutionID(try reader.readSequence())
+        task = TaskID(try reader.readSequence())
         taskKey = try reader.readBits()
         let start: Int64 = try reader.readBits()
         startedAt = Timestamp(microseconds: start)
@@ -210,7 +210,7 @@ extension RunningExecution {
             parts.append(
                 Part(
                     // The total may be negative, which is written in 64 bits.
-                    indicator: IndicatorID(try reader.readInt64()),
+                    indicator: IndicatorID(try reader.readSequence()),
                     total: Int64(truncatingIfNeeded: try reader.readInt128()),
                     done: try reader.readInt64(),
                     microseconds: try reader.readInt64()))

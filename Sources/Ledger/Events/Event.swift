@@ -1,7 +1,7 @@
 /// One immutable entry of the ledger.
 public struct Event: Hashable, Sendable {
     /// The event's position in its job: 1, 2, 3 … without gaps.
-    public let sequence: Int64
+    public let sequence: EventSequence
     /// The ledger's clock when the event was appended; never decreases within a job.
     public let recordedAt: Timestamp
     /// The caller's clock, if the caller gave it.
@@ -25,7 +25,8 @@ public struct Event: Hashable, Sendable {
     public let body: EventBody
 
     public init(
-        sequence: Int64, recordedAt: Timestamp, at: Timestamp? = nil, reporter: Name? = nil, message: Name? = nil,
+        sequence: EventSequence, recordedAt: Timestamp, at: Timestamp? = nil, reporter: Name? = nil,
+        message: Name? = nil,
         link: Name? = nil, body: EventBody
     ) {
         self.sequence = sequence

@@ -27,7 +27,7 @@ public struct EventDraft: Hashable, Sendable {
     }
 
     /// Returns the event that the draft becomes at this sequence and time.
-    public func recorded(sequence: Int64, at moment: Timestamp) -> Event {
+    public func recorded(sequence: EventSequence, at moment: Timestamp) -> Event {
         Event(
             sequence: sequence, recordedAt: moment, at: at, reporter: reporter, message: message, link: link, body: body
         )

@@ -21,11 +21,11 @@ public struct ExplainedEvent: Hashable, Sendable {
     /// The sequence of the earlier event with the same report number.
     ///
     /// Set for a duplicate, and for a conflict with that number.
-    public var duplicateOf: Int64?
+    public var duplicateOf: EventSequence?
 
     public init(
         event: Event, hash: EventHash, execution: Name? = nil, attempt: Int32? = nil, verdict: Verdict? = nil,
-        late: Bool = false, supersededBy: ExecutionIdentity? = nil, duplicateOf: Int64? = nil
+        late: Bool = false, supersededBy: ExecutionIdentity? = nil, duplicateOf: EventSequence? = nil
     ) {
         self.event = event
         self.hash = hash

@@ -3,7 +3,7 @@
 /// It accounts for each reported unit: over all pages, the entries add up exactly to the sums of the indicator.
 public struct Explanation: Hashable, Sendable {
     /// The last event that the snapshot includes.
-    public var sequence: Int64
+    public var sequence: EventSequence
     /// The indicator, for which received = counted + superseded + discarded.
     public var indicator: IndicatorState
     /// The executions that reported on the indicator.
@@ -13,7 +13,7 @@ public struct Explanation: Hashable, Sendable {
     /// The beginning of the next page; nil on the last page.
     public var nextCursor: Cursor?
 
-    public init(sequence: Int64, indicator: IndicatorState, entries: [Entry], nextCursor: Cursor?) {
+    public init(sequence: EventSequence, indicator: IndicatorState, entries: [Entry], nextCursor: Cursor?) {
         self.sequence = sequence
         self.indicator = indicator
         self.entries = entries
@@ -74,8 +74,8 @@ public struct Explanation: Hashable, Sendable {
         /// Parses a ``description``; nil if the text is anything else.
         public init?(_ text: String) {
             let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-            guard parts.count == 3, let task = Int64(parts[0]), let attempt = Int32(parts[1]),
-                let execution = Int64(parts[2]), task >= 0, attempt >= 0, execution >= 0
+            guard parts.count == 3, let task = EventSequence(parts[0]), let attempt = Int32(parts[1]),
+                let execution = EventSequence(parts[2]), attempt >= 0
             else { return nil }
             self.init(task: TaskID(task), attempt: attempt, execution: ExecutionID(execution))
         }

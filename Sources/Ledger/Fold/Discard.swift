@@ -1,7 +1,7 @@
 /// An event that was discarded on arrival, and the reason.
 public struct Discard: Hashable, Sendable {
     /// The event.
-    public let sequence: Int64
+    public let sequence: EventSequence
     /// ``Verdict/duplicate``, ``Verdict/conflict`` or ``Verdict/overLimit``.
     public let verdict: Verdict
     /// Its execution.
@@ -11,11 +11,11 @@ public struct Discard: Hashable, Sendable {
     /// The units that it would have added.
     public let units: Units
     /// The earlier event with the same report number.
-    public let duplicateOf: Int64?
+    public let duplicateOf: EventSequence?
 
     public init(
-        sequence: Int64, verdict: Verdict, execution: ExecutionID, indicator: IndicatorID?, units: Units,
-        duplicateOf: Int64?
+        sequence: EventSequence, verdict: Verdict, execution: ExecutionID, indicator: IndicatorID?, units: Units,
+        duplicateOf: EventSequence?
     ) {
         self.sequence = sequence
         self.verdict = verdict

@@ -14,11 +14,11 @@ extension Execution {
         writer.write(Int64(contributions.entries.count))
         var previous: Int64 = 0
         for entry in contributions.entries {
-            writer.write(entry.indicator.sequence - previous)
+            writer.write(entry.indicator.sequence.number - previous)
             writer.write(entry.events)
             writer.write(entry.units.total)
             writer.write(entry.units.done)
-            previous = entry.indicator.sequence
+            previous = entry.indicator.sequence.number
         }
         writer.write(Int64(reports.recent.count))
         previous = 0
@@ -61,7 +61,8 @@ extension Execution {
             guard !overflow else { throw FoldStateError("an indicator has more than 63 bits") }
             let events = try reader.readInt64()
             let units = Units(total: try reader.readInt128(), done: try reader.readInt128())
-            entries.append(ContributionTable.Entry(indicator: IndicatorID(indicator), events: events, units: units))
+            entries.append(
+                ContributionTable.Entry(indicator: IndicatorID(EventSequence(indicator)), events: events, units: units))
             previous = indicator
         }
         guard let contributions = ContributionTable(ascending: entries) else {

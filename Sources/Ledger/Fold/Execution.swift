@@ -15,7 +15,7 @@ public struct Execution: Hashable, Sendable {
     /// Nil while it is running.
     public var outcome: ExecutionOutcome?
     /// Its latest event, discarded or not.
-    public var lastSequence: Int64
+    public var lastSequence: EventSequence
     /// The time when its latest event was recorded.
     public var lastAt: Timestamp
     /// The execution that superseded it.
@@ -26,9 +26,9 @@ public struct Execution: Hashable, Sendable {
     /// Its latest event with a message that was not discarded.
     ///
     /// The text stays in that event: a task may have a hundred thousand executions.
-    public var messageSequence: Int64?
+    public var messageSequence: EventSequence?
     /// Its latest event with a link that was not discarded.
-    public var linkSequence: Int64?
+    public var linkSequence: EventSequence?
     /// The units that it reported on each indicator, without discarded events.
     public var contributions: ContributionTable
     /// The numbers of its reports.
@@ -36,8 +36,9 @@ public struct Execution: Hashable, Sendable {
 
     public init(
         id: ExecutionID, task: TaskID, name: Name?, attempt: Int32, startedAt: Timestamp,
-        outcome: ExecutionOutcome? = nil, lastSequence: Int64, lastAt: Timestamp, supersededBy: ExecutionID? = nil,
-        messageSequence: Int64? = nil, linkSequence: Int64? = nil,
+        outcome: ExecutionOutcome? = nil, lastSequence: EventSequence, lastAt: Timestamp,
+        supersededBy: ExecutionID? = nil,
+        messageSequence: EventSequence? = nil, linkSequence: EventSequence? = nil,
         contributions: ContributionTable = ContributionTable(), reports: ReportNumbers = ReportNumbers()
     ) {
         self.id = id

@@ -57,7 +57,7 @@ public struct ExecutionClassifier: Sendable {
     /// Costs a binary search.
     ///
     /// - Returns: nil if the fold has not reached its execution.
-    public func classification(of reference: ExecutionReference, at sequence: Int64) -> Classification? {
+    public func classification(of reference: ExecutionReference, at sequence: EventSequence) -> Classification? {
         guard let position = position(of: reference), executions[position].id.sequence <= sequence else { return nil }
         let execution = executions[position]
         let arrivedCount = executions.partitioningIndex { $0.id.sequence > sequence }

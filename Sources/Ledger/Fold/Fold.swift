@@ -85,12 +85,13 @@ public struct Fold: Sendable {
         /// Its indicator; nil unless it is a progress event.
         public let indicator: IndicatorID?
         /// The earlier event with the same report number.
-        public let duplicateOf: Int64?
+        public let duplicateOf: EventSequence?
         /// The execution that this event superseded.
         public let superseded: ExecutionID?
 
         init(
-            verdict: Verdict, execution: ExecutionID? = nil, indicator: IndicatorID? = nil, duplicateOf: Int64? = nil,
+            verdict: Verdict, execution: ExecutionID? = nil, indicator: IndicatorID? = nil,
+            duplicateOf: EventSequence? = nil,
             superseded: ExecutionID? = nil
         ) {
             self.verdict = verdict
@@ -152,7 +153,7 @@ public struct Fold: Sendable {
         let carried: Int64
         var units: Units { Units(total: Int128(entry.total), done: Int128(entry.done)) }
 
-        init(_ progress: ProgressReport, indicator: IndicatorID, at sequence: Int64) {
+        init(_ progress: ProgressReport, indicator: IndicatorID, at sequence: EventSequence) {
             entry = ReportNumbers.Entry(
                 report: progress.report ?? 0, sequence: sequence, indicator: indicator, total: progress.total ?? 0,
                 done: progress.done ?? 0)
@@ -216,7 +217,7 @@ public struct Fold: Sendable {
     /// - Returns: The verdict if the event is discarded; otherwise nil.
     private func discard(
         _ reference: ExecutionReference, _ effect: Effect, by index: Int
-    ) throws(FoldStateError) -> (verdict: Verdict, duplicateOf: Int64?)? {
+    ) throws(FoldStateError) -> (verdict: Verdict, duplicateOf: EventSequence?)? {
         if let attempt = reference.attempt, attempt != executions[index].attempt {
             return (.conflict, nil)
         }
@@ -246,7 +247,7 @@ public struct Fold: Sendable {
     }
 
     private mutating func discardEvent(
-        _ event: Event, _ effect: Effect, of index: Int, as verdict: Verdict, duplicateOf: Int64?
+        _ event: Event, _ effect: Effect, of index: Int, as verdict: Verdict, duplicateOf: EventSequence?
     ) -> Decision {
         executions[index].lastSequence = event.sequence
         executions[index].lastAt = event.recordedAt

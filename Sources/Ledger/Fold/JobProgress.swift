@@ -1,7 +1,7 @@
 /// The fold's state of a job as a whole, without tasks, executions and indicators.
 public struct JobProgress: Hashable, Sendable {
     /// The last event that was folded; 0 before the first.
-    public var sequence: Int64
+    public var sequence: EventSequence
     /// Whether the job is running, or its outcome.
     public var state: JobState
     /// The time when its first event was recorded.
@@ -18,7 +18,8 @@ public struct JobProgress: Hashable, Sendable {
     public var message: Name?
 
     public init(
-        sequence: Int64 = 0, state: JobState = .running, createdAt: Timestamp? = nil, startedAt: Timestamp? = nil,
+        sequence: EventSequence = 0, state: JobState = .running, createdAt: Timestamp? = nil,
+        startedAt: Timestamp? = nil,
         updatedAt: Timestamp? = nil, finishedAt: Timestamp? = nil, tasks: TaskCounts = TaskCounts(),
         message: Name? = nil
     ) {

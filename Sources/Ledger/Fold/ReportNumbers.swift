@@ -19,7 +19,7 @@ public struct ReportNumbers: Hashable, Sendable {
         /// The reporter's number.
         public let report: Int64
         /// The event with this number.
-        public let sequence: Int64
+        public let sequence: EventSequence
         /// Its indicator.
         public let indicator: IndicatorID
         /// Units declared.
@@ -27,7 +27,7 @@ public struct ReportNumbers: Hashable, Sendable {
         /// Units done.
         public let done: Int64
 
-        public init(report: Int64, sequence: Int64, indicator: IndicatorID, total: Int64, done: Int64) {
+        public init(report: Int64, sequence: EventSequence, indicator: IndicatorID, total: Int64, done: Int64) {
             self.report = report
             self.sequence = sequence
             self.indicator = indicator

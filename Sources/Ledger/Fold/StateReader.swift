@@ -41,6 +41,8 @@ struct StateReader {
         return value
     }
 
+    mutating func readSequence() throws(FoldStateError) -> EventSequence { EventSequence(try readInt64()) }
+
     /// Reads the number of the entries that follow; throws if it is above `max`.
     mutating func readCount(max: Int) throws(FoldStateError) -> Int {
         let count = try readInt64()
@@ -52,7 +54,8 @@ struct StateReader {
         let (report, overflow) = previous.addingReportingOverflow(try readInt64())
         guard !overflow else { throw FoldStateError("a report number has more than 63 bits") }
         return ReportNumbers.Entry(
-            report: report, sequence: try readInt64(), indicator: IndicatorID(try readInt64()), total: try readInt64(),
+            report: report, sequence: try readSequence(), indicator: IndicatorID(try readSequence()),
+            total: try readInt64(),
             done: try readInt64())
     }
 }

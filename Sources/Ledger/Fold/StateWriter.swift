@@ -13,6 +13,8 @@ struct StateWriter {
         bytes.append(UInt8(rest))
     }
 
+    mutating func write(_ sequence: EventSequence) { write(sequence.number) }
+
     mutating func write(byte: UInt8) { bytes.append(byte) }
 
     mutating func write(_ value: Int128) {

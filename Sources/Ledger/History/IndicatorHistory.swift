@@ -3,14 +3,14 @@ public struct IndicatorHistory: Hashable, Sendable {
     /// The indicator's label; nil is the default indicator.
     public var label: Name?
     /// The last event that the history includes.
-    public var sequence: Int64
+    public var sequence: EventSequence
     /// The points, in the order of their sequences.
     ///
     /// At most as many as were requested, or, if there are more decreases than that, the decreases with the first and
     /// the last point.
     public var points: [Point]
 
-    public init(label: Name?, sequence: Int64, points: [Point]) {
+    public init(label: Name?, sequence: EventSequence, points: [Point]) {
         self.label = label
         self.sequence = sequence
         self.points = points
@@ -18,13 +18,13 @@ public struct IndicatorHistory: Hashable, Sendable {
 
     /// The value of the indicator after an event that changed it.
     public struct Point: Hashable, Sendable {
-        public var sequence: Int64
+        public var sequence: EventSequence
         public var at: Timestamp
         public var counted: Units
         /// The cause of a decrease at this point; nil if no number decreased.
         public var cause: Cause?
 
-        public init(sequence: Int64, at: Timestamp, counted: Units, cause: Cause? = nil) {
+        public init(sequence: EventSequence, at: Timestamp, counted: Units, cause: Cause? = nil) {
             self.sequence = sequence
             self.at = at
             self.counted = counted

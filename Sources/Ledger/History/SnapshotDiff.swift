@@ -66,12 +66,12 @@ public struct SnapshotDiff: Hashable, Sendable {
         public var task: Name
         public var execution: ExecutionIdentity
         /// The event that reports the end.
-        public var sequence: Int64
+        public var sequence: EventSequence
         public var at: Timestamp
         public var outcome: ExecutionOutcome
 
         public init(
-            task: Name, execution: ExecutionIdentity, sequence: Int64, at: Timestamp, outcome: ExecutionOutcome
+            task: Name, execution: ExecutionIdentity, sequence: EventSequence, at: Timestamp, outcome: ExecutionOutcome
         ) {
             self.task = task
             self.execution = execution

@@ -3,7 +3,7 @@ public struct NotificationCause: Hashable, Sendable {
     /// The event or the moment that identifies a cause within its job and kind.
     public enum Origin: Hashable, Sendable {
         /// An event, by its sequence.
-        case event(Int64)
+        case event(EventSequence)
         /// A moment.
         case moment(Timestamp)
     }

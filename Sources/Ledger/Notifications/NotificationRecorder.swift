@@ -62,7 +62,7 @@ public struct NotificationRecorder: Sendable {
     ///   - event: The sequence and the time of the last event.
     ///   - before: The percentage before the events; nil if there was none.
     public mutating func recordPercent(
-        from before: Int?, to after: Int?, by event: (sequence: Int64, at: Timestamp)
+        from before: Int?, to after: Int?, by event: (sequence: EventSequence, at: Timestamp)
     ) {
         guard let after else { return }
         for threshold in thresholds where (before ?? 0) < threshold && threshold <= after {
@@ -74,7 +74,7 @@ public struct NotificationRecorder: Sendable {
         add(kind, event.sequence, event.recordedAt)
     }
 
-    private mutating func add(_ kind: NotificationKind, _ sequence: Int64, _ moment: Timestamp) {
+    private mutating func add(_ kind: NotificationKind, _ sequence: EventSequence, _ moment: Timestamp) {
         guard subscriptions.contains(where: { $0.kind(for: kind) != nil }) else { return }
         if counts[kind, default: 0] == Self.causesPerKindMax,
             let oldest = causes.firstIndex(where: { $0.kind == kind })

@@ -8,7 +8,7 @@ public struct ExecutionSummary: Hashable, Sendable {
     /// Its id: its first event.
     public var id: ExecutionID
     /// Its latest event, discarded or not.
-    public var lastSequence: Int64
+    public var lastSequence: EventSequence
     public var startedAt: Timestamp
     public var lastAt: Timestamp
     /// Whether it is the last execution of its task, which is the one that counts.
@@ -24,9 +24,9 @@ public struct ExecutionSummary: Hashable, Sendable {
     /// Its newest link to more information, such as its log.
     public var link: Name?
     /// The event that contains ``message``; only of summaries from a fold.
-    var messageSequence: Int64?
+    var messageSequence: EventSequence?
     /// The event that contains ``link``.
-    var linkSequence: Int64?
+    var linkSequence: EventSequence?
     /// The time of its last event if it is silent since then.
     public var silentSince: Timestamp?
     /// The units that it reported on each indicator.
@@ -47,7 +47,7 @@ public struct ExecutionSummary: Hashable, Sendable {
     }
 
     public init(
-        name: Name?, attempt: Int32, outcome: ExecutionOutcome?, id: ExecutionID, lastSequence: Int64,
+        name: Name?, attempt: Int32, outcome: ExecutionOutcome?, id: ExecutionID, lastSequence: EventSequence,
         startedAt: Timestamp, lastAt: Timestamp, isCounted: Bool, isProvisional: Bool, reporter: Name? = nil,
         message: Name? = nil, link: Name? = nil, silentSince: Timestamp? = nil, progress: [CountedUnits]
     ) {

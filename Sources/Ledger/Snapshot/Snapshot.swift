@@ -1,7 +1,7 @@
 /// The result of folding a job's events 1…n: its indicators and its tasks' states.
 public struct Snapshot: Hashable, Sendable {
     /// The last event that the snapshot includes; 0 if there is none.
-    public var sequence: Int64
+    public var sequence: EventSequence
     /// Whether the job is running, or its outcome.
     public var state: JobState
     /// The time when the job was created; nil before its first event.
@@ -22,7 +22,7 @@ public struct Snapshot: Hashable, Sendable {
     public var indicators: [Indicator]
 
     public init(
-        sequence: Int64, state: JobState, createdAt: Timestamp?, startedAt: Timestamp?, updatedAt: Timestamp?,
+        sequence: EventSequence, state: JobState, createdAt: Timestamp?, startedAt: Timestamp?, updatedAt: Timestamp?,
         finishedAt: Timestamp?, tasks: TaskCounts, message: Name? = nil, indicators: [Indicator]
     ) {
         self.sequence = sequence

@@ -5,10 +5,10 @@
 /// numbers of a task and of its first execution are equal.
 public protocol FirstEventID: Hashable, Comparable, Sendable {
     /// The sequence of the first event.
-    var sequence: Int64 { get }
+    var sequence: EventSequence { get }
 
     /// Creates the id of the part that begins with this event.
-    init(_ sequence: Int64)
+    init(_ sequence: EventSequence)
 }
 
 extension FirstEventID {
@@ -17,18 +17,18 @@ extension FirstEventID {
 
 /// The id of a task in its job.
 public struct TaskID: FirstEventID {
-    public let sequence: Int64
+    public let sequence: EventSequence
 
-    public init(_ sequence: Int64) {
+    public init(_ sequence: EventSequence) {
         self.sequence = sequence
     }
 }
 
 /// The id of an execution in its job.
 public struct ExecutionID: FirstEventID {
-    public let sequence: Int64
+    public let sequence: EventSequence
 
-    public init(_ sequence: Int64) {
+    public init(_ sequence: EventSequence) {
         self.sequence = sequence
     }
 }
@@ -37,9 +37,9 @@ public struct ExecutionID: FirstEventID {
 ///
 /// Its first event is the first one that names the label, with any verdict.
 public struct IndicatorID: FirstEventID {
-    public let sequence: Int64
+    public let sequence: EventSequence
 
-    public init(_ sequence: Int64) {
+    public init(_ sequence: EventSequence) {
         self.sequence = sequence
     }
 }

@@ -19,21 +19,21 @@ public struct EventNotes: Hashable, Sendable {
 
 extension Execution {
     /// The events that contain its reporter, message and link; without repetition.
-    public var notedEvents: [Int64] {
+    public var notedEvents: [EventSequence] {
         Array(Set([id.sequence, messageSequence, linkSequence].compactMap { $0 }))
     }
 }
 
 extension ExecutionSummary {
     /// The events that contain its reporter, message and link; without repetition.
-    public var notedEvents: [Int64] {
+    public var notedEvents: [EventSequence] {
         Array(Set([id.sequence, messageSequence, linkSequence].compactMap { $0 }))
     }
 
     /// Sets its reporter, message and link.
     ///
     /// - Parameter notes: Those of ``notedEvents``, by their sequences.
-    public mutating func setNotes(_ notes: [Int64: EventNotes]) {
+    public mutating func setNotes(_ notes: [EventSequence: EventNotes]) {
         reporter = notes[id.sequence]?.reporter
         message = messageSequence.flatMap { notes[$0]?.message }
         link = linkSequence.flatMap { notes[$0]?.link }

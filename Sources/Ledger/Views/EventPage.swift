@@ -3,9 +3,9 @@ public struct EventPage: Hashable, Sendable {
     /// The events, in the requested order.
     public var events: [ExplainedEvent]
     /// The `after` for the next page. `nil` if this is the last one.
-    public var nextAfter: Int64?
+    public var nextAfter: EventSequence?
 
-    public init(events: [ExplainedEvent], nextAfter: Int64?) {
+    public init(events: [ExplainedEvent], nextAfter: EventSequence?) {
         self.events = events
         self.nextAfter = nextAfter
     }

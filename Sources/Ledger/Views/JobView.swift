@@ -9,7 +9,7 @@ public struct JobView: Sendable {
     /// The time when the job was created.
     public var createdAt: Timestamp
     /// The last event in the ledger. The snapshot may be behind it.
-    public var ledgerSequence: Int64
+    public var ledgerSequence: EventSequence
     /// The snapshot: the result of the fold so far.
     public var snapshot: Snapshot
     /// Whether the job was retired.
@@ -51,7 +51,7 @@ public struct JobView: Sendable {
     }
 
     public init(
-        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: Int64, snapshot: Snapshot,
+        id: JobID, description: JobDescription, createdAt: Timestamp, ledgerSequence: EventSequence, snapshot: Snapshot,
         isRetired: Bool = false, estimate: JobEstimate? = nil, stalls: JobStalls? = nil, now: Timestamp? = nil,
         version: Version? = nil
     ) {

@@ -87,7 +87,8 @@ struct AnchorFile {
         var heads: [LedgerHead] = []
         for line in lines {
             let parts = line.split(separator: " ", omittingEmptySubsequences: false)
-            guard parts.count == 3, let job = JobID(String(parts[0])), let sequence = Int64(parts[1]), sequence > 0,
+            guard parts.count == 3, let job = JobID(String(parts[0])), let sequence = EventSequence(parts[1]),
+                sequence > 0,
                 let hash = EventHash(String(parts[2])),
                 heads.last.map({ $0.job < job }) ?? true
             else { throw refuse("the line '\(VisibleText.escape(String(line)))' cannot be read") }

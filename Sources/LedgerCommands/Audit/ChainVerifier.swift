@@ -9,7 +9,7 @@ struct ChainVerifier {
     let client: LedgerClient
 
     /// The most events that the server checks per request: about a second of work.
-    private static let eventsPerRequest: Int64 = 100_000
+    private static let eventsPerRequest: Int = 100_000
 
     /// The result for one job, with the JSON document of the server's last response.
     struct Finding {

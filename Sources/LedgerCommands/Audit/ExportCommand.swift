@@ -39,7 +39,9 @@ struct ExportCommand: AsyncParsableCommand {
                     throw CommandFailure(
                         .verificationFailed, check?.foundFault?.detail ?? "The first event does not create the job.")
                 }
-                if file != nil { renderer.show(done: recorded.event.sequence, total: header.head.sequence) }
+                if file != nil {
+                    renderer.show(done: recorded.event.sequence.number, total: header.head.sequence.number)
+                }
             } else {
                 header = try LedgerExcerpt(header: value)
             }
@@ -52,7 +54,7 @@ struct ExportCommand: AsyncParsableCommand {
         }
         try file?.finish()
         Console.standard.printToError(
-            "exported \(Count(header.head.sequence, "event")) of job \(id), "
+            "exported \(Count(header.head.sequence.number, "event")) of job \(id), "
                 + "head hash \(header.head.hash)")
     }
 }
@@ -102,7 +104,7 @@ struct ImportCommand: AsyncParsableCommand {
             appended += try await client.importLines(lines).appended
             sent += Int64(count)
             (lines, count) = (first, 0)
-            renderer.show(done: sent, total: reader.header.head.sequence)
+            renderer.show(done: sent, total: reader.header.head.sequence.number)
         }
         while let line = try reader.nextLine() {
             if count == Self.eventsMax || lines.count + line.count > Self.bytesMax { try await send() }
@@ -111,7 +113,7 @@ struct ImportCommand: AsyncParsableCommand {
         }
         try await send()
         renderer.clear()
-        guard sent == reader.header.head.sequence else {
+        guard sent == reader.header.head.sequence.number else {
             throw CommandFailure(
                 .verificationFailed,
                 "The export has \(Count(sent, "event")) but its header states \(reader.header.head.sequence).")

@@ -81,13 +81,13 @@ struct VerifyCommand: AsyncParsableCommand {
             guard let hash = EventHash(hash), after > 0 else {
                 throw CommandFailure(.usage, "--hash must be the 64 hexadecimal digits of the event given by --after.")
             }
-            start = ChainPosition(sequence: after, hash: hash)
+            start = ChainPosition(sequence: EventSequence(after), hash: hash)
         }
         let renderer = ProgressBarRenderer(unit: "events")
         let finding = try await verifier.verify(id, after: start) { verification in
             guard !verification.isComplete else { return }
             renderer.show(
-                done: verification.sequence, total: verification.ledgerSequence,
+                done: verification.sequence.number, total: verification.ledgerSequence.number,
                 "resume with --after \(verification.sequence) --hash \(verification.headHash)")
         }
         renderer.clear()
@@ -179,7 +179,7 @@ struct VerifySweep {
             if finding.verification.retiredAt != nil {
                 counters.retired += 1
             } else {
-                counters.events += finding.verification.sequence
+                counters.events += finding.verification.sequence.number
             }
         } catch let error as LedgerClientError where error.code == .notFound {
             line =

@@ -25,7 +25,7 @@ struct DemoPlayer {
     }
 
     /// Performs an action and returns the sequence of its last event.
-    private func perform(_ action: DemoScript.Action, in job: JobID) async throws -> Int64 {
+    private func perform(_ action: DemoScript.Action, in job: JobID) async throws -> EventSequence {
         switch action {
         case .start(let worker):
             return try await client.startExecution(worker.reference, in: job).sequence
@@ -52,7 +52,7 @@ struct DemoPlayer {
         }
     }
 
-    private func startLate(_ worker: DemoScript.Worker, in job: JobID) async throws -> Int64 {
+    private func startLate(_ worker: DemoScript.Worker, in job: JobID) async throws -> EventSequence {
         do throws(LedgerClientError) {
             _ = try await client.startExecution(worker.reference, in: job)
         } catch {

@@ -8,6 +8,9 @@ struct PointInTimeOptions: ParsableArguments {
         help: ArgumentHelp("Show the state after this event; 0 is before the first.", valueName: "sequence"))
     var atSequence: Int64?
 
+    /// The event given by `--at-sequence`.
+    var sequence: EventSequence? { atSequence.map { EventSequence($0) } }
+
     @Option(help: ArgumentHelp("Show the state at this time, such as 2026-11-23T17:30:00Z.", valueName: "time"))
     var at: String?
 

@@ -44,7 +44,7 @@ enum EventText {
     static func cells(_ explained: ExplainedEvent) -> [String] {
         let event = explained.event
         return [
-            String(event.sequence), RFC3339.text(event.recordedAt), event.body.type.name,
+            event.sequence.description, RFC3339.text(event.recordedAt), event.body.type.name,
             event.body.reference?.task.text ?? "", explained.execution?.text ?? "",
             explained.attempt.map(String.init) ?? "", change(event), verdict(explained),
         ]

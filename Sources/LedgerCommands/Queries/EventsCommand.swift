@@ -55,7 +55,7 @@ struct EventsCommand: AsyncParsableCommand {
         let client = try server.client()
         let id = try await job.resolve(client)
         var search = EventSearch()
-        search.after = after
+        search.after = after.map { EventSequence($0) }
         search.isDescending = order == .desc
         search.task = task.map { Name($0) }
         search.execution = execution.map { Name($0) }

@@ -32,7 +32,7 @@ struct ExplainCommand: AsyncParsableCommand {
         let (job, label) = try await indicator.resolve(client)
         let (explanation, document) = try await client.sendForJSON(
             .explain(
-                job, label: label, policy: moment.policy, atSequence: moment.atSequence,
+                job, label: label, policy: moment.policy, atSequence: moment.sequence,
                 at: moment.at, limit: limit, cursor: cursor), as: Explanation.self)
         let console = Console.standard
         if json { return console.print(document) }

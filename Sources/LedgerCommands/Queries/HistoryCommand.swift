@@ -47,7 +47,7 @@ struct HistoryCommand: AsyncParsableCommand {
         table.cutsLines = true
         for point in history.points {
             table.add([
-                String(point.sequence),
+                point.sequence.description,
                 ageNow.map { WatchMessages.age(of: point.at, at: $0) } ?? RFC3339.text(point.at),
                 String(point.counted.done),
                 String(point.counted.total), point.cause.map(cause) ?? "",

@@ -34,7 +34,8 @@ struct ShowCommand: AsyncParsableCommand {
         let id = try await job.resolve(client)
         let (job, document) = try await client.sendForJSON(
             .progress(
-                id, minSequence: minSequence, policy: moment.policy, atSequence: moment.atSequence, at: moment.at),
+                id, minSequence: minSequence.map { EventSequence($0) }, policy: moment.policy,
+                atSequence: moment.sequence, at: moment.at),
             as: JobView.self)
         let console = Console.standard
         if json { return console.print(document) }

@@ -113,9 +113,9 @@ struct RetirementFolder {
         var lines = JSONWriter()
         LedgerExcerpt(job: head.job, head: position).writeHeader(to: &lines)
         lines.newLine()
-        var last: Int64 = 0
+        var last = EventSequence.start
         while last < position.sequence {
-            let limit = Int(min(Int64(Self.excerptMax), position.sequence - last))
+            let limit = min(Self.excerptMax, position.sequence - last)
             let part = try await store.excerpt(head, through: position, after: last, limit: limit)
             guard let end = part.events.last?.event.sequence else {
                 throw CommandFailure(

@@ -26,7 +26,7 @@ struct WatchClient: Sendable {
     ///
     /// - Parameter receive: Receives the updates; returns true to stop.
     func follow(_ receive: (Update) async -> Bool) async throws {
-        var sequence: Int64?
+        var sequence: EventSequence?
         var lostAt: ContinuousClock.Instant?
         var retries = 0
         while true {
@@ -58,7 +58,7 @@ struct WatchClient: Sendable {
     }
 
     private func mayRetry(
-        after failure: LedgerClientError, _ sequence: Int64?, _ lostAt: ContinuousClock.Instant?
+        after failure: LedgerClientError, _ sequence: EventSequence?, _ lostAt: ContinuousClock.Instant?
     ) -> Bool {
         switch failure.code {
         case .unreachable, .unavailable, .outcomeUnknown, .deadlineExceeded, .serverFailed: break
@@ -76,11 +76,12 @@ struct WatchClient: Sendable {
     /// The differences between two snapshots, which explain a decrease.
     ///
     /// The result is nil if the request fails; the numbers are then shown without a cause.
-    func difference(_ sequences: ClosedRange<Int64>) async -> SnapshotDiff? {
+    func difference(_ sequences: ClosedRange<EventSequence>) async -> SnapshotDiff? {
         do {
             return try await client.sendForJSON(
                 .difference(
-                    job, from: String(sequences.lowerBound), to: String(sequences.upperBound), policy: nil, limit: 20),
+                    job, from: sequences.lowerBound.description, to: sequences.upperBound.description, policy: nil,
+                    limit: 20),
                 as: SnapshotDiff.self
             ).value
         } catch {

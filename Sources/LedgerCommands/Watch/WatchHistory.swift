@@ -27,7 +27,7 @@ struct WatchHistory {
         let before: Units
         let after: Units
         /// The sequences of the snapshots before and after the decrease.
-        let sequences: ClosedRange<Int64>
+        let sequences: ClosedRange<EventSequence>
     }
 
     private struct Sample {

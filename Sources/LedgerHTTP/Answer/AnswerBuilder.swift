@@ -31,7 +31,7 @@ struct AnswerBuilder {
     private var snapshot: Snapshot { view.snapshot }
     private var isRunning: Bool { snapshot.state == .running }
     /// The number of events that the snapshot does not include yet.
-    private var lag: Int64 { max(0, view.ledgerSequence - snapshot.sequence) }
+    private var lag: Int { max(0, view.ledgerSequence - snapshot.sequence) }
 
     /// The time since which the job is stalled; nil if it is not.
     private var stalledSince: Timestamp? { isRunning ? view.stalls?.since : nil }

@@ -90,6 +90,10 @@ struct QueryParameters {
         return integer
     }
 
+    func sequence(_ name: String, from first: EventSequence = .start) throws(HTTPProblem) -> EventSequence? {
+        try integer(name, in: first.number...Int64.max).map { EventSequence($0) }
+    }
+
     /// The job after which a page of jobs begins; nil for the first page.
     func jobCursor() throws(HTTPProblem) -> JobID? {
         guard let text = self["cursor"] else { return nil }

@@ -12,7 +12,7 @@ struct ChartSection {
     /// The unit of the indicator.
     let unit: Name?
     /// The sequence that the page shows; nil for the present.
-    let moment: Int64?
+    let moment: EventSequence?
     /// The time until which the numbers are known: now, or the end of the job.
     let present: Timestamp
     let links: JobLinks
@@ -225,8 +225,8 @@ struct ChartSection {
         return "<ul class=\"decreases\">\(rows)\(rest > 0 ? HTML("<li>and \(rest) earlier</li>") : "")</ul>"
     }
 
-    private func momentLink(_ sequence: Int64) -> String {
-        link.without("before", "cursor").with("at_sequence", String(sequence)).text
+    private func momentLink(_ sequence: EventSequence) -> String {
+        link.without("before", "cursor").with("at_sequence", sequence.description).text
     }
 
     private func summary(_ history: IndicatorHistory, _ last: IndicatorHistory.Point) -> String {
@@ -239,7 +239,7 @@ struct ChartSection {
         var text = CSVText(["sequence", "at", "total", "done", "cause"])
         for point in history?.points ?? [] {
             text.append([
-                String(point.sequence), CSVText.time(point.at), String(point.counted.total),
+                point.sequence.description, CSVText.time(point.at), String(point.counted.total),
                 String(point.counted.done),
                 point.cause.map { "\($0.task.text) restarted, \(PageText.execution($0.execution))" },
             ])

@@ -18,13 +18,13 @@ struct EventsSection {
     static let parameters = ["type", "verdict", "task", "before"]
 
     /// The sequence that the page shows; nil for the present.
-    private var moment: Int64? { links.moment }
+    private var moment: EventSequence? { links.moment }
 
     var html: HTML {
         let fresh = link.without("before", "type", "verdict", "task", "label")
         let isFirst = link.parameters.contains { $0.name == "before" } == false
         let older = page.nextAfter.map { after in
-            HTML("<a rel=\"next\" href=\"\(link.with("before", String(after)).text)#events\">Older</a>")
+            HTML("<a rel=\"next\" href=\"\(link.with("before", after.description).text)#events\">Older</a>")
         }
         return """
             <section id="events"><div class="heading"><h2>Events</h2>\(exports)</div><form class="filters" action="\(link.path)#events">\(fresh.hiddenFields)\
@@ -46,7 +46,7 @@ struct EventsSection {
             "events",
             [
                 ("order", "desc"), ("limit", String(JobPageBuilder.eventsOnPage)),
-                ("after", before ?? moment.map { String($0 + 1) }), ("type", filter.type?.name),
+                ("after", before ?? moment.map { ($0 + 1).description }), ("type", filter.type?.name),
                 ("verdict", filter.verdict?.rawValue), ("task", filter.task?.text),
             ])
         return PageParts.exports(csv: link.with("part", "events").with("as", "csv").text, json: json)
@@ -68,7 +68,8 @@ struct EventsSection {
                 case .jobCreated, .executionStarted, .progress: nil
                 }
             text.append([
-                String(event.sequence), CSVText.time(event.recordedAt), CSVText.time(event.at), event.body.type.name,
+                event.sequence.description, CSVText.time(event.recordedAt), CSVText.time(event.at),
+                event.body.type.name,
                 event.body.reference?.task.text, entry.execution?.text, entry.attempt.map { String($0) },
                 report?.report.map { String($0) }, report?.label?.text, report?.total.map { String($0) },
                 report?.done.map { String($0) }, report?.carried.map { String($0) }, report?.unit?.text,
@@ -85,7 +86,7 @@ struct EventsSection {
     private func row(_ entry: ExplainedEvent) -> HTML {
         let event = entry.event
         let (kind, words) = verdict(entry)
-        let moment = link.without("before", "cursor").with("at_sequence", String(event.sequence)).text
+        let moment = link.without("before", "cursor").with("at_sequence", event.sequence.description).text
         return """
             <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
             <td>\(PageText.time(event.recordedAt, near: now))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\

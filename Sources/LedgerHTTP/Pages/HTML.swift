@@ -56,6 +56,10 @@ struct HTML: Sendable, ExpressibleByStringInterpolation {
             text += String(value)
         }
 
+        mutating func appendInterpolation(_ sequence: EventSequence) {
+            text += sequence.description
+        }
+
         mutating func appendInterpolation(_ value: String) {
             text += HTML.escape(value)
         }

@@ -5,13 +5,13 @@ struct JobLinks: Sendable {
     let root: PageRoot
     let job: JobID
     /// The sequence that the page shows; nil for the present.
-    var moment: Int64?
+    var moment: EventSequence?
 
     /// The page of the job.
     var page: PageLink { PageLink("\(root.rawValue)jobs/\(job.description)", momentParameters) }
 
     private var momentParameters: [(name: String, value: String)] {
-        moment.map { [("at_sequence", String($0))] } ?? []
+        moment.map { [("at_sequence", $0.description)] } ?? []
     }
 
     /// The page of a task.

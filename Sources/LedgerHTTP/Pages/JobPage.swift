@@ -7,7 +7,7 @@ struct JobPage {
     /// The job, with its snapshot as of the moment.
     let view: JobView
     /// The sequence that the page shows; nil for the present.
-    let moment: Int64?
+    let moment: EventSequence?
     /// The indicator that is drawn and explained; nil if none is chosen.
     let selected: EventFilter.Indicator?
     /// This page's own address.

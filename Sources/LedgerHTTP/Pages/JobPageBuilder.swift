@@ -15,7 +15,7 @@ struct JobPageBuilder: Sendable {
     /// The maximum number of events for which a chart is drawn without a request.
     ///
     /// Drawing it then takes a twentieth of a second.
-    private static let eventsDrawnAtOnce: Int64 = 50_000
+    private static let eventsDrawnAtOnce: EventSequence = 50_000
 
     /// The parameters that links of the page keep.
     private static let parameters =
@@ -94,7 +94,7 @@ struct JobPageBuilder: Sendable {
     /// - Returns: Also the sequence that the page shows; nil for the present.
     private func read(
         _ job: JobID, _ query: QueryParameters
-    ) async throws -> (view: JobView, present: JobView, moment: Int64?) {
+    ) async throws -> (view: JobView, present: JobView, moment: EventSequence?) {
         guard let present = try await service.job(job) else { throw HTTPProblem.noSuchJob(job.description) }
         guard let moment = try await PointInTimeQuery(service: service, job: job).moment(query) else {
             return (present, present, nil)
@@ -121,7 +121,7 @@ struct JobPageBuilder: Sendable {
             }
             filter.type = type
         }
-        let before = try parameters.integer("before", in: 1...Int64.max)
+        let before = try parameters.sequence("before", from: 1)
         let events = try await service.events(
             job, filter, after: before ?? links.moment.map { $0 + 1 }, limit: Self.eventsOnPage)
         guard let events else { throw HTTPProblem.noSuchJob(job.description) }
@@ -218,7 +218,7 @@ struct JobPageBuilder: Sendable {
                 }
                 return ChartSection(
                     label: label, choices: page.snapshot.indicators.map(\.label), history: history,
-                    eventCount: page.view.ledgerSequence, unit: unit(of: label), moment: page.moment,
+                    eventCount: page.view.ledgerSequence.number, unit: unit(of: label), moment: page.moment,
                     present: present.snapshot.finishedAt ?? .now, links: page.links, link: page.link,
                     estimate: page.view.estimate)
             }
@@ -281,7 +281,7 @@ struct JobPageBuilder: Sendable {
                     state: try parameters.choice("state", TaskState.self), onlySilent: try parameters.flag("silent"),
                     search: try parameters.name("find"),
                     order: try parameters.choice("order", TaskOrder.self) ?? order)
-                let cursor = try parameters.integer("cursor", in: 1...Int64.max).map { TaskID($0) }
+                let cursor = try parameters.sequence("cursor", from: 1).map { TaskID($0) }
                 let found = try await service.tasks(
                     job, filter, at: moment, limit: JobPageBuilder.tasksOnPage, after: cursor)
                 guard let found else { throw HTTPProblem.noSuchJob(job.description) }

@@ -222,6 +222,10 @@ struct PageParameters {
         self[name] == nil ? nil : try parameters.integer(name, in: range)
     }
 
+    func sequence(_ name: String, from first: EventSequence = .start) throws(HTTPProblem) -> EventSequence? {
+        self[name] == nil ? nil : try parameters.sequence(name, from: first)
+    }
+
     func choice<Choice: RawRepresentable & CaseIterable>(
         _ name: String, _ type: Choice.Type
     ) throws(HTTPProblem) -> Choice? where Choice.RawValue == String {

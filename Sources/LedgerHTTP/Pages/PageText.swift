@@ -24,6 +24,9 @@ enum PageText {
         return "export const invisible = /[\(classes)]/gu;\n"
     }
 
+    /// The number of an event with narrow spaces between groups of three digits.
+    static func number(_ sequence: EventSequence) -> String { number(sequence.number) }
+
     /// A number with narrow spaces between groups of three digits.
     static func number(_ value: some BinaryInteger) -> String {
         let digits = Array(String(value.magnitude).utf8)

@@ -32,7 +32,7 @@ struct TasksSection {
     var html: HTML {
         let first = link.without("cursor")
         let next = page.nextCursor.map { cursor in
-            HTML("<a rel=\"next\" href=\"\(link.with("cursor", String(cursor.sequence)).text)#tasks\">Next</a>")
+            HTML("<a rel=\"next\" href=\"\(link.with("cursor", cursor.sequence.description).text)#tasks\">Next</a>")
         }
         let isFirst = link.parameters.contains { $0.name == "cursor" } == false
         let timeline = TimelineFigure(tasks: page.tasks, isRunning: isRunning, now: now, links: links).html
@@ -187,7 +187,8 @@ struct TasksSection {
                     task.name.text, task.state.rawValue, execution.name?.text, String(execution.attempt),
                     execution.outcome?.rawValue, execution.isCounted ? "true" : "false",
                     CSVText.time(execution.startedAt), CSVText.time(execution.lastAt),
-                    CSVText.time(execution.silentSince), String(execution.id.sequence), String(execution.lastSequence),
+                    CSVText.time(execution.silentSince), execution.id.sequence.description,
+                    execution.lastSequence.description,
                     execution.message?.text, execution.link?.text, execution.reporter?.text,
                 ])
             }

@@ -15,7 +15,7 @@ struct AnswerRoutes: Sendable {
     /// The number of events up to which an answer verifies the hash chain.
     ///
     /// It takes 10 ms at this number.
-    static let verifiedEventsMax: Int64 = 1_000
+    static let verifiedEventsMax: EventSequence = 1_000
 
     var routes: [Route] {
         [

@@ -43,7 +43,7 @@ struct AppendEndpoint: Sendable {
     ///
     /// - Parameter state: The state of the job's newest snapshot that the server knows.
     static func response(
-        _ range: ClosedRange<Int64>, _ state: JobState?, more: (inout JSONWriter) -> Void = { _ in }
+        _ range: ClosedRange<EventSequence>, _ state: JobState?, more: (inout JSONWriter) -> Void = { _ in }
     ) -> LedgerResponse {
         .json(.created) { writer in
             writer.object { writer in

@@ -84,7 +84,7 @@ struct AppendRoutes: Sendable {
     ///
     /// The events are recorded, so a failure to read their verdicts is not a failure of the append.
     private func verdicts(
-        _ job: JobID, _ range: ClosedRange<Int64>, within deadline: Duration
+        _ job: JobID, _ range: ClosedRange<EventSequence>, within deadline: Duration
     ) async -> [Verdict?]? {
         do {
             return try await TimeBound(limit: deadline, cancelsWork: true).run(on: EventLoopExecutor.shared) {
@@ -102,7 +102,7 @@ struct AppendRoutes: Sendable {
     /// The error for an unknown job points at each event that names the job.
     private func record(
         _ entries: [(job: JobID, draft: EventDraft, location: EventRequest.Location)], _ access: Access
-    ) async throws -> [(job: JobID, sequences: ClosedRange<Int64>)] {
+    ) async throws -> [(job: JobID, sequences: ClosedRange<EventSequence>)] {
         func unknown(_ jobs: Set<JobID>) -> RequestError {
             .invalid(
                 entries.filter { jobs.contains($0.job) }.prefix(RequestError.errorsMax).map {

@@ -61,7 +61,7 @@ struct EventRoutes: Sendable {
         let job = try request.job()
         let parameters = try request.parameters()
         let filter = try filter(parameters)
-        let after = try parameters.integer("after", in: 0...Int64.max)
+        let after = try parameters.sequence("after")
         if AcceptedTypes(request.request.headers).prefers("application/x-ndjson", to: "application/json") {
             guard parameters["limit"] == nil else {
                 throw HTTPProblem.invalid(parameter: "limit", "applies to pages only; a stream contains all events")
@@ -102,7 +102,7 @@ struct EventRoutes: Sendable {
     ///
     /// Each part is read after the client has received the part before it.
     private func stream(
-        _ job: JobID, _ filter: EventFilter, _ after: Int64?, _ bound: TimeBound
+        _ job: JobID, _ filter: EventFilter, _ after: EventSequence?, _ bound: TimeBound
     ) async throws -> LedgerResponse {
         guard let first = try await service.events(job, filter, after: after, limit: Self.streamedAtOnce) else {
             throw HTTPProblem.noSuchJob(job.description)

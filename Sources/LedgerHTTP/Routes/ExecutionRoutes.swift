@@ -76,7 +76,7 @@ struct ExecutionRoutes: Sendable {
     ///
     /// The start is recorded in any case.
     private func status(
-        of name: Name, _ task: Name, _ job: JobID, _ sequence: Int64, within deadline: Duration
+        of name: Name, _ task: Name, _ job: JobID, _ sequence: EventSequence, within deadline: Duration
     ) async -> ExecutionStatus? {
         do {
             return try await TimeBound(limit: deadline, cancelsWork: true).run(on: EventLoopExecutor.shared) {
@@ -92,7 +92,7 @@ struct ExecutionRoutes: Sendable {
     }
 
     private func started(
-        _ task: Name, _ execution: Name, _ attempt: Int32?, _ sequence: Int64, in job: JobID
+        _ task: Name, _ execution: Name, _ attempt: Int32?, _ sequence: EventSequence, in job: JobID
     ) -> LedgerResponse {
         .json(.created) { writer in
             writer.object { writer in

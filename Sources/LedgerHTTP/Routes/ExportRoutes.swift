@@ -69,7 +69,7 @@ struct ExportRoutes: Sendable {
                     try await body.write(ByteBuffer(bytes: lines.bytes))
                     lines = JSONWriter()
                     // Events that were appended after the header was written are not part of the export.
-                    let limit = Int(min(Int64(Self.exportedAtOnce), first.head.sequence - last))
+                    let limit = min(Self.exportedAtOnce, first.head.sequence - last)
                     guard limit > 0 else { return }
                     let next = try await bound.run(on: ComputeExecutor.shared) {
                         try await service.excerpt(job, after: last, limit: limit)

@@ -18,7 +18,7 @@ struct PointInTimeQuery: Sendable {
             }
             return .time(time)
         }
-        guard let sequence = try parameters.integer("at_sequence", in: 0...Int64.max) else { return nil }
+        guard let sequence = try parameters.sequence("at_sequence") else { return nil }
         return .sequence(try await validated(sequence, "at_sequence"))
     }
 
@@ -26,7 +26,7 @@ struct PointInTimeQuery: Sendable {
     func sequenceOrTime(_ name: String, _ parameters: QueryParameters) async throws -> PointInTime? {
         guard let text = parameters[name] else { return nil }
         if let time = RFC3339.timestamp(text) { return .time(time) }
-        guard let sequence = Int64(text), sequence >= 0 else {
+        guard let sequence = EventSequence(text) else {
             throw HTTPProblem.invalid(
                 parameter: name,
                 "must be a sequence from 0 to \(Int64.max), or it \(Route.Parameter.Kind.momentProblem(of: text))")
@@ -34,7 +34,7 @@ struct PointInTimeQuery: Sendable {
         return .sequence(try await validated(sequence, name))
     }
 
-    private func validated(_ sequence: Int64, _ name: String) async throws -> Int64 {
+    private func validated(_ sequence: EventSequence, _ name: String) async throws -> EventSequence {
         guard let stamp = try await service.stamp(of: job) else { throw HTTPProblem.noSuchJob(job.description) }
         guard sequence <= stamp.ledgerSequence else {
             throw HTTPProblem.invalid(parameter: name, "is beyond the job's last event, \(stamp.ledgerSequence)")

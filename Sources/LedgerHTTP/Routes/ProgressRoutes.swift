@@ -46,7 +46,7 @@ struct ProgressRoutes: Sendable {
         if let moment = try await moment(parameters, job) {
             return try await historic(request, moment, policy)
         }
-        if let sequence = try parameters.integer("min_sequence", in: 0...Int64.max) {
+        if let sequence = try parameters.sequence("min_sequence") {
             try await waitUntilFolded(job, sequence)
         }
         return try await endpoint.respond(to: request, policy: policy)
@@ -55,7 +55,7 @@ struct ProgressRoutes: Sendable {
     /// Waits until the snapshot has reached this sequence.
     ///
     /// Event N may not exist yet: a replica may lag, or its writer is about to write it.
-    private func waitUntilFolded(_ job: JobID, _ sequence: Int64) async throws {
+    private func waitUntilFolded(_ job: JobID, _ sequence: EventSequence) async throws {
         guard let stamp = try await service.stamp(of: job) else { throw HTTPProblem.noSuchJob(job.description) }
         if stamp.sequence >= sequence { return }
         guard try await service.waitUntilFolded(job, sequence: sequence, deadline: settings.foldDeadline) else {

@@ -22,7 +22,7 @@ struct SnapshotEndpoint: Sendable {
     /// A response with the sequence of its snapshot.
     private struct Found: Sendable {
         let response: LedgerResponse
-        let sequence: Int64
+        let sequence: EventSequence
     }
 
     // MARK: The two drivers
@@ -164,7 +164,7 @@ struct SnapshotEndpoint: Sendable {
     /// Waits for a change, or until the server begins to stop.
     ///
     /// A server stops only after all requests have responses.
-    private func waitForChange(of job: JobID, after sequence: Int64, atMost duration: Duration) async throws {
+    private func waitForChange(of job: JobID, after sequence: EventSequence, atMost duration: Duration) async throws {
         let service = service
         do {
             _ = try await cancelWhenGracefulShutdown {

@@ -61,7 +61,7 @@ struct TaskRoutes: Sendable {
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         var cursor: TaskID?
         if let text = parameters["cursor"] {
-            guard let sequence = Int64(text), sequence > 0 else {
+            guard let sequence = EventSequence(text), sequence > .start else {
                 throw HTTPProblem.invalid(parameter: "cursor", "is not a next_cursor of a page")
             }
             cursor = TaskID(sequence)
@@ -80,7 +80,7 @@ struct TaskRoutes: Sendable {
                 writer.field("sequence", page.sequence)
                 writer.name("tasks")
                 writer.array(page.tasks) { $1.write(to: &$0) }
-                writer.field("next_cursor", page.nextCursor.map { String($0.sequence) })
+                writer.field("next_cursor", page.nextCursor.map { $0.sequence.description })
             }
         }
     }

@@ -14,7 +14,7 @@ struct VerifyRoutes: Sendable {
     }
 
     /// The number of events that are checked between two readings of the clock.
-    private static let checkedAtOnce: Int64 = 50_000
+    private static let checkedAtOnce: Int = 50_000
     private static let checkLimits: ClosedRange<Int64> = 1...10_000_000
     private static let pageSizes: ClosedRange<Int64> = 1...1_000
     private static let pageSizeDefault: Int64 = 100
@@ -63,7 +63,7 @@ struct VerifyRoutes: Sendable {
         let parameters = try request.parameters()
         let range = Verification.Range(
             after: try anchor("after", "hash", from: 0, parameters),
-            limit: try parameters.integer("limit", in: Self.checkLimits),
+            limit: try parameters.integer("limit", in: Self.checkLimits).map { Int($0) },
             anchor: try anchor("anchor_sequence", "anchor_hash", from: 1, parameters))
         guard let verification = try await verify(job, range) else {
             throw HTTPProblem.noSuchJob(job.description)
@@ -92,9 +92,9 @@ struct VerifyRoutes: Sendable {
 
     /// An event and its hash, from two parameters that require each other.
     private func anchor(
-        _ sequenceName: String, _ hashName: String, from first: Int64, _ parameters: QueryParameters
+        _ sequenceName: String, _ hashName: String, from first: EventSequence, _ parameters: QueryParameters
     ) throws(HTTPProblem) -> ChainPosition? {
-        let sequence = try parameters.integer(sequenceName, in: first...Int64.max)
+        let sequence = try parameters.sequence(sequenceName, from: first)
         guard let text = parameters[hashName] else {
             guard (sequence ?? 0) == 0 else { throw .invalid(parameter: hashName, "is required with \(sequenceName)") }
             return nil

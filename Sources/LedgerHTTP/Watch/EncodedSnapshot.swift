@@ -13,7 +13,7 @@ final class EncodedSnapshot: Sendable {
         ///
         /// It changes when a replay is applied, which can change numbers without an event.
         let projection: Int16
-        let sequence: Int64
+        let sequence: EventSequence
         /// The beginning of the hash of its last event, which identifies the history.
         let history: UInt64
     }
@@ -134,7 +134,7 @@ final class EncodedSnapshot: Sendable {
 
 /// A position in the stream of a job: the id of one of its events, `SEQUENCE-HASH`.
 struct StreamPosition: Hashable, Sendable {
-    let sequence: Int64
+    let sequence: EventSequence
     /// The beginning of that event's hash, which identifies the history.
     ///
     /// Nil if the client sent only a sequence.
@@ -148,7 +148,7 @@ struct StreamPosition: Hashable, Sendable {
     /// Parses a `Last-Event-ID`; nil if it is not from a ledger.
     init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let sequence = Int64(parts[0]) else { return nil }
+        guard parts.count <= 2, let sequence = EventSequence(parts[0]) else { return nil }
         self.sequence = sequence
         guard parts.count == 2 else {
             history = nil

@@ -130,7 +130,7 @@ struct EstimateBuilder: Sendable {
     /// A job to build.
     private struct Candidate {
         let projection: Int16
-        var sequence: Int64
+        var sequence: EventSequence
         let state: JobState
         let startedAt: Timestamp?
         let finishedAt: Timestamp?
@@ -170,7 +170,8 @@ struct EstimateBuilder: Sendable {
             let end = candidate.finishedAt
         else { return [marking] }
         let earlier = try await ledger.summaries.history(of: job, in: group, at: start)
-        let review = Folding(RunReview(from: start, to: end, events: candidate.sequence, history: earlier))
+        let review = Folding(
+            RunReview(from: start, to: end, events: Int64(candidate.sequence - .start), history: earlier))
         try await read(job, through: candidate.sequence, &transaction) { event in try review.apply(event) }
         guard let sequence = review.finishSequence, let summary = review.review.summary(of: review.fold) else {
             return [marking]
@@ -209,7 +210,7 @@ struct EstimateBuilder: Sendable {
         var review: RunReview
         var fold = Fold(tracksChanges: false)
         /// The last event that ended the job.
-        var finishSequence: Int64?
+        var finishSequence: EventSequence?
 
         init(_ review: RunReview) {
             self.review = review
@@ -235,7 +236,7 @@ struct EstimateBuilder: Sendable {
                 where job_id = $1 and projection = $2 and is_live
                 for update
                 """, [.uuid(job.uuid), .int2(candidate.projection)]))
-        guard let sequence = try locked.first?.decode(0, as: Int64.self) else { return [] }
+        guard let sequence = try locked.first?.decode(0, as: EventSequence.self) else { return [] }
         if sequence > candidate.sequence {
             try await EventCursor.read(
                 [EventCursor.Part(job, after: candidate.sequence, through: sequence)], in: &transaction
@@ -282,9 +283,9 @@ struct EstimateBuilder: Sendable {
     ///
     /// Each part ends long before the time limit of a statement.
     private func read(
-        _ job: JobID, through end: Int64, _ transaction: inout Transaction, _ body: (Event) throws -> Void
+        _ job: JobID, through end: EventSequence, _ transaction: inout Transaction, _ body: (Event) throws -> Void
     ) async throws {
-        var position: Int64 = 0
+        var position: EventSequence = 0
         while position < end {
             let partEnd = min(end, position + settings.estimateEventsMax)
             try await EventCursor.read(
@@ -311,7 +312,7 @@ struct EstimateBuilder: Sendable {
     private static func decode(_ row: Row) throws(PQError) -> Candidate {
         var columns = row.columns
         let projection = try columns.next(Int16.self)
-        let sequence = try columns.next(Int64.self)
+        let sequence = try columns.next(EventSequence.self)
         guard let state = JobState(rawValue: try columns.next()) else {
             throw PQError(.decoding, "a snapshot has an unknown state")
         }
@@ -333,6 +334,6 @@ struct EstimateBuilder: Sendable {
             """
             update ledger.snapshot set is_estimated = true, estimate = coalesce($4, estimate)
             where job_id = $1 and projection = $2 and sequence = $3
-            """, [.uuid(job.uuid), .int2(candidate.projection), .int8(candidate.sequence), .bytea(state)])
+            """, [.uuid(job.uuid), .int2(candidate.projection), .sequence(candidate.sequence), .bytea(state)])
     }
 }

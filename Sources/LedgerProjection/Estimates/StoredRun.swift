@@ -11,7 +11,7 @@ struct StoredRun {
     let job: JobID
     let projection: Int16
     /// The sequence of the snapshot.
-    let sequence: Int64
+    let sequence: EventSequence
 
     /// The maximum size of the stored state of an execution that is read, in bytes.
     ///
@@ -24,9 +24,9 @@ struct StoredRun {
     ///   estimates.
     func summary(
         in transaction: inout Transaction
-    ) async throws(PQError) -> (finish: Int64, summary: RunSummary)? {
+    ) async throws(PQError) -> (finish: EventSequence, summary: RunSummary)? {
         let results = try await transaction.pipeline([snapshot, finish, indicators, tasks])
-        guard let row = results[0].first, let finish = try results[1].first?.decode(0, as: Int64.self) else {
+        guard let row = results[0].first, let finish = try results[1].first?.decode(0, as: EventSequence.self) else {
             return nil
         }
         return try await ComputeThreads.run { () throws(PQError) in
@@ -64,7 +64,7 @@ struct StoredRun {
             """
             select \(SnapshotRecord.record(of: "snapshot")) from ledger.snapshot
             where job_id = $1 and projection = $2 and sequence = $3
-            """, parameters + [.int8(sequence)])
+            """, parameters + [.sequence(sequence)])
     }
 
     /// Reads the last `job_finished`, which is the last event or not far before it.
@@ -75,7 +75,7 @@ struct StoredRun {
             where job_id = $1 and sequence <= $2 and type = $3
             order by sequence desc
             limit 1
-            """, [.uuid(job.uuid), .int8(sequence), .int2(EventType.jobFinished.rawValue)])
+            """, [.uuid(job.uuid), .sequence(sequence), .int2(EventType.jobFinished.rawValue)])
     }
 
     private var indicators: Query {

@@ -83,7 +83,7 @@ struct InMemoryComparison {
     private static func isEqual(
         _ row: inout BinaryRow, indicator: IndicatorState?, _ estimate: EstimateState?
     ) throws(PQError) -> Bool {
-        let sequence = try row.int8()
+        let sequence = try row.sequence()
         let label = try row.text()
         let numbers = [
             try row.numeric(), try row.numeric(), try row.numeric(), try row.numeric(), try row.numeric(),
@@ -111,8 +111,8 @@ struct InMemoryComparison {
     private static func isEqual(
         _ row: inout BinaryRow, task: JobTask?, _: EstimateState?
     ) throws(PQError) -> Bool {
-        let sequence = try row.int8()
-        let last = try row.int8()
+        let sequence = try row.sequence()
+        let last = try row.sequence()
         let executionCount = try row.int8()
         let name = try row.text()
         let state = try row.text()
@@ -129,10 +129,10 @@ struct InMemoryComparison {
     private static func isEqual(
         _ row: inout BinaryRow, execution: Execution?, _ estimate: EstimateState?
     ) throws(PQError) -> Bool {
-        let sequence = try row.int8()
-        let task = try row.int8()
-        let lastSequence = try row.int8()
-        let supersededBy = try row.int8()
+        let sequence = try row.sequence()
+        let task = try row.sequence()
+        let lastSequence = try row.sequence()
+        let supersededBy = try row.sequence()
         let startedAt = try row.timestamp()
         let lastAt = try row.timestamp()
         let attempt = try row.int4()
@@ -140,8 +140,8 @@ struct InMemoryComparison {
         let outcome = try row.text()
         let state = try row.bytes()
         let work = try row.bytes()
-        let messageSequence = try row.int8()
-        let linkSequence = try row.int8()
+        let messageSequence = try row.sequence()
+        let linkSequence = try row.sequence()
         guard let execution else { return false }
         return sequence == execution.id.sequence && task == execution.task.sequence
             && lastSequence == execution.lastSequence
@@ -158,7 +158,7 @@ struct InMemoryComparison {
     private static func isEqual(
         _ row: inout BinaryRow, page: (key: ReportPage.Key, appended: ReportPage)?, _: EstimateState?
     ) throws(PQError) -> Bool {
-        let execution = try row.int8()
+        let execution = try row.sequence()
         let part = try row.text()
         let number = try row.int8()
         let entries = try row.bytes()
@@ -174,10 +174,10 @@ struct InMemoryComparison {
     private static func isEqual(
         _ row: inout BinaryRow, discard: Discard?, _: EstimateState?
     ) throws(PQError) -> Bool {
-        let sequence = try row.int8()
-        let execution = try row.int8()
-        let indicator = try row.int8()
-        let duplicateOf = try row.int8()
+        let sequence = try row.sequence()
+        let execution = try row.sequence()
+        let indicator = try row.sequence()
+        let duplicateOf = try row.sequence()
         let total = try row.int8()
         let done = try row.int8()
         let verdict = try row.text()

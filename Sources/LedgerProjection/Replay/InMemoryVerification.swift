@@ -43,7 +43,7 @@ struct InMemoryVerification: Sendable {
     ///   - onProgress: Called with the sequence up to which a job that is folded alone has been read.
     func verify(
         _ jobs: [ReplayCheckpoints.Job], onMatch: ([StateChanges.JobChanges]) async throws -> Void,
-        onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
+        onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
     ) async throws {
         do {
             let matching = try await matches(among: jobs, bytesMax: settings.bytesInMemoryMax, onProgress)
@@ -64,7 +64,7 @@ struct InMemoryVerification: Sendable {
     /// Verifies one job that exceeds the usual memory limit.
     private func verifyAlone(
         _ job: [ReplayCheckpoints.Job], _ onMatch: ([StateChanges.JobChanges]) async throws -> Void,
-        _ onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
+        _ onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
     ) async throws {
         let matching: [StateChanges.JobChanges]
         do {
@@ -100,7 +100,7 @@ struct InMemoryVerification: Sendable {
     /// was folded from match. Nothing needs to be locked, and later events are not visible.
     private func matches(
         among jobs: [ReplayCheckpoints.Job], bytesMax: Int,
-        _ onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
+        _ onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
     ) async throws -> [StateChanges.JobChanges] {
         try await pool.withTransaction(isolation: .repeatableRead, readOnly: true, deadline: .seconds(300)) {
             transaction in
@@ -125,7 +125,7 @@ struct InMemoryVerification: Sendable {
                 return StateChanges.JobChanges(
                     job: candidate.job.id, projection: candidate.job.projection, previousSequence: 0,
                     changes: folded.changes, estimate: folded.estimate,
-                    eventCount: Int(folded.changes.progress.sequence))
+                    eventCount: folded.changes.progress.sequence - .start)
             }
         }
     }
@@ -164,13 +164,13 @@ struct InMemoryVerification: Sendable {
 
     private func fold(
         _ candidates: [Candidate], bytesMax: Int, _ transaction: inout Transaction,
-        _ onProgress: (ReplayCheckpoints.Job, Int64) async throws -> Void
+        _ onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
     ) async throws -> [Folded] {
         let folding = Folding(jobs: candidates.count, bytesMax: bytesMax)
         if candidates.count == 1, let candidate = candidates.first {
-            var position: Int64 = 0
+            var position: EventSequence = 0
             while position < candidate.progress.sequence {
-                let partEnd = min(candidate.progress.sequence, position + Int64(settings.eventsPerStoreMax))
+                let partEnd = min(candidate.progress.sequence, position + settings.eventsPerStoreMax)
                 let part = EventCursor.Part(candidate.job.id, after: position, through: partEnd)
                 try await EventCursor.read([part], in: &transaction, folding.apply)
                 position = partEnd
@@ -202,7 +202,7 @@ struct InMemoryVerification: Sendable {
             while folded.count < jobIndex { try finishJob() }
             try estimate.apply(event, to: &fold)
             // Checked every 256 events, because an event adds a few hundred bytes.
-            if event.sequence & 0xFF == 0, foldedBytes + foldBytes > bytesMax { throw MemoryLimitExceeded() }
+            if event.sequence.number & 0xFF == 0, foldedBytes + foldBytes > bytesMax { throw MemoryLimitExceeded() }
         }
 
         /// The approximate memory of the present job.

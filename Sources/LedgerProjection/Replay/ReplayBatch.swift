@@ -111,7 +111,7 @@ struct ReplayBatch: Sendable {
     private func groups(_ jobs: [ReplayCheckpoints.Job]) -> [[ReplayCheckpoints.Job]] {
         var groups: [[ReplayCheckpoints.Job]] = []
         var group: [ReplayCheckpoints.Job] = []
-        var events: Int64 = 0
+        var events = 0
         for job in jobs {
             if !group.isEmpty,
                 events + job.events > settings.eventsPerCheckMax || group.count == settings.jobsPerComparisonMax
@@ -198,7 +198,7 @@ struct ReplayBatch: Sendable {
     private func buildLarge(
         _ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
     ) async throws {
-        var sequence: Int64 = 0
+        var sequence: EventSequence = 0
         try await buildAlone(job, of: replay) { events in
             sequence += events
             try await checkpoints.checkRunning(replay.id)
@@ -210,7 +210,7 @@ struct ReplayBatch: Sendable {
 
     /// Builds one job; a job with missing or invalid events is skipped.
     private func buildAlone(
-        _ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Record, _ onProgress: (Int64) async throws -> Void
+        _ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Record, _ onProgress: (Int) async throws -> Void
     ) async throws {
         do {
             try await builder.build(job, onProgress)
@@ -260,8 +260,8 @@ struct ReplayBatch: Sendable {
     /// The sequences of a job's built and live projections.
     private struct SequencePair: Sendable {
         let job: ReplayCheckpoints.Job
-        let built: Int64
-        let live: Int64
+        let built: EventSequence
+        let live: EventSequence
         var isEqual: Bool { built == live }
     }
 

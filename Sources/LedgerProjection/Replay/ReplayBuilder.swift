@@ -38,7 +38,7 @@ struct ReplayBuilder: Sendable {
     /// begun before, or that becomes too large for memory, continues in small steps.
     ///
     /// - Parameter onProgress: Called with the number of events stored since the last call.
-    func build(_ job: ReplayCheckpoints.Job, _ onProgress: (Int64) async throws -> Void) async throws {
+    func build(_ job: ReplayCheckpoints.Job, _ onProgress: (Int) async throws -> Void) async throws {
         let (stored, live) = try await sequences(of: job)
         if stored == 0, live > 0 {
             let build = InMemoryBuild(job, settings)
@@ -56,7 +56,7 @@ struct ReplayBuilder: Sendable {
     private final class InMemoryBuild {
         let job: ReplayCheckpoints.Job
         let settings: ReplaySettings
-        private(set) var stored: Int64 = 0
+        private(set) var stored: EventSequence = 0
         private var fold = Fold()
         private var estimate = EstimateState()
 
@@ -68,7 +68,7 @@ struct ReplayBuilder: Sendable {
         /// The changes must be stored before more events are read.
         struct MustStore: Error {}
 
-        var sequence: Int64 { fold.progress.sequence }
+        var sequence: EventSequence { fold.progress.sequence }
         var isTooLarge: Bool { fold.executionCount > settings.executionsInMemoryMax }
 
         func apply(_ events: [Event]) throws {
@@ -88,9 +88,9 @@ struct ReplayBuilder: Sendable {
         }
     }
 
-    private func read(_ build: InMemoryBuild, through live: Int64) async throws {
+    private func read(_ build: InMemoryBuild, through live: EventSequence) async throws {
         let start = build.sequence
-        let end = min(live, start + Int64(settings.eventsPerStoreMax))
+        let end = min(live, start + settings.eventsPerStoreMax)
         do throws(StoreError) {
             try await EventCursor(pool: pool).read(build.job.id, after: start, through: end, build.apply)
         } catch {
@@ -106,7 +106,9 @@ struct ReplayBuilder: Sendable {
     }
 
     /// Reads the sequences of the built projection and of the live one.
-    private func sequences(of job: ReplayCheckpoints.Job) async throws(PQError) -> (stored: Int64, live: Int64) {
+    private func sequences(of job: ReplayCheckpoints.Job) async throws(PQError) -> (
+        stored: EventSequence, live: EventSequence
+    ) {
         let rows = try await pool.query(
             Query(
                 """

@@ -20,7 +20,7 @@ struct ReplayCheckpoints: Sendable {
     struct Job: Sendable {
         let id: JobID
         /// Number of events in the live projection when the replay began.
-        let events: Int64
+        let events: Int
         /// The number of the projection that was live when the replay began.
         let previous: Int16
         /// The number of the projection to build.
@@ -167,7 +167,7 @@ struct ReplayCheckpoints: Sendable {
                 from unnest($1::uuid[], $2::bigint[]) as requested (job_id, sequence)
                 join ledger.snapshot as live on live.job_id = requested.job_id and live.is_live
                 where live.sequence < requested.sequence
-                """, [.uuids(jobs.map(\.id.uuid)), .int8s(jobs.map(\.events))]))
+                """, [.uuids(jobs.map(\.id.uuid)), .int8s(jobs.map { Int64($0.events) })]))
         var unfolded: [JobID] = []
         for row in rows { unfolded.append(try row.decode(0, as: JobID.self)) }
         return unfolded

@@ -17,7 +17,7 @@ actor ReplayReporter {
     private var reference = ExecutionReference(task: "")
     private var report: Int64 = 0
     /// The events reported in advance, by job in progress.
-    private var advances: [JobID: Int64] = [:]
+    private var advances: [JobID: Int] = [:]
 
     init(ledger: PostgresLedger, logger: Logger?) {
         self.ledger = ledger
@@ -48,12 +48,12 @@ actor ReplayReporter {
     ///
     /// The job may be folded again, and it may have grown since the replay began. Of each job, as many events are
     /// reported as were announced, so only the part beyond the furthest sequence so far is.
-    func advance(_ job: ReplayCheckpoints.Job, to sequence: Int64) async {
+    func advance(_ job: ReplayCheckpoints.Job, to sequence: EventSequence) async {
         let reported = advances[job.id] ?? 0
-        let reached = min(sequence, job.events)
+        let reached = min(sequence - .start, job.events)
         guard reached > reported else { return }
         advances[job.id] = reached
-        await append([progress("events", total: 0, done: reached - reported)])
+        await append([progress("events", total: 0, done: Int64(reached - reported))])
     }
 
     /// Reports finished jobs, with their events that were not yet reported.
@@ -61,7 +61,7 @@ actor ReplayReporter {
         guard !jobs.isEmpty else { return }
         let events = jobs.reduce(0) { $0 + $1.events - (advances.removeValue(forKey: $1.id) ?? 0) }
         var bodies = [progress("jobs", total: 0, done: Int64(jobs.count))]
-        if events > 0 { bodies.append(progress("events", total: 0, done: events)) }
+        if events > 0 { bodies.append(progress("events", total: 0, done: Int64(events))) }
         await append(bodies)
     }
 

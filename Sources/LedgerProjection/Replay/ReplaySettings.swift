@@ -9,7 +9,7 @@ public struct ReplaySettings: Sendable {
     /// Maximum number of events of a small job.
     ///
     /// Small jobs are folded many at a time; a larger job is read in one pass and folded in memory.
-    public var smallJobEventsMax: Int64 = 2_000
+    public var smallJobEventsMax: Int = 2_000
     /// Maximum memory in bytes for folding jobs of one batch together.
     public var bytesInMemoryMax = 32 << 20
     /// Maximum memory in bytes for one large job.
@@ -23,7 +23,7 @@ public struct ReplaySettings: Sendable {
     /// Maximum number of events of jobs folded and compared together.
     ///
     /// It is large enough that a few round trips do not matter.
-    public var eventsPerCheckMax: Int64 = 100_000
+    public var eventsPerCheckMax: Int = 100_000
     /// Maximum number of small jobs folded at the same time.
     public var jobsPerStepMax = 500
     /// Maximum number of jobs compared in one transaction.

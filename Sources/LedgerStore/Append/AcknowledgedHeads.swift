@@ -20,9 +20,9 @@ final class AcknowledgedHeads: Sendable {
     struct Loss: Sendable {
         let job: JobID
         /// The last acknowledged sequence.
-        let acknowledged: Int64
+        let acknowledged: EventSequence
         /// The last sequence in the ledger when the loss was detected.
-        let found: Int64
+        let found: EventSequence
     }
 
     private struct State {
@@ -74,10 +74,10 @@ final class AcknowledgedHeads: Sendable {
                 where head.sequence is null or head.sequence < known.sequence or event.hash <> known.hash
                 """,
                 [
-                    .uuids(heads.map(\.job.uuid)), .int8s(heads.map(\.head.sequence)),
+                    .uuids(heads.map(\.job.uuid)), .sequences(heads.map(\.head.sequence)),
                     .byteas(heads.map(\.head.chain.head.bytea)),
                 ]))
-        var found: [JobID: Int64] = [:]
+        var found: [JobID: EventSequence] = [:]
         for row in rows { found[try row.decode(0, as: JobID.self)] = try row.decode(1) }
         guard !found.isEmpty else { return [] }
         return state.withLock { state in

@@ -40,7 +40,7 @@ struct AppendGroupPlan {
         return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
     }
 
-    private mutating func add(_ part: AppendRequest.Part) -> ClosedRange<Int64>? {
+    private mutating func add(_ part: AppendRequest.Part) -> ClosedRange<EventSequence>? {
         guard var head = heads[part.job], !part.drafts.isEmpty else { return nil }
         let first = head.sequence + 1
         // Times never decrease within a job, even if the clock does.
@@ -79,9 +79,9 @@ struct AppendGroupPlan {
                 AppendStatements.insertOfManyJobs.text(for: columns), conditionalParameters + columns.parameters)
         }
         let heads: [Parameter] = [
-            .uuid(job.uuid), .int8(head.sequence),
+            .uuid(job.uuid), .sequence(head.sequence),
             .timestamp(head.recordedAt), .bytea(head.chain.head.bytea),
-            .int8(before[job]?.sequence), .timestamp(clock),
+            .sequence(before[job]?.sequence), .timestamp(clock),
             .bytea(before[job]?.chain.head.bytea),
         ]
         return columns.count == 1
@@ -102,7 +102,7 @@ struct AppendGroupPlan {
 
     private var conditionalParameters: [Parameter] {
         headParameters + [
-            .int8s(newHeads.map { before[$0.job]?.sequence }),
+            .sequences(newHeads.map { before[$0.job]?.sequence }),
             .timestamp(clock),
             .byteas(newHeads.map { before[$0.job]?.chain.head.bytea }),
         ]
@@ -128,7 +128,7 @@ struct AppendGroupPlan {
     private var headParameters: [Parameter] {
         let heads = newHeads
         return [
-            .uuids(heads.map { $0.job.uuid }), .int8s(heads.map { $0.head.sequence }),
+            .uuids(heads.map { $0.job.uuid }), .sequences(heads.map { $0.head.sequence }),
             .timestamps(heads.map { $0.head.recordedAt }),
             .byteas(heads.map { $0.head.chain.head.bytea }),
         ]

@@ -35,7 +35,7 @@ extension AppendGroupWriter {
                 Self.lockHeads([job]),
                 Query(
                     "select hash from ledger.event where job_id = $1 and sequence = $2",
-                    [.uuid(job.uuid), .int8(head.sequence)]),
+                    [.uuid(job.uuid), .sequence(head.sequence)]),
                 Query("select clock_timestamp()"),
             ])
             if try rows[1].first?.decode(0, as: EventHash.self) == head.chain.head { return .recorded }

@@ -24,7 +24,7 @@ struct AppendGroupWriter: Sendable {
     ///
     /// It runs while the heads are locked, so no later event exists. It reads the events between the snapshot and the
     /// head, which are few: see ``PostgresLedger/append(_:to:unlessCanceledWithin:)``.
-    private static func cancels(_ jobs: [JobID: Int64]) -> Query {
+    private static func cancels(_ jobs: [JobID: EventSequence]) -> Query {
         let jobs = jobs.sorted { $0.key < $1.key }
         return Query(
             """
@@ -35,12 +35,12 @@ struct AppendGroupWriter: Sendable {
                     and event.type = \(EventType.jobFinished.rawValue)
                     and event.outcome = '\(JobOutcome.canceled.rawValue)'
             group by conditional.job_id
-            """, [.uuids(jobs.map(\.key.uuid)), .int8s(jobs.map(\.value))])
+            """, [.uuids(jobs.map(\.key.uuid)), .sequences(jobs.map(\.value))])
     }
 
     /// The jobs with conditional appends, each with the lowest sequence of a condition.
-    private static func conditions(of requests: [AppendRequest]) -> [JobID: Int64] {
-        var conditions: [JobID: Int64] = [:]
+    private static func conditions(of requests: [AppendRequest]) -> [JobID: EventSequence] {
+        var conditions: [JobID: EventSequence] = [:]
         for request in requests {
             for part in request.parts {
                 guard let after = part.unlessCanceledAfter else { continue }

@@ -10,7 +10,7 @@ struct AppendRequest: Sendable {
         ///
         /// Nil for no condition. The job was not canceled at that sequence. If no later event cancels it, it is not
         /// canceled at the head either, so the append need not wait until the snapshot has reached the head.
-        var unlessCanceledAfter: Int64?
+        var unlessCanceledAfter: EventSequence?
     }
 
     /// One part for each job.
@@ -43,4 +43,4 @@ extension EventDraft {
 }
 
 /// The result of an append: the sequences of its events by job.
-typealias AppendResult = Result<[(job: JobID, sequences: ClosedRange<Int64>)], StoreError>
+typealias AppendResult = Result<[(job: JobID, sequences: ClosedRange<EventSequence>)], StoreError>

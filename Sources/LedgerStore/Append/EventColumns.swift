@@ -29,7 +29,7 @@ struct EventColumns {
         if notes == nil, event.hasNotes { notes = NoteColumns(skipping: count) }
         notes?.append(event)
         jobs.append(uuid: job.uuid)
-        sequences.append(int8: event.sequence)
+        sequences.append(int8: event.sequence.number)
         recordedAt.append(microsecondsSince1970: event.recordedAt.microseconds)
         at.append(microsecondsSince1970: event.at?.microseconds)
         types.append(int2: event.body.type.rawValue)

@@ -3,17 +3,17 @@ internal import LedgerChain
 
 /// The last event of a job, as stored in its head row.
 struct JobHead: Sendable {
-    var sequence: Int64
+    var sequence: EventSequence
     var recordedAt: Timestamp
     var chain: HashChain
     /// Whether the job was retired, so that its head cannot move.
     var isRetired = false
     /// The sequence after which all events that cancel the job are known.
-    var cancelsKnownAfter: Int64
+    var cancelsKnownAfter: EventSequence
     /// The last known event that cancels the job; nil for none.
-    var lastCancel: Int64?
+    var lastCancel: EventSequence?
 
-    init(sequence: Int64, recordedAt: Timestamp, chain: HashChain, isRetired: Bool = false) {
+    init(sequence: EventSequence, recordedAt: Timestamp, chain: HashChain, isRetired: Bool = false) {
         self.sequence = sequence
         self.recordedAt = recordedAt
         self.chain = chain
@@ -22,7 +22,7 @@ struct JobHead: Sendable {
     }
 
     /// Whether an event after this one cancels the job; nil if unknown.
-    func isCanceled(after sequence: Int64) -> Bool? {
+    func isCanceled(after sequence: EventSequence) -> Bool? {
         guard sequence >= cancelsKnownAfter else { return nil }
         return lastCancel.map { $0 > sequence } ?? false
     }

@@ -15,7 +15,7 @@ final class RecentEstimates: Sendable {
     /// An outlook with the sums of the snapshot that it was computed from.
     private struct Entry {
         let outlook: SnapshotReader.Outlook
-        let sequence: Int64
+        let sequence: EventSequence
         let sums: Sums
     }
 

@@ -10,7 +10,7 @@ package final class RunSummaryStore: Sendable {
     /// The identity of a summary.
     struct Key: Hashable, Sendable {
         let job: JobID
-        let sequence: Int64
+        let sequence: EventSequence
     }
 
     /// The summaries that are visible to a job at a moment, merged.
@@ -88,7 +88,7 @@ package final class RunSummaryStore: Sendable {
     /// A summary to store.
     package struct Summary: Sendable {
         let job: JobID
-        let sequence: Int64
+        let sequence: EventSequence
         let startedAt: Timestamp
         let finishedAt: Timestamp
         let history: String
@@ -96,7 +96,7 @@ package final class RunSummaryStore: Sendable {
         let summary: RunSummary
 
         package init(
-            job: JobID, sequence: Int64, startedAt: Timestamp, finishedAt: Timestamp, history: String,
+            job: JobID, sequence: EventSequence, startedAt: Timestamp, finishedAt: Timestamp, history: String,
             score: EstimateScore?, summary: RunSummary
         ) {
             self.job = job
@@ -125,7 +125,7 @@ package final class RunSummaryStore: Sendable {
                 where run_summary.version <= excluded.version
                 """,
                 [
-                    .uuid(job.uuid), .int8(sequence), .timestamp(startedAt), .timestamp(finishedAt), .text(history),
+                    .uuid(job.uuid), .sequence(sequence), .timestamp(startedAt), .timestamp(finishedAt), .text(history),
                     .int2(RunSummary.version), .bytea(summary.encoded), .int8(score?.estimates ?? 0),
                     .float8(score?.logarithmicError), .float8(score?.coverageP90), .float8(score?.coverageP10),
                     .bool(score?.endedInside),
@@ -233,7 +233,7 @@ package final class RunSummaryStore: Sendable {
                 join ledger.run_summary as run
                     on run.job_id = requested.job_id and run.sequence = requested.sequence
                 order by requested.number desc
-                """, [.uuids(keys.map(\.job.uuid)), .int8s(keys.map(\.sequence))]))
+                """, [.uuids(keys.map(\.job.uuid)), .sequences(keys.map(\.sequence))]))
         var summaries: [RunSummary] = []
         for row in rows {
             let (bytes, version) = (try row.decode(0, as: [UInt8].self), try row.decode(1, as: Int16.self))

@@ -131,12 +131,12 @@ struct Importer: Sendable {
     }
 
     private func hash(
-        of sequence: Int64, _ job: JobID, _ transaction: inout Transaction
+        of sequence: EventSequence, _ job: JobID, _ transaction: inout Transaction
     ) async throws(PQError) -> EventHash? {
         try await transaction.query(
             Query(
                 "select hash from ledger.event where job_id = $1 and sequence = $2",
-                [.uuid(job.uuid), .int8(sequence)])
+                [.uuid(job.uuid), .sequence(sequence)])
         ).first?.decode(0, as: EventHash.self)
     }
 
@@ -190,7 +190,7 @@ struct Importer: Sendable {
         if let last = new.last {
             statements.append(
                 DeliveryStore.raiseFloor(
-                    "values ($1::uuid, $2::bigint)", [.uuid(job.uuid), .int8(last.event.sequence)]))
+                    "values ($1::uuid, $2::bigint)", [.uuid(job.uuid), .sequence(last.event.sequence)]))
         }
         if columns.count > 0 {
             statements += [
@@ -198,7 +198,7 @@ struct Importer: Sendable {
                 Query(
                     "update ledger.job_head set sequence = $2, recorded_at = $3, hash = $4 where job_id = $1",
                     [
-                        .uuid(job.uuid), .int8(head.sequence), .timestamp(head.recordedAt),
+                        .uuid(job.uuid), .sequence(head.sequence), .timestamp(head.recordedAt),
                         .bytea(head.chain.head.bytea),
                     ]),
             ]

@@ -43,7 +43,9 @@ package struct DeliveryStore: Sendable {
         of notifications: ArraySlice<(subscription: Subscription.ID, cause: NotificationCause)>
     ) -> Query {
         let causes = notifications.map(\.cause)
-        let sequences = causes.map { if case .event(let sequence) = $0.origin { sequence } else { nil as Int64? } }
+        let sequences = causes.map {
+            if case .event(let sequence) = $0.origin { sequence } else { nil as EventSequence? }
+        }
         let moments = causes.map { if case .moment(let moment) = $0.origin { moment } else { nil as Timestamp? } }
         // The lock of a subscription keeps it as it is until the commit. One that is being removed is skipped, so that
         // the foreign key cannot fail; one that is being disabled, so that no delivery waits for ever.
@@ -67,7 +69,7 @@ package struct DeliveryStore: Sendable {
             [
                 .texts(notifications.map { id(of: $0.subscription, $0.cause) }),
                 .texts(notifications.map(\.subscription.text)), .uuids(causes.map { $0.job?.uuid }),
-                .texts(causes.map(\.kind.text)), .int8s(sequences), .timestamps(moments),
+                .texts(causes.map(\.kind.text)), .sequences(sequences), .timestamps(moments),
                 .timestamps(causes.map(\.at)),
             ])
     }
@@ -313,7 +315,7 @@ package struct DeliveryStore: Sendable {
         guard let kind = NotificationKind(try columns.next()) else {
             throw PQError(.decoding, "a delivery has an unknown kind: run the version that migrated the database")
         }
-        let sequence = try columns.nextIfPresent(Int64.self)
+        let sequence = try columns.nextIfPresent(EventSequence.self)
         let since = try columns.nextIfPresent(Timestamp.self)
         let causedAt = try columns.next(Timestamp.self)
         let createdAt = try columns.next(Timestamp.self)

@@ -6,9 +6,9 @@ extension PostgresLedger {
     public struct LostJob: Hashable, Sendable {
         public var job: JobID
         /// The last sequence that this server acknowledged.
-        public var acknowledged: Int64
+        public var acknowledged: EventSequence
         /// The last sequence in the ledger when the loss was found.
-        public var found: Int64
+        public var found: EventSequence
     }
 
     /// The jobs that lost acknowledged events, the latest last, at most 20.

@@ -12,7 +12,7 @@ package struct EventCursor: Sendable {
     /// The maximum number of events in one COPY.
     ///
     /// This is small enough to finish long before the session's `statement_timeout`.
-    private static let eventsMax: Int64 = 500_000
+    private static let eventsMax: Int = 500_000
 
     /// Passes the events after `position` up to `end` to the closure, in order.
     ///
@@ -21,7 +21,7 @@ package struct EventCursor: Sendable {
     ///
     /// - Throws: ``StoreError/Code/incomplete`` if an event is missing; any error that the closure throws.
     package func read(
-        _ job: JobID, after position: Int64, through end: Int64, _ body: ([Event]) throws -> Void
+        _ job: JobID, after position: EventSequence, through end: EventSequence, _ body: ([Event]) throws -> Void
     ) async throws(StoreError) {
         var position = position
         while position < end {
@@ -40,7 +40,7 @@ package struct EventCursor: Sendable {
     }
 
     private func copy(
-        _ job: JobID, after position: inout Int64, through end: Int64, _ body: ([Event]) throws -> Void
+        _ job: JobID, after position: inout EventSequence, through end: EventSequence, _ body: ([Event]) throws -> Void
     ) async throws {
         var reader = CopyRowReader()
         var last = position
@@ -63,10 +63,10 @@ package struct EventCursor: Sendable {
     /// A range of a job's events, after one event and up to another.
     package struct Part: Sendable {
         package let job: JobID
-        package let after: Int64
-        package let end: Int64
+        package let after: EventSequence
+        package let end: EventSequence
 
-        package init(_ job: JobID, after: Int64, through end: Int64) {
+        package init(_ job: JobID, after: EventSequence, through end: EventSequence) {
             self.job = job
             self.after = after
             self.end = end
@@ -145,7 +145,7 @@ package struct EventCursor: Sendable {
     }
 
     // COPY takes no parameters. The statement contains only an id and integers, which need no escaping.
-    private static func statement(_ job: JobID, after position: Int64, through end: Int64) -> String {
+    private static func statement(_ job: JobID, after position: EventSequence, through end: EventSequence) -> String {
         """
         copy (
             select \(FoldedEventRow.columns)
@@ -156,7 +156,7 @@ package struct EventCursor: Sendable {
         """
     }
 
-    private static func missing(_ sequence: Int64, _ job: JobID) -> StoreError {
+    private static func missing(_ sequence: EventSequence, _ job: JobID) -> StoreError {
         StoreError(.incomplete, "event \(sequence) of job \(job) is missing", jobs: [job])
     }
 }

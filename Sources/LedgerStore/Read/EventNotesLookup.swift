@@ -6,7 +6,7 @@ internal import PQ
 /// The projection does not store these texts for each execution, because no rule of the fold depends on them.
 enum EventNotesLookup {
     /// The query for the notes of these events.
-    static func query(_ job: JobID, _ sequences: [Int64]) -> Query {
+    static func query(_ job: JobID, _ sequences: [EventSequence]) -> Query {
         Query(
             """
             select event.sequence, event.reporter, event.message, event.link
@@ -18,16 +18,16 @@ enum EventNotesLookup {
                 limit 1
             ) as event
             where coalesce(event.reporter, event.message, event.link) is not null
-            """, [.uuid(job.uuid), .int8s(sequences)])
+            """, [.uuid(job.uuid), .sequences(sequences)])
     }
 
     /// The notes in the result, by the sequences of the events.
     ///
     /// An event without any is left out.
-    static func notes(_ rows: Rows) throws(PQError) -> [Int64: EventNotes] {
-        var notes: [Int64: EventNotes] = [:]
+    static func notes(_ rows: Rows) throws(PQError) -> [EventSequence: EventNotes] {
+        var notes: [EventSequence: EventNotes] = [:]
         for row in rows {
-            notes[try row.decode(0, as: Int64.self)] = EventNotes(
+            notes[try row.decode(0, as: EventSequence.self)] = EventNotes(
                 reporter: try row.decodeIfPresent(1, as: Name.self), message: try row.decodeIfPresent(2, as: Name.self),
                 link: try row.decodeIfPresent(3, as: Name.self))
         }

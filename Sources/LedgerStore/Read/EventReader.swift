@@ -14,7 +14,7 @@ struct EventReader: Sendable {
 
     /// Reads a page of events, or returns `nil` if the job does not exist.
     func events(
-        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+        _ job: JobID, _ filter: EventFilter, after: EventSequence?, limit: Int
     ) async throws(PQError) -> EventPage? {
         var events: [ExplainedEvent] = []
         var position = after
@@ -49,7 +49,7 @@ struct EventReader: Sendable {
     }
 
     private func read(
-        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+        _ job: JobID, _ filter: EventFilter, after: EventSequence?, limit: Int
     ) async throws(PQError) -> [(event: Event, hash: EventHash)] {
         var conditions = ["event.job_id = $1"]
         var parameters: [Parameter] = [.uuid(job.uuid)]
@@ -58,7 +58,7 @@ struct EventReader: Sendable {
             conditions.append(condition("$\(parameters.count)"))
         }
         let isAscending = filter.order == .ascending
-        if let after { require({ "event.sequence \(isAscending ? ">" : "<") \($0)" }, .int8(after)) }
+        if let after { require({ "event.sequence \(isAscending ? ">" : "<") \($0)" }, .sequence(after)) }
         if let task = filter.task { require({ "event.task = \($0)" }, .text(task.text)) }
         if let type = filter.type { require({ "event.type = \($0)" }, .int2(type.rawValue)) }
         if let indicator = filter.indicator {
@@ -97,7 +97,7 @@ struct EventReader: Sendable {
     }
 
     private func findings(
-        _ job: JobID, _ tasks: Set<Name>, _ range: ClosedRange<Int64>
+        _ job: JobID, _ tasks: Set<Name>, _ range: ClosedRange<EventSequence>
     ) async throws(PQError) -> Findings {
         // The checkpoint is read first: later results may be ahead of it, but never behind. A retired job has no
         // verdicts; its events may still be stored until their month is detached.
@@ -141,7 +141,7 @@ struct EventReader: Sendable {
                     offset 0
                 ) as discard
                 where snapshot.job_id = $1 and snapshot.is_live
-                """, [.uuid(job.uuid), .int8(range.lowerBound), .int8(range.upperBound)]),
+                """, [.uuid(job.uuid), .sequence(range.lowerBound), .sequence(range.upperBound)]),
         ])
         var findings = Findings()
         findings.checkpoint = try results[0].first?.decode(0) ?? 0
@@ -160,7 +160,7 @@ struct EventReader: Sendable {
         return findings
     }
 
-    func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) async throws(PQError) -> [Verdict?] {
+    func verdicts(_ job: JobID, _ sequences: ClosedRange<EventSequence>) async throws(PQError) -> [Verdict?] {
         var verdicts: [Verdict?] = []
         var position = sequences.lowerBound - 1
         while position < sequences.upperBound {
@@ -174,7 +174,7 @@ struct EventReader: Sendable {
     }
 
     func status(
-        of execution: Name, task: Name, in job: JobID, at sequence: Int64
+        of execution: Name, task: Name, in job: JobID, at sequence: EventSequence
     ) async throws(PQError) -> ExecutionStatus? {
         let results = try await pool.lookUp([
             Query(
@@ -203,7 +203,7 @@ struct EventReader: Sendable {
                     limit 1
                 ) as last
                 where snapshot.job_id = $1 and snapshot.is_live
-                """, [.uuid(job.uuid), .text(task.text), .text(execution.text), .int8(sequence)])
+                """, [.uuid(job.uuid), .text(task.text), .text(execution.text), .sequence(sequence)])
         ])
         guard let row = results.first?.first else { return nil }
         var columns = row.columns
@@ -219,11 +219,11 @@ struct EventReader: Sendable {
 /// The projection's results that determine the verdicts of some events.
 private struct Findings {
     /// The last event that the projection has folded.
-    var checkpoint: Int64 = 0
+    var checkpoint: EventSequence = 0
     /// The executions of the tasks.
     var histories: [Name: ExecutionClassifier] = [:]
     /// The discarded events.
-    var discards: [Int64: (verdict: Verdict, duplicateOf: Int64?)] = [:]
+    var discards: [EventSequence: (verdict: Verdict, duplicateOf: EventSequence?)] = [:]
 
     func explain(_ event: Event, hash: EventHash) -> ExplainedEvent {
         var explained = ExplainedEvent(

@@ -29,7 +29,7 @@ public enum EventRow {
     ///
     /// - Throws: ``PQError/Code/decoding`` if the row is not one that the ledger writes.
     public static func decode(_ columns: inout RowColumns) throws(PQError) -> (event: Event, hash: EventHash) {
-        let sequence = try columns.next(Int64.self)
+        let sequence = try columns.next(EventSequence.self)
         let recordedAt = try columns.next(Timestamp.self)
         let at = try columns.nextIfPresent(Timestamp.self)
         let report = try columns.nextIfPresent(Int64.self)

@@ -19,7 +19,7 @@ final class FoldCache: Sendable {
 
     /// The state of a job after an event.
     struct State: Sendable {
-        var sequence: Int64 = 0
+        var sequence: EventSequence = .start
         var fold = Fold(tracksChanges: false)
         var estimate = EstimateState()
 
@@ -73,7 +73,7 @@ final class FoldCache: Sendable {
     var bytes: Int { contents.withLock { $0.bytes } }
 
     /// The sequences of the states of a job, ascending.
-    func sequences(of job: JobID) -> [Int64] {
+    func sequences(of job: JobID) -> [EventSequence] {
         contents.withLock { $0.jobs[job]?.entries.map(\.state.sequence).sorted() ?? [] }
     }
 
@@ -85,7 +85,7 @@ final class FoldCache: Sendable {
     /// Nil without one.
     ///
     /// The caller must check that the job still has an event with this sequence and hash.
-    func state(of job: JobID, upTo sequence: Int64) -> (state: State, hash: EventHash)? {
+    func state(of job: JobID, upTo sequence: EventSequence) -> (state: State, hash: EventHash)? {
         contents.withLock { contents in
             contents.uses += 1
             contents.jobs[job]?.use = contents.uses
@@ -133,7 +133,7 @@ extension FoldCache.Contents {
 
 extension FoldCache.Job {
     fileprivate mutating func insert(_ entry: FoldCache.Entry) {
-        guard entry.state.sequence.isMultiple(of: distance) else {
+        guard entry.state.sequence.number.isMultiple(of: distance) else {
             latest = entry
             return
         }
@@ -148,6 +148,6 @@ extension FoldCache.Job {
     fileprivate mutating func thinOut() {
         if checkpoints.isEmpty { latest = nil }
         distance *= 2
-        checkpoints.removeAll { !$0.state.sequence.isMultiple(of: distance) }
+        checkpoints.removeAll { !$0.state.sequence.number.isMultiple(of: distance) }
     }
 }

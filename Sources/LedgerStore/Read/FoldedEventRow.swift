@@ -35,7 +35,7 @@ package enum FoldedEventRow {
     ///
     /// - Throws: ``PQError/Code/decoding`` if the columns are not ones that the ledger writes.
     package static func decode(_ row: inout BinaryRow) throws(PQError) -> Event {
-        let sequence = try row.int8()
+        let sequence = try row.sequence()
         let recordedAt = try row.timestamp()
         let type = try row.int2()
         let report = try row.int8()

@@ -34,7 +34,7 @@ final class PointInTimeFold: Sendable {
     ///
     /// - Throws: ``StoreError/Code/overloaded`` if too much is being folded.
     func snapshot(
-        of job: JobView, at sequence: Int64, counting policy: CountingPolicy
+        of job: JobView, at sequence: EventSequence, counting policy: CountingPolicy
     ) async throws(StoreError) -> Snapshot {
         try await withAdmission(job) { () async throws(StoreError) in
             try await state(of: job.id, at: sequence).fold.snapshot(policy)
@@ -54,7 +54,7 @@ final class PointInTimeFold: Sendable {
     }
 
     /// Returns the snapshot of events 1 to `sequence` with the inputs of its estimate.
-    func past(of job: JobView, at sequence: Int64) async throws(StoreError) -> Past {
+    func past(of job: JobView, at sequence: EventSequence) async throws(StoreError) -> Past {
         try await withAdmission(job) { () async throws(StoreError) in
             let state = try await state(of: job.id, at: sequence)
             let fold = state.fold
@@ -72,7 +72,7 @@ final class PointInTimeFold: Sendable {
 
     /// Adds the executions of the snapshot of events 1 to `sequence` to a timeline.
     func timeline(
-        _ timeline: ExecutionTimeline, of job: JobView, at sequence: Int64
+        _ timeline: ExecutionTimeline, of job: JobView, at sequence: EventSequence
     ) async throws(StoreError) -> ExecutionTimeline {
         try await withAdmission(job) { () async throws(StoreError) in
             let fold = try await state(of: job.id, at: sequence).fold
@@ -82,7 +82,8 @@ final class PointInTimeFold: Sendable {
 
     /// Explains an indicator of the snapshot of events 1 to `sequence`.
     func explanation(
-        of label: Name?, of job: JobView, at sequence: Int64, counting policy: CountingPolicy, onlyUncounted: Bool,
+        of label: Name?, of job: JobView, at sequence: EventSequence, counting policy: CountingPolicy,
+        onlyUncounted: Bool,
         limit: Int, after cursor: Explanation.Cursor?
     ) async throws(StoreError) -> Explanation? {
         try await withAdmission(job) { () async throws(StoreError) in
@@ -93,7 +94,7 @@ final class PointInTimeFold: Sendable {
 
     /// Returns the changes after event `from`, up to event `to`.
     func difference(
-        in job: JobView, from: Int64, to: Int64, counting policy: CountingPolicy, limit: Int
+        in job: JobView, from: EventSequence, to: EventSequence, counting policy: CountingPolicy, limit: Int
     ) async throws(StoreError) -> SnapshotDiff {
         try await withAdmission(job) { () async throws(StoreError) in
             var fold = try await state(of: job.id, at: from).fold
@@ -107,7 +108,7 @@ final class PointInTimeFold: Sendable {
 
     /// Returns the history of an indicator, or `nil` if no event has named it.
     func history(
-        of label: Name?, of job: JobView, through sequence: Int64, points: Int
+        of label: Name?, of job: JobView, through sequence: EventSequence, points: Int
     ) async throws(StoreError) -> IndicatorHistory? {
         try await withAdmission(job) { () async throws(StoreError) in
             var fold = Fold(tracksChanges: false)
@@ -124,7 +125,7 @@ final class PointInTimeFold: Sendable {
     /// Returns the state after event `end`.
     ///
     /// Continues from a kept state, and keeps the states on the way.
-    private func state(of job: JobID, at end: Int64) async throws(StoreError) -> FoldCache.State {
+    private func state(of job: JobID, at end: EventSequence) async throws(StoreError) -> FoldCache.State {
         var state = FoldCache.State()
         if let (known, hash) = cache.state(of: job, upTo: end) {
             // After a failover that lost events, or in a restored database, a sequence may be that of another event.
@@ -136,7 +137,11 @@ final class PointInTimeFold: Sendable {
         }
         guard state.sequence < end else { return state }
         let distance = cache.distance(of: job)
-        let kept = Array(stride(from: (state.sequence / distance + 1) * distance, to: end, by: Int(distance))) + [end]
+        let kept =
+            Array(
+                stride(
+                    from: EventSequence((state.sequence.number / distance + 1) * distance), to: end, by: Int(distance)))
+            + [end]
         let before = try await hashes(of: job, kept)
         var (fold, estimate) = (state.fold, state.estimate)
         var states: [FoldCache.State] = []
@@ -157,7 +162,9 @@ final class PointInTimeFold: Sendable {
     }
 
     /// Reads the hashes of some events, by sequence. One query.
-    private func hashes(of job: JobID, _ sequences: [Int64]) async throws(StoreError) -> [Int64: EventHash] {
+    private func hashes(of job: JobID, _ sequences: [EventSequence]) async throws(StoreError) -> [EventSequence:
+        EventHash]
+    {
         try await attempting("reading hashes of events") { () throws(PQError) in
             let query = Query(
                 """
@@ -168,10 +175,10 @@ final class PointInTimeFold: Sendable {
                     where found.job_id = $1 and found.sequence = requested.sequence
                     limit 1
                 ) as event
-                """, [.uuid(job.uuid), .int8s(sequences)])
-            var hashes: [Int64: EventHash] = [:]
+                """, [.uuid(job.uuid), .sequences(sequences)])
+            var hashes: [EventSequence: EventHash] = [:]
             for row in try await pool.query(query) {
-                hashes[try row.decode(0, as: Int64.self)] = try row.decode(1, as: EventHash.self)
+                hashes[try row.decode(0, as: EventSequence.self)] = try row.decode(1, as: EventHash.self)
             }
             return hashes
         }
@@ -183,7 +190,7 @@ final class PointInTimeFold: Sendable {
         _ job: JobView, _ body: () async throws(StoreError) -> R
     ) async throws(StoreError) -> R {
         // The snapshot may be behind or missing. Each event that it lacks starts at most one execution.
-        let executions = job.snapshot.tasks.executions + max(0, job.ledgerSequence - job.snapshot.sequence)
+        let executions = job.snapshot.tasks.executions + Int64(max(0, job.ledgerSequence - job.snapshot.sequence))
         let isAdmitted = load.withLock { load in
             guard load.histories == 0 || load.executions + executions <= Self.executionsMax,
                 load.histories < Self.concurrentMax
@@ -208,7 +215,7 @@ final class PointInTimeFold: Sendable {
     // MARK: Points in time
 
     /// Returns the sequence of a point in time, for a job with this last event.
-    func sequence(of moment: PointInTime, _ job: JobID, head: Int64) async throws(StoreError) -> Int64 {
+    func sequence(of moment: PointInTime, _ job: JobID, head: EventSequence) async throws(StoreError) -> EventSequence {
         switch moment {
         case .sequence(let sequence): min(max(0, sequence), head)
         case .time(let time): try await lastSequence(of: job, head: head, recordedUntil: time)
@@ -220,13 +227,13 @@ final class PointInTimeFold: Sendable {
     /// Times never decrease within a job, so a binary search finds it: about twenty lookups for a million events, in
     /// one statement.
     private func lastSequence(
-        of job: JobID, head: Int64, recordedUntil moment: Timestamp
-    ) async throws(StoreError) -> Int64 {
+        of job: JobID, head: EventSequence, recordedUntil moment: Timestamp
+    ) async throws(StoreError) -> EventSequence {
         let (low, high) = try await attempting("looking for a moment in a history") { () throws(PQError) in
             let rows = try await pool.query(
-                Query(Self.search, [.uuid(job.uuid), .int8(head), .timestamp(moment)]))
+                Query(Self.search, [.uuid(job.uuid), .sequence(head), .timestamp(moment)]))
             guard let row = rows.first else { throw PQError(.decoding, "the search for a moment has no result") }
-            return (try row.decode(0, as: Int64.self), try row.decode(1, as: Int64.self))
+            return (try row.decode(0, as: EventSequence.self), try row.decode(1, as: EventSequence.self))
         }
         guard low == high else {
             throw StoreError(

@@ -157,14 +157,16 @@ struct SnapshotReader: Sendable {
     }
 
     /// Reads the hashes of these events.
-    private func histories(_ events: [(job: JobID, sequence: Int64)]) async throws(PQError) -> [JobID: EventHash] {
+    private func histories(_ events: [(job: JobID, sequence: EventSequence)]) async throws(PQError) -> [JobID:
+        EventHash]
+    {
         let rows = try await pool.query(
             Query(
                 """
                 select event.job_id, event.hash
                 from unnest($1::uuid[], $2::bigint[]) as requested (job_id, sequence)
                 join ledger.event on event.job_id = requested.job_id and event.sequence = requested.sequence
-                """, [.uuids(events.map(\.job.uuid)), .int8s(events.map(\.sequence))]))
+                """, [.uuids(events.map(\.job.uuid)), .sequences(events.map(\.sequence))]))
         var found: [JobID: EventHash] = [:]
         for row in rows { found[try row.decode(0, as: JobID.self)] = try row.decode(1, as: EventHash.self) }
         return found
@@ -232,8 +234,8 @@ struct SnapshotReader: Sendable {
         let createdAt = try columns.next(Timestamp.self)
         let description = JobDescription(
             name: try columns.next(), key: try columns.nextIfPresent(), tags: try TagColumns.decode(&columns))
-        let ledgerSequence = try columns.next(Int64.self)
-        let sequence = try columns.next(Int64.self)
+        let ledgerSequence = try columns.next(EventSequence.self)
+        let sequence = try columns.next(EventSequence.self)
         guard let state = JobState(rawValue: try columns.next()) else {
             throw PQError(.decoding, "a snapshot has an unknown state")
         }

@@ -7,11 +7,11 @@ public import Ledger
 /// edits of that row. Manual edits of indicator rows are not detected; a replay finds them.
 public struct SnapshotStamp: Hashable, Sendable {
     /// The sequence of the last event in the ledger.
-    public let ledgerSequence: Int64
+    public let ledgerSequence: EventSequence
     /// The hash of the last event in the ledger.
     public let head: EventHash
     /// The sequence of the last event in the snapshot.
-    public let sequence: Int64
+    public let sequence: EventSequence
     /// The number of the live projection.
     public let projection: Int16
     /// The transaction that wrote the snapshot's row.
@@ -25,7 +25,7 @@ public struct SnapshotStamp: Hashable, Sendable {
 
     /// Creates a stamp. Its history is the head's hash if the snapshot is not behind.
     public init(
-        ledgerSequence: Int64, head: EventHash, sequence: Int64, projection: Int16, writer: UInt32,
+        ledgerSequence: EventSequence, head: EventHash, sequence: EventSequence, projection: Int16, writer: UInt32,
         isRetired: Bool = false
     ) {
         history = sequence == ledgerSequence ? head : .none

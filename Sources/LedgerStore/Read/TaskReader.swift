@@ -139,7 +139,8 @@ struct TaskReader: Sendable {
         let isDescending = filter.order == .newest
         var parameters: [Parameter] = [
             .uuid(projection.job.uuid), .int2(projection.number),
-            .int8(cursor?.sequence ?? (isDescending ? Int64.max : 0)), .text(state?.rawValue), .int8(Int64(limit)),
+            .sequence(cursor?.sequence ?? (isDescending ? EventSequence(Int64.max) : .start)), .text(state?.rawValue),
+            .int8(Int64(limit)),
             .int8(Int64(TaskSummary.executionsMax)),
         ]
         if let only { parameters.append(.ids(only)) }
@@ -254,7 +255,7 @@ struct TaskReader: Sendable {
     /// Reads the labels of the executions' indicators, and the executions' notes.
     private static func labelsAndNotes(
         _ projection: Projection, of executions: [Execution], _ transaction: inout Transaction
-    ) async throws(PQError) -> (labels: [IndicatorID: Name?], notes: [Int64: EventNotes]) {
+    ) async throws(PQError) -> (labels: [IndicatorID: Name?], notes: [EventSequence: EventNotes]) {
         let indicators = Set(executions.flatMap { $0.contributions.entries.map(\.indicator) })
         let notes = EventNotesLookup.query(projection.job, executions.flatMap(\.notedEvents))
         guard !indicators.isEmpty else {

@@ -53,7 +53,7 @@ extension PostgresLedger {
     }
 
     public func excerpt(
-        _ job: JobID, after sequence: Int64, limit: Int
+        _ job: JobID, after sequence: EventSequence, limit: Int
     ) async throws(StoreError) -> LedgerExcerpt? {
         try await reading(job) { (ledger) throws(StoreError) in
             try await ledger.excerpt(of: job, after: sequence, limit: limit)
@@ -61,7 +61,7 @@ extension PostgresLedger {
     }
 
     public func events(
-        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+        _ job: JobID, _ filter: EventFilter, after: EventSequence?, limit: Int
     ) async throws(StoreError) -> EventPage? {
         try await reading(job, onlyIfEnded: true) { (ledger) throws(StoreError) in
             try await ledger.eventPage(job, filter, after: after, limit: limit)

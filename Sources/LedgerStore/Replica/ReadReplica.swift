@@ -51,7 +51,7 @@ final class ReadReplica: Sendable {
     private struct Position {
         let bytes: Int64
         let timeline: String
-        let sequence: Int64
+        let sequence: EventSequence
         let hash: [UInt8]
         let hasEnded: Bool
     }
@@ -155,7 +155,7 @@ final class ReadReplica: Sendable {
                     and exists (select from ledger.event where job_id = $3 and sequence = $4 and hash = $5)
                 """,
                 [
-                    .int8(position.bytes), .text(position.timeline), .uuid(job.uuid), .int8(position.sequence),
+                    .int8(position.bytes), .text(position.timeline), .uuid(job.uuid), .sequence(position.sequence),
                     .bytea(position.hash),
                 ]), deadline: Self.deadline)[0].decode(0)
     }

@@ -107,7 +107,7 @@ public struct RetirementStore: Sendable {
                     """, parameters + [.int8(Int64(limit))]))
             var heads: [LedgerHead] = []
             for row in rows {
-                let sequence = try row.decodeIfPresent(1, as: Int64.self)
+                let sequence = try row.decodeIfPresent(1, as: EventSequence.self)
                 let hash = try row.decodeIfPresent(2, as: EventHash.self)
                 let position = sequence.flatMap { sequence in hash.map { ChainPosition(sequence: sequence, hash: $0) } }
                 heads.append(LedgerHead(job: try row.decode(0), position: position))
@@ -161,7 +161,7 @@ public struct RetirementStore: Sendable {
 
     /// Reads a part of a job's events up to a head that was read before.
     public func excerpt(
-        _ head: LedgerHead, through position: ChainPosition, after sequence: Int64, limit: Int
+        _ head: LedgerHead, through position: ChainPosition, after sequence: EventSequence, limit: Int
     ) async throws(StoreError) -> LedgerExcerpt {
         try await attempting("exporting a job") { () throws(PQError) in
             try await ChainReader(pool: pool).excerpt(head.job, through: position, after: sequence, limit: limit)
@@ -191,7 +191,7 @@ public struct RetirementStore: Sendable {
                 Query(
                     "select ledger.retire_jobs($1, $2, $3, $4, $5, $6)",
                     [
-                        .uuids(jobs.map(\.job.uuid)), .int8s(jobs.map(\.position.sequence)),
+                        .uuids(jobs.map(\.job.uuid)), .sequences(jobs.map(\.position.sequence)),
                         .byteas(jobs.map(\.position.hash.bytea)), .bytea(export.sha256.bytea), .text(export.place),
                         .bool(deletesEvents),
                     ]), deadline: Self.recordDeadline, isDurableWrite: true)

@@ -16,16 +16,16 @@ final class JobStates: Sendable {
     /// The state of a job's live snapshot beside its head, read at one moment.
     struct Reading: Sendable {
         /// The last event in the ledger.
-        let head: Int64
+        let head: EventSequence
         /// The last event in the snapshot.
-        let sequence: Int64
+        let sequence: EventSequence
         /// The state at that event, which is a fact about the events up to it.
         let state: JobState
         let isRetired: Bool
     }
 
     private struct Entry {
-        var sequence: Int64
+        var sequence: EventSequence
         var state: JobState?
         /// The time at which it was read; nil while it is being read.
         var readAt: ContinuousClock.Instant?
@@ -104,14 +104,14 @@ final class JobStates: Sendable {
     }
 
     /// Records the state of a new job.
-    func created(_ job: JobID, _ sequence: Int64) {
+    func created(_ job: JobID, _ sequence: EventSequence) {
         record(job, sequence, .running)
     }
 
     /// Records the state of a snapshot that has moved.
     ///
     /// - Parameter newest: Nil if the hint has no state: the job is running, or the sender is of an earlier version.
-    func folded(_ job: JobID, _ sequence: Int64, _ newest: JobState?) {
+    func folded(_ job: JobID, _ sequence: EventSequence, _ newest: JobState?) {
         state.withLock { state in
             // Only jobs that are appended to here are of interest.
             guard var entry = state.entries.peek(job), sequence > entry.sequence else { return }
@@ -133,7 +133,7 @@ final class JobStates: Sendable {
         state.withLock { $0.expiry = .now }
     }
 
-    private func record(_ job: JobID, _ sequence: Int64, _ newest: JobState) {
+    private func record(_ job: JobID, _ sequence: EventSequence, _ newest: JobState) {
         state.withLock { state in
             var entry = state.entries.peek(job) ?? Entry(sequence: 0)
             // A hint may have overtaken the reading.

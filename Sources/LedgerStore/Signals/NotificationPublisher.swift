@@ -37,11 +37,11 @@ actor NotificationPublisher {
     /// snapshots.
     struct FoldedHint {
         let job: JobID
-        let sequence: Int64
+        let sequence: EventSequence
         /// The state of a job that has ended; nil for a running job.
         let endState: JobState?
 
-        init(_ job: JobID, _ sequence: Int64, _ state: JobState) {
+        init(_ job: JobID, _ sequence: EventSequence, _ state: JobState) {
             self.job = job
             self.sequence = sequence
             endState = state == .running ? nil : state
@@ -51,7 +51,7 @@ actor NotificationPublisher {
         init?(_ text: Substring) {
             let parts = text.split(separator: "=", omittingEmptySubsequences: false)
             guard parts.count == 2 || parts.count == 3, let job = JobID(String(parts[0])),
-                let sequence = Int64(parts[1])
+                let sequence = EventSequence(parts[1])
             else { return nil }
             let state = parts.count == 3 ? JobState(rawValue: String(parts[2])) : .running
             guard let state else { return nil }
@@ -106,7 +106,7 @@ actor NotificationPublisher {
         startSending()
     }
 
-    func folded(_ jobs: [(job: JobID, sequence: Int64, state: JobState)]) {
+    func folded(_ jobs: [(job: JobID, sequence: EventSequence, state: JobState)]) {
         guard hasPeers else { return }
         for (job, sequence, state) in jobs where sequence > folded[job]?.sequence ?? 0 {
             folded[job] = FoldedHint(job, sequence, state)

@@ -21,7 +21,7 @@ actor SnapshotNotifier {
     }
 
     private struct Waiter {
-        let sequence: Int64
+        let sequence: EventSequence
         let continuation: CheckedContinuation<WaitResult, Never>
     }
 
@@ -29,14 +29,14 @@ actor SnapshotNotifier {
     private static let latestMax = 10_000
 
     private var waiters: [JobID: [Int: Waiter]] = [:]
-    private var latest: [JobID: Int64] = [:]
+    private var latest: [JobID: EventSequence] = [:]
     private var nextNumber = 0
     private var count = 0
     /// The observers of all jobs.
     nonisolated let observers = SnapshotObservers()
 
     /// Records that the snapshot of a job has reached this sequence.
-    func folded(_ job: JobID, _ sequence: Int64) {
+    func folded(_ job: JobID, _ sequence: EventSequence) {
         if latest.count >= Self.latestMax { latest = [:] }
         latest[job] = max(sequence, latest[job] ?? 0)
         observers.notify(.folded(job, sequence: sequence))
@@ -57,7 +57,7 @@ actor SnapshotNotifier {
     /// Waits until a hint reports this sequence, or until the caller should recheck.
     ///
     /// Returns after this time at the latest.
-    func wait(_ job: JobID, for sequence: Int64, atMost duration: Duration) async -> WaitResult {
+    func wait(_ job: JobID, for sequence: EventSequence, atMost duration: Duration) async -> WaitResult {
         if let reached = latest[job], reached >= sequence { return .reachedEarlier }
         guard count < Self.waitersMax else {
             do { try await Task.sleep(for: duration) } catch { return .recheck }

@@ -4,7 +4,7 @@ internal import Synchronization
 /// A hint that a snapshot has moved, in this process or in another.
 public enum SnapshotHint: Hashable, Sendable {
     /// The job's snapshot has reached this sequence.
-    case folded(JobID, sequence: Int64)
+    case folded(JobID, sequence: EventSequence)
     /// Hints may have been lost: any snapshot may have moved.
     case missed
 }

@@ -9,7 +9,7 @@ struct ChainReader: Sendable {
     let pool: Pool
 
     /// The number of events that are read at once.
-    private static let pageSize: Int64 = 2_000
+    private static let pageSize: Int = 2_000
 
     /// Verifies a range of a job's ledger, or returns `nil` if the job does not exist.
     func verify(_ job: JobID, _ range: Verification.Range) async throws(PQError) -> Verification? {
@@ -27,7 +27,7 @@ struct ChainReader: Sendable {
         while position < last, check.foundFault == nil {
             let rows = try await read(job, after: position, through: last)
             guard let row = rows.last else { break }
-            position = try row.decode(0)
+            position = try row.decode(0, as: EventSequence.self)
             _ = Self.check(rows, &check)
         }
         // The head is compared only at the end of the ledger.
@@ -74,7 +74,7 @@ struct ChainReader: Sendable {
         let rows = try await pool.query(
             Query(
                 "select recorded_at, hash from ledger.event where job_id = $1 and sequence = $2",
-                [.uuid(job.uuid), .int8(after.sequence)]))
+                [.uuid(job.uuid), .sequence(after.sequence)]))
         let recordedAt = try rows.first?.decode(0, as: Timestamp.self) ?? .earliest
         var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: range.anchor)
         let stored = try rows.first.map { row throws(PQError) in try Self.storedHash(row, 1) }
@@ -83,17 +83,17 @@ struct ChainReader: Sendable {
     }
 
     /// Reads a part of a job's ledger as recorded, or `nil` if the job does not exist.
-    func excerpt(_ job: JobID, after sequence: Int64, limit: Int) async throws(PQError) -> LedgerExcerpt? {
+    func excerpt(_ job: JobID, after sequence: EventSequence, limit: Int) async throws(PQError) -> LedgerExcerpt? {
         guard let head = try await start(job)?.head else { return nil }
         return try await excerpt(job, through: head, after: sequence, limit: limit)
     }
 
     /// Reads a part of a job's ledger up to a head that was read before.
     func excerpt(
-        _ job: JobID, through head: ChainPosition, after sequence: Int64, limit: Int
+        _ job: JobID, through head: ChainPosition, after sequence: EventSequence, limit: Int
     ) async throws(PQError) -> LedgerExcerpt {
         var excerpt = LedgerExcerpt(job: job, head: head)
-        for row in try await read(job, after: sequence, through: head.sequence, limit: Int64(limit)) {
+        for row in try await read(job, after: sequence, through: head.sequence, limit: limit) {
             var columns = row.columns
             let (event, hash) = try EventRow.decode(&columns)
             excerpt.events.append(RecordedEvent(event: event, hash: hash))
@@ -114,7 +114,7 @@ struct ChainReader: Sendable {
         var heads: [LedgerHead] = []
         for row in rows {
             var position: ChainPosition?
-            if let sequence = try row.decodeIfPresent(1, as: Int64.self) {
+            if let sequence = try row.decodeIfPresent(1, as: EventSequence.self) {
                 position = ChainPosition(sequence: sequence, hash: try Self.storedHash(row, 2))
             }
             heads.append(LedgerHead(job: try row.decode(0, as: JobID.self), position: position))
@@ -130,7 +130,7 @@ struct ChainReader: Sendable {
     private struct Start {
         var description: JobDescription
         var createdAt: Timestamp
-        var lastStored: Int64
+        var lastStored: EventSequence
         var headRecordedAt: Timestamp?
         var head: ChainPosition?
         var retiredHash: EventHash?
@@ -158,7 +158,7 @@ struct ChainReader: Sendable {
         var start = Start(
             description: description, createdAt: try columns.next(), lastStored: try columns.nextIfPresent() ?? 0,
             headRecordedAt: try columns.nextIfPresent())
-        if let sequence = try columns.nextIfPresent(Int64.self) {
+        if let sequence = try columns.nextIfPresent(EventSequence.self) {
             start.head = ChainPosition(
                 sequence: sequence, hash: EventHash(bytes: try columns.next([UInt8].self)) ?? .none)
         } else {
@@ -170,7 +170,7 @@ struct ChainReader: Sendable {
     }
 
     private func read(
-        _ job: JobID, after position: Int64, through end: Int64, limit: Int64 = pageSize
+        _ job: JobID, after position: EventSequence, through end: EventSequence, limit: Int = pageSize
     ) async throws(PQError) -> Rows {
         try await pool.query(
             Query(
@@ -180,7 +180,7 @@ struct ChainReader: Sendable {
                 where event.job_id = $1 and event.sequence > $2 and event.sequence <= $3
                 order by event.sequence
                 limit $4
-                """, [.uuid(job.uuid), .int8(position), .int8(end), .int8(limit)]))
+                """, [.uuid(job.uuid), .sequence(position), .sequence(end), .int8(Int64(limit))]))
     }
 
     /// The expression that detects data in columns that the hash does not cover.

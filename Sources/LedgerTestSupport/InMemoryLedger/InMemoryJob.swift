@@ -12,7 +12,7 @@ struct InMemoryJob: Sendable {
     /// The state of the job's estimates.
     private var estimateState = EstimateState()
     /// The decisions on the events that the fold has discarded.
-    private var discards: [Int64: Fold.Decision] = [:]
+    private var discards: [EventSequence: Fold.Decision] = [:]
     private var chain: HashChain
 
     init(_ id: JobID, _ description: JobDescription) {
@@ -22,7 +22,7 @@ struct InMemoryJob: Sendable {
     }
 
     /// The sequence of the last event.
-    var sequence: Int64 { Int64(events.count) }
+    var sequence: EventSequence { .start + events.count }
 
     /// The last event's position in the hash chain.
     var head: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
@@ -48,9 +48,9 @@ struct InMemoryJob: Sendable {
     /// Folds new events, up to this one at most.
     ///
     /// - Returns: The last folded event if there were any new ones.
-    mutating func fold(_ last: Int64) -> Int64? {
+    mutating func fold(_ last: EventSequence) -> EventSequence? {
         let before = fold.progress.sequence
-        for one in events[Int(before)...] where one.event.sequence <= last {
+        for one in events[(before - .start)...] where one.event.sequence <= last {
             let decision = estimateState.decision(on: one.event, &fold)
             if decision.verdict.isDiscarded { discards[one.event.sequence] = decision }
         }
@@ -63,8 +63,8 @@ struct InMemoryJob: Sendable {
     private static let projection: Int16 = 1
 
     /// The event with this sequence, or `nil` without one.
-    func event(_ sequence: Int64) -> RecordedEvent? {
-        1...self.sequence ~= sequence ? events[Int(sequence) - 1] : nil
+    func event(_ sequence: EventSequence) -> RecordedEvent? {
+        1...self.sequence ~= sequence ? events[sequence - 1] : nil
     }
 
     /// The job with its snapshot.
@@ -72,7 +72,8 @@ struct InMemoryJob: Sendable {
     /// - Parameters:
     ///   - past: The last event of a past snapshot. `nil` is the present one.
     ///   - time: The past moment. `nil` is that of the event.
-    func view(at past: Int64? = nil, time: Timestamp? = nil, counting policy: CountingPolicy = .last) -> JobView {
+    func view(at past: EventSequence? = nil, time: Timestamp? = nil, counting policy: CountingPolicy = .last) -> JobView
+    {
         let folded = fold.progress.sequence
         var view = JobView(
             id: id, description: description, createdAt: createdAt, ledgerSequence: sequence,
@@ -91,10 +92,10 @@ struct InMemoryJob: Sendable {
     /// The inputs of estimates and stalls, at present or as of a past event.
     private typealias Inputs = (fold: Fold, state: EstimateState, moment: Timestamp)
 
-    private func inputs(of snapshot: Snapshot, at past: Int64?) -> Inputs {
+    private func inputs(of snapshot: Snapshot, at past: EventSequence?) -> Inputs {
         guard let past else { return (fold, estimateState, InMemoryLedger.now) }
         var (fold, state) = (Fold(tracksChanges: false), EstimateState())
-        for one in events.prefix(Int(past)) { _ = state.decision(on: one.event, &fold) }
+        for one in events.prefix(past - .start) { _ = state.decision(on: one.event, &fold) }
         return (fold, state, snapshot.updatedAt ?? createdAt)
     }
 
@@ -102,7 +103,7 @@ struct InMemoryJob: Sendable {
     ///
     /// - Parameter time: The past moment; nil for that of the event.
     func taskPage(
-        _ filter: TaskFilter, at past: Int64?, time: Timestamp?, limit: Int, after cursor: TaskID?
+        _ filter: TaskFilter, at past: EventSequence?, time: Timestamp?, limit: Int, after cursor: TaskID?
     ) -> TaskPage {
         let snapshot = (past.map { pastFold(through: $0) } ?? fold).snapshot()
         let inputs = inputs(of: snapshot, at: past)
@@ -131,22 +132,22 @@ struct InMemoryJob: Sendable {
         return stamp
     }
 
-    private func hash(of sequence: Int64) -> EventHash {
+    private func hash(of sequence: EventSequence) -> EventHash {
         event(sequence)?.hash ?? .none
     }
 
     /// Returns the fold of events 1 to `last`.
-    func pastFold(through last: Int64) -> Fold {
+    func pastFold(through last: EventSequence) -> Fold {
         var fold = Fold(tracksChanges: false)
-        for one in events.prefix(Int(last)) { _ = fold.decision(on: one.event) }
+        for one in events.prefix(last - .start) { _ = fold.decision(on: one.event) }
         return fold
     }
 
     /// Returns the sequence of the last event at a point in time, or 0 without one.
-    func sequence(of moment: PointInTime) -> Int64 {
+    func sequence(of moment: PointInTime) -> EventSequence {
         switch moment {
         case .sequence(let sequence): min(max(0, sequence), self.sequence)
-        case .time(let time): Int64(events.prefix { $0.event.recordedAt <= time }.count)
+        case .time(let time): .start + events.prefix { $0.event.recordedAt <= time }.count
         }
     }
 

@@ -11,7 +11,7 @@ extension InMemoryLedger {
             var check = job.check(after: stretch.after, anchor: stretch.anchor)
             let rest = max(0, job.sequence - check.position.sequence)
             let last = check.position.sequence + min(rest, stretch.limit ?? rest)
-            for one in job.events.dropFirst(Int(clamping: check.position.sequence)) where one.event.sequence <= last {
+            for one in job.events.dropFirst(check.position.sequence - .start) where one.event.sequence <= last {
                 guard check.check(one.event, hash: one.hash) else { break }
             }
             if last >= job.sequence {
@@ -29,7 +29,7 @@ extension InMemoryLedger {
         return newer.sorted { $0.id < $1.id }.prefix(limit).map { LedgerHead(job: $0.id, position: $0.head) }
     }
 
-    public func excerpt(_ job: JobID, after sequence: Int64, limit: Int) -> LedgerExcerpt? {
+    public func excerpt(_ job: JobID, after sequence: EventSequence, limit: Int) -> LedgerExcerpt? {
         inspect(job) { job in
             LedgerExcerpt(
                 job: job.id, head: job.head,
@@ -118,9 +118,9 @@ extension InMemoryLedger {
         let now = Self.now
         let behind = jobs.filter { $0.fold.progress.sequence < $0.sequence }.map { job in
             let folded = job.fold.progress.sequence
-            let waitingSince = job.events[Int(folded)].event.recordedAt
+            let waitingSince = job.events[folded - .start].event.recordedAt
             return LedgerStatus.BehindJob(
-                job: job.id, events: job.sequence - folded,
+                job: job.id, events: Int64(job.sequence - folded),
                 seconds: Double(now.microseconds - waitingSince.microseconds) / 1e6)
         }.sorted { $0.seconds > $1.seconds }
         let lag = LedgerStatus.Lag(

@@ -56,7 +56,7 @@ extension InMemoryLedger {
     // MARK: Events
 
     public func events(
-        _ job: JobID, _ filter: EventFilter, after: Int64?, limit: Int
+        _ job: JobID, _ filter: EventFilter, after: EventSequence?, limit: Int
     ) -> EventPage? {
         inspect(job) { job in
             let isAscending = filter.order == .ascending
@@ -70,7 +70,7 @@ extension InMemoryLedger {
         }
     }
 
-    public func verdicts(_ job: JobID, _ sequences: ClosedRange<Int64>) -> [Verdict?] {
+    public func verdicts(_ job: JobID, _ sequences: ClosedRange<EventSequence>) -> [Verdict?] {
         inspect(job) { job in
             job.explained(job.events.filter { sequences.contains($0.event.sequence) }).map(\.verdict)
         } ?? []
@@ -79,7 +79,7 @@ extension InMemoryLedger {
     public func trackRecord(of name: Name, within confinement: Confinement) -> TrackRecord { TrackRecord() }
 
     public func status(
-        of execution: Name, task: Name, in job: JobID, at sequence: Int64
+        of execution: Name, task: Name, in job: JobID, at sequence: EventSequence
     ) -> ExecutionStatus? {
         inspect(job) { job in
             guard let task = job.fold.task(task)?.id else { return nil }
@@ -144,7 +144,7 @@ extension InMemoryLedger {
             let end = max(start, to.map { job.sequence(of: $0) } ?? job.sequence)
             var fold = job.pastFold(through: start)
             var recorder = SnapshotDiffRecorder(from: fold, counting: policy, limit: limit)
-            for one in job.events[Int(start)..<Int(end)] {
+            for one in job.events[(start - .start)..<(end - .start)] {
                 recorder.record(one.event, fold.decision(on: one.event), in: fold)
             }
             return recorder.difference(to: fold)
@@ -165,7 +165,7 @@ extension InMemoryJob {
     /// The page with the reporters, messages and links of the executions.
     fileprivate func withNotes(_ page: TaskPage) -> TaskPage {
         var page = page
-        let notes = Set(page.notedEvents).map { ($0, EventNotes(events[Int($0) - 1].event)) }
+        let notes = Set(page.notedEvents).map { ($0, EventNotes(events[$0 - 1].event)) }
         page.setNotes(Dictionary(uniqueKeysWithValues: notes))
         return page
     }

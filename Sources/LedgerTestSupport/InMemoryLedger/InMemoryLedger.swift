@@ -48,7 +48,7 @@ public final class InMemoryLedger: Sendable {
             let (result, changed) = try body(&state, Self.now)
             var hints: [SnapshotHint] = []
             for id in changed {
-                if let sequence = state.jobs[id]?.fold(isFolding ? .max : 1) {
+                if let sequence = state.jobs[id]?.fold(isFolding ? EventSequence(Int64.max) : 1) {
                     hints.append(.folded(id, sequence: sequence))
                 }
             }
@@ -113,7 +113,7 @@ extension InMemoryLedger: LedgerService {
         return (view, created)
     }
 
-    public func append(_ drafts: [EventDraft], to job: JobID) throws(StoreError) -> ClosedRange<Int64> {
+    public func append(_ drafts: [EventDraft], to job: JobID) throws(StoreError) -> ClosedRange<EventSequence> {
         guard let appended = try append(drafts.map { (job, $0) }).first else {
             throw StoreError(.corrupt, "the append contains no events")
         }
@@ -122,14 +122,14 @@ extension InMemoryLedger: LedgerService {
 
     public func append(
         _ drafts: [EventDraft], to job: JobID,
-        whenDone: @escaping @Sendable (Result<ClosedRange<Int64>, StoreError>) -> Void
+        whenDone: @escaping @Sendable (Result<ClosedRange<EventSequence>, StoreError>) -> Void
     ) {
         whenDone(Result { () throws(StoreError) in try append(drafts, to: job) })
     }
 
     public func append(
         _ entries: [(job: JobID, draft: EventDraft)]
-    ) throws(StoreError) -> [(job: JobID, sequences: ClosedRange<Int64>)] {
+    ) throws(StoreError) -> [(job: JobID, sequences: ClosedRange<EventSequence>)] {
         try change { state, now throws(StoreError) in
             var jobs: [JobID] = []
             for entry in entries where !jobs.contains(entry.job) { jobs.append(entry.job) }
@@ -149,7 +149,7 @@ extension InMemoryLedger: LedgerService {
 
     public func append(
         _ drafts: [EventDraft], to job: JobID, unlessCanceledWithin deadline: Duration
-    ) throws(StoreError) -> ClosedRange<Int64> {
+    ) throws(StoreError) -> ClosedRange<EventSequence> {
         try change { state, now throws(StoreError) in
             guard var changed = state.jobs[job] else {
                 throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])
@@ -181,7 +181,7 @@ extension InMemoryLedger: LedgerService {
         observers.add(body)
     }
 
-    public func waitUntilFolded(_ job: JobID, sequence: Int64, deadline: Duration) async -> Bool {
+    public func waitUntilFolded(_ job: JobID, sequence: EventSequence, deadline: Duration) async -> Bool {
         let (hints, sink) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         // The snapshot is compared after the subscription, so that no change is missed.
         let subscription = observeSnapshots { _ in sink.yield() }
@@ -200,7 +200,7 @@ extension InMemoryLedger: LedgerService {
         return false
     }
 
-    public func waitForChange(_ job: JobID, after sequence: Int64, deadline: Duration) async -> Bool {
+    public func waitForChange(_ job: JobID, after sequence: EventSequence, deadline: Duration) async -> Bool {
         await waitUntilFolded(job, sequence: sequence + 1, deadline: deadline)
     }
 

@@ -23,7 +23,7 @@ extension LedgerExcerpt {
         let reader = ResponseReader(value)
         guard try reader.text("format") == Self.format else { throw ResponseError(field: "format") }
         let head = ChainPosition(
-            sequence: try reader.integer("events"), hash: try reader.hash("head_hash"))
+            sequence: try reader.sequence("events"), hash: try reader.hash("head_hash"))
         guard head.sequence > 0 else { throw ResponseError(field: "events") }
         self.init(job: try reader.job("job"), head: head)
     }

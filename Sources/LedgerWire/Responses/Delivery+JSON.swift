@@ -45,7 +45,7 @@ extension Delivery {
         if let threshold = try cause.integerIfPresent("threshold") { text += ":\(threshold)" }
         guard let kind = NotificationKind(text) else { throw ResponseError(field: "kind") }
         let origin: NotificationCause.Origin =
-            if let sequence = try cause.integerIfPresent("sequence") {
+            if let sequence = try cause.sequenceIfPresent("sequence") {
                 .event(sequence)
             } else {
                 .moment(try cause.timestamp("since"))

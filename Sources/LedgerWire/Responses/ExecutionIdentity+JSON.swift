@@ -17,6 +17,6 @@ extension ExecutionIdentity {
         guard let attempt = Int32(exactly: try reader.integer("attempt")) else { throw ResponseError(field: "attempt") }
         self.init(
             execution: value["execution"]?.text.map { Name($0) }, attempt: attempt,
-            id: ExecutionID(try reader.integer("sequence")))
+            id: ExecutionID(try reader.sequence("sequence")))
     }
 }

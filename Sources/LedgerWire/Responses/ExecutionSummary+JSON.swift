@@ -33,7 +33,7 @@ extension ExecutionSummary {
         for element in value["progress"]?.elements ?? [] { progress.append(try CountedUnits(element)) }
         self.init(
             name: value["execution"]?.text.map { Name($0) }, attempt: attempt, outcome: outcome,
-            id: ExecutionID(try reader.integer("first_sequence")), lastSequence: try reader.integer("last_sequence"),
+            id: ExecutionID(try reader.sequence("first_sequence")), lastSequence: try reader.sequence("last_sequence"),
             startedAt: try reader.timestamp("started_at"), lastAt: try reader.timestamp("last_at"),
             isCounted: value["counted"] == .bool(true), isProvisional: value["provisional"] == .bool(true),
             reporter: value["reporter"]?.text.map { Name($0) },

@@ -90,7 +90,7 @@ extension ExplainedEvent {
         guard let type = EventType(name: try reader.text("type")) else { throw ResponseError(field: "type") }
         let inferred = (value["inferred"]?.elements ?? []).compactMap(\.text)
         let event = Event(
-            sequence: try reader.integer("sequence"), recordedAt: try reader.timestamp("recorded_at"),
+            sequence: try reader.sequence("sequence"), recordedAt: try reader.timestamp("recorded_at"),
             at: try reader.timestampIfPresent("at"), reporter: value["reporter"]?.text.map { Name($0) },
             message: value["message"]?.text.map { Name($0) }, link: value["link"]?.text.map { Name($0) },
             body: try Self.body(type, reader, inferred))
@@ -101,7 +101,7 @@ extension ExplainedEvent {
             verdict: value["verdict"]?.text.flatMap { Verdict(rawValue: $0) }, late: value["late"]?.bool ?? false,
             supersededBy: try value["superseded_by"].map { value throws(ResponseError) in try ExecutionIdentity(value)
             },
-            duplicateOf: try reader.integerIfPresent("duplicate_of"))
+            duplicateOf: try reader.sequenceIfPresent("duplicate_of"))
     }
 
     private static func body(

@@ -54,7 +54,7 @@ extension Explanation {
             for execution in task["executions"]?.elements ?? [] { entries.append(try Entry(execution, of: name)) }
         }
         self.init(
-            sequence: try reader.integer("sequence"), indicator: indicator, entries: entries,
+            sequence: try reader.sequence("sequence"), indicator: indicator, entries: entries,
             nextCursor: value["next_cursor"]?.text.flatMap { Cursor($0) })
     }
 }

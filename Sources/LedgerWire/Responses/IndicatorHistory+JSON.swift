@@ -15,7 +15,7 @@ extension IndicatorHistory {
         var points: [Point] = []
         for element in value["points"]?.elements ?? [] { points.append(try Point(element)) }
         self.init(
-            label: value["label"]?.text.map { Name($0) }, sequence: try ResponseReader(value).integer("sequence"),
+            label: value["label"]?.text.map { Name($0) }, sequence: try ResponseReader(value).sequence("sequence"),
             points: points)
     }
 }
@@ -49,7 +49,7 @@ extension IndicatorHistory.Point {
                 superseded: try ExecutionIdentity(superseded), lost: try given.units("lost"))
         }
         self.init(
-            sequence: try reader.integer("sequence"), at: try reader.timestamp("at"),
+            sequence: try reader.sequence("sequence"), at: try reader.timestamp("at"),
             counted: Units(total: try reader.big("total"), done: try reader.big("done")), cause: cause)
     }
 }

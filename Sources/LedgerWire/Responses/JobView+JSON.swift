@@ -111,9 +111,9 @@ extension JobView {
             id: try reader.job("job"),
             description: JobDescription(
                 name: Name(try reader.text("name")), key: value["key"]?.text.map { Name($0) }, tags: tags),
-            createdAt: createdAt, ledgerSequence: try reader.integer("ledger_sequence"),
+            createdAt: createdAt, ledgerSequence: try reader.sequence("ledger_sequence"),
             snapshot: Snapshot(
-                sequence: try reader.integer("sequence"), state: state, createdAt: createdAt,
+                sequence: try reader.sequence("sequence"), state: state, createdAt: createdAt,
                 startedAt: try reader.timestampIfPresent("started_at"),
                 updatedAt: try reader.timestampIfPresent("updated_at"),
                 finishedAt: try reader.timestampIfPresent("finished_at"),

@@ -13,7 +13,7 @@ extension LedgerHead {
     public init(_ value: JSONValue) throws(ResponseError) {
         let reader = ResponseReader(value)
         var position: ChainPosition?
-        if let sequence = try reader.integerIfPresent("sequence") {
+        if let sequence = try reader.sequenceIfPresent("sequence") {
             position = ChainPosition(sequence: sequence, hash: try reader.hash("hash"))
         }
         self.init(job: try reader.job("job"), position: position)

@@ -23,6 +23,12 @@ struct ResponseReader {
         return integer
     }
 
+    func sequence(_ field: String) throws(ResponseError) -> EventSequence { EventSequence(try integer(field)) }
+
+    func sequenceIfPresent(_ field: String) throws(ResponseError) -> EventSequence? {
+        try integerIfPresent(field).map { EventSequence($0) }
+    }
+
     func integerIfPresent(_ field: String) throws(ResponseError) -> Int64? {
         switch value[field] {
         case nil, .null: nil

@@ -116,7 +116,7 @@ extension Snapshot {
         else { throw ResponseError(field: field) }
         let reader = ResponseReader(point)
         self.init(
-            sequence: try reader.integer("sequence"), state: state, createdAt: nil, startedAt: nil,
+            sequence: try reader.sequence("sequence"), state: state, createdAt: nil, startedAt: nil,
             updatedAt: try reader.timestampIfPresent("at"), finishedAt: nil, tasks: try TaskCounts(tasks),
             indicators: [])
     }
@@ -157,7 +157,7 @@ extension SnapshotDiff.Finished {
         }
         self.init(
             task: Name(try reader.text("task")), execution: try ExecutionIdentity(value),
-            sequence: try reader.integer("at_sequence"), at: try reader.timestamp("at"), outcome: outcome)
+            sequence: try reader.sequence("at_sequence"), at: try reader.timestamp("at"), outcome: outcome)
     }
 }
 

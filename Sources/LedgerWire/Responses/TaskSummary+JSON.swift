@@ -19,7 +19,7 @@ extension TaskSummary {
         var executions: [ExecutionSummary] = []
         for element in value["executions"]?.elements ?? [] { executions.append(try ExecutionSummary(element)) }
         self.init(
-            name: Name(try reader.text("task")), state: state, id: TaskID(try reader.integer("first_sequence")),
+            name: Name(try reader.text("task")), state: state, id: TaskID(try reader.sequence("first_sequence")),
             executionCount: try reader.integer("execution_count"), executions: executions)
     }
 }

@@ -38,13 +38,13 @@ public struct VerificationResponse: Hashable, Sendable {
             guard let kind = Verification.Kind(rawValue: try reader.text("kind")) else {
                 throw ResponseError(field: "fault/kind")
             }
-            fault = Verification.Fault(kind, at: try reader.integer("sequence"), try reader.text("detail"))
+            fault = Verification.Fault(kind, at: try reader.sequence("sequence"), try reader.text("detail"))
         }
         self.init(
             job: try reader.job("job"),
             Verification(
-                sequence: try reader.integer("sequence"), headHash: try reader.hash("head_hash"),
-                ledgerSequence: try reader.integer("ledger_sequence"), fault: fault,
+                sequence: try reader.sequence("sequence"), headHash: try reader.hash("head_hash"),
+                ledgerSequence: try reader.sequence("ledger_sequence"), fault: fault,
                 retiredAt: try reader.timestampIfPresent("retired_at")))
     }
 }

@@ -116,7 +116,7 @@ struct ReportBatcher: Sendable {
     private var newJobEnd: JobState?
     /// The time at which the start is repeated if there is nothing else to send.
     private var heartbeatAt: ContinuousClock.Instant?
-    private(set) var startSequence: Int64?
+    private(set) var startSequence: EventSequence?
     private(set) var isSuperseded = false
     /// The fields that the ledger does not know and nothing has logged.
     var newUnknownFields: EventField = []

@@ -15,7 +15,7 @@ public struct EventSearch: Hashable, Sendable {
     /// The sequence after (or, if descending, before) which the page starts.
     ///
     /// It is ``EventPage/nextAfter`` of the previous page.
-    public var after: Int64?
+    public var after: EventSequence?
     /// The most events in the page; 100 by default, 1,000 at most.
     ///
     /// It is not allowed for a stream.

@@ -12,10 +12,10 @@ extension LedgerRequest {
         _ job: JobID, _ range: Verification.Range = Verification.Range()
     ) -> LedgerRequest {
         var query = Query()
-        query.add("after", range.after.map { String($0.sequence) })
+        query.add("after", range.after.map { $0.sequence.description })
         query.add("hash", range.after?.hash.description)
         query.add("limit", range.limit.map(String.init))
-        query.add("anchor_sequence", range.anchor.map { String($0.sequence) })
+        query.add("anchor_sequence", range.anchor.map { $0.sequence.description })
         query.add("anchor_hash", range.anchor?.hash.description)
         // The server reads some 100,000 events per second, and responds when it has read all of them.
         var request = LedgerRequest.get("verify job \(job)", "/v1/jobs/\(job)/verify", query: query)

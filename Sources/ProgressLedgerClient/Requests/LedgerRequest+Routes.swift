@@ -95,7 +95,8 @@ extension LedgerRequest {
     ///   - entityTag: The tag of the snapshot that the caller has. The server responds with 304 if it is unchanged.
     ///   - wait: How long the server waits for a change before it responds with 304.
     package static func progress(
-        _ job: JobID, minSequence: Int64? = nil, policy: CountingPolicy? = nil, atSequence: Int64? = nil,
+        _ job: JobID, minSequence: EventSequence? = nil, policy: CountingPolicy? = nil,
+        atSequence: EventSequence? = nil,
         at time: String? = nil, unchangedSince entityTag: String? = nil, wait: Duration = .zero
     ) -> LedgerRequest {
         var query = Query()
@@ -113,10 +114,10 @@ extension LedgerRequest {
     /// Watches a job.
     ///
     /// - Parameter sequence: The sequence of the snapshot that the caller has.
-    static func watch(_ job: JobID, after sequence: Int64?) -> LedgerRequest {
+    static func watch(_ job: JobID, after sequence: EventSequence?) -> LedgerRequest {
         var request = LedgerRequest.get("watch job \(job)", "/v1/jobs/\(job)/watch")
         request.headers = [("accept", "text/event-stream, application/problem+json")]
-        if let sequence { request.headers.append(("last-event-id", String(sequence))) }
+        if let sequence { request.headers.append(("last-event-id", sequence.description)) }
         // A watcher reports a lost connection at once, and decides itself when to try again.
         request.isTriedOnce = true
         return request
@@ -147,7 +148,8 @@ extension LedgerRequest {
     }
 
     package static func explain(
-        _ job: JobID, label: Name?, policy: CountingPolicy? = nil, atSequence: Int64? = nil, at time: String? = nil,
+        _ job: JobID, label: Name?, policy: CountingPolicy? = nil, atSequence: EventSequence? = nil,
+        at time: String? = nil,
         limit: Int?, cursor: String?
     ) -> LedgerRequest {
         var query = Query()

@@ -13,9 +13,11 @@ final class SharedClientState: Sendable {
     let fields = FieldSupport()
 
     /// Returns the last sequence that this client appended to the job, or 0.
-    func lastWritten(to job: JobID) -> Int64 { state.withLock { $0.written[job] } }
+    func lastWritten(to job: JobID) -> EventSequence { state.withLock { $0.written[job] } }
 
-    func recordWrite(_ sequence: Int64, to job: JobID) { state.withLock { $0.written.record(sequence, to: job) } }
+    func recordWrite(_ sequence: EventSequence, to job: JobID) {
+        state.withLock { $0.written.record(sequence, to: job) }
+    }
 
     /// Ends an outage, because the ledger has responded.
     func recordResponse() { state.withLock { $0.outage.recordResponse() } }

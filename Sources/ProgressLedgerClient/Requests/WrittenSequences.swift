@@ -7,11 +7,11 @@ struct WrittenSequences {
     /// No client reads the progress of that many jobs in the moment before their events are folded.
     static let jobsMax = 10_000
 
-    private var sequences: [JobID: Int64] = [:]
+    private var sequences: [JobID: EventSequence] = [:]
 
-    subscript(job: JobID) -> Int64 { sequences[job] ?? 0 }
+    subscript(job: JobID) -> EventSequence { sequences[job] ?? 0 }
 
-    mutating func record(_ sequence: Int64, to job: JobID) {
+    mutating func record(_ sequence: EventSequence, to job: JobID) {
         if sequences[job] == nil, sequences.count >= Self.jobsMax { sequences.remove(at: sequences.startIndex) }
         sequences[job] = max(self[job], sequence)
     }

@@ -4,7 +4,7 @@ package import LedgerWire
 /// The result of an append to one job.
 public struct Appended: Hashable, Sendable {
     /// The sequences of the events, in their order.
-    public let sequences: ClosedRange<Int64>
+    public let sequences: ClosedRange<EventSequence>
     /// The verdicts of the events, in their order.
     ///
     /// It is nil if the caller did not request verdicts, or if the fold was not in time. It is also nil if a newer
@@ -21,7 +21,7 @@ public struct AppendedToJobs: Hashable, Sendable {
     /// The number of events.
     public let count: Int
     /// The sequences of the events, by job.
-    public let sequences: [JobID: ClosedRange<Int64>]
+    public let sequences: [JobID: ClosedRange<EventSequence>]
     /// The states of the jobs, as in ``Appended/jobState``.
     public let jobStates: [JobID: JobState]
 }
@@ -34,7 +34,7 @@ public struct StartedExecution: Hashable, Sendable {
     /// The attempt; nil if the event was not folded in time.
     public let attempt: Int32?
     /// The sequence of the first event.
-    public let sequence: Int64
+    public let sequence: EventSequence
     /// The state of the job, as in ``Appended/jobState``.
     public let jobState: JobState?
 }
@@ -60,7 +60,7 @@ extension AppendedToJobs: ResponseBody {
     package init(_ value: JSONValue) throws(ResponseError) {
         count = try value.integer("appended")
         guard case .object(let fields) = value["jobs"] else { throw ResponseError(field: "jobs") }
-        var sequences: [JobID: ClosedRange<Int64>] = [:]
+        var sequences: [JobID: ClosedRange<EventSequence>] = [:]
         var jobStates: [JobID: JobState] = [:]
         for field in fields {
             guard let job = JobID(field.name) else { throw ResponseError(field: "jobs") }
@@ -77,7 +77,7 @@ extension StartedExecution: ResponseBody {
         task = Name(try value.text("task"))
         execution = value.nameIfPresent("execution")
         attempt = try value.integerIfPresent("attempt")
-        sequence = try value.integer("sequence")
+        sequence = try value.sequence("sequence")
         jobState = value.jobState
     }
 }

@@ -38,6 +38,16 @@ extension JSONValue {
         }
     }
 
+    func sequence(_ field: String) throws(ResponseError) -> EventSequence {
+        let number: Int64 = try integer(field)
+        return EventSequence(number)
+    }
+
+    func sequenceIfPresent(_ field: String) throws(ResponseError) -> EventSequence? {
+        let number: Int64? = try integerIfPresent(field)
+        return number.map { EventSequence($0) }
+    }
+
     func nameIfPresent(_ field: String) -> Name? {
         self[field]?.text.map { Name($0) }
     }
@@ -48,9 +58,9 @@ extension JSONValue {
     }
 
     /// Returns the sequences of the events of an append.
-    func sequences() throws(ResponseError) -> ClosedRange<Int64> {
-        let first: Int64 = try integer("first_sequence")
-        let last: Int64 = try integer("last_sequence")
+    func sequences() throws(ResponseError) -> ClosedRange<EventSequence> {
+        let first = try sequence("first_sequence")
+        let last = try sequence("last_sequence")
         guard first <= last else { throw ResponseError(field: "last_sequence") }
         return first...last
     }

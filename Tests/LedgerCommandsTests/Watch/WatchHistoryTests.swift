@@ -11,7 +11,7 @@ struct WatchHistoryTests {
     private static let noon = Timestamp(microseconds: 1_000_000_000)
 
     private static func job(
-        _ sequence: Int64, done: Int128, of total: Int128 = 1_000_000, carried: Int128 = 0, unit: Name? = nil
+        _ sequence: EventSequence, done: Int128, of total: Int128 = 1_000_000, carried: Int128 = 0, unit: Name? = nil
     ) -> JobView {
         let units = Units(total: total, done: done)
         let indicator = Snapshot.Indicator(

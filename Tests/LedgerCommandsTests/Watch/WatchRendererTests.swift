@@ -20,7 +20,8 @@ struct WatchRendererTests {
     }
 
     private static func job(
-        _ indicators: [Snapshot.Indicator], state: JobState = .running, sequence: Int64 = 2, name: Name = "tiles"
+        _ indicators: [Snapshot.Indicator], state: JobState = .running, sequence: EventSequence = 2,
+        name: Name = "tiles"
     ) -> JobView {
         let created = Timestamp(microseconds: noon.microseconds - 84_000_000)
         return JobView(
@@ -210,7 +211,7 @@ struct WatchRendererTests {
     func rates() throws {
         var history = WatchHistory(now: Self.start)
         for second in 0...10 {
-            let job = Self.job([Self.indicator("a", Int128(second * 4), 100)], sequence: Int64(second + 1))
+            let job = Self.job([Self.indicator("a", Int128(second * 4), 100)], sequence: EventSequence(second + 1))
             _ = history.add(job, now: Self.start + .seconds(second))
         }
         #expect(history.rate("a", now: Self.start + .seconds(10)) == 4)

@@ -9,7 +9,8 @@ import Testing
 @Suite("State of a watched job")
 struct WatchSessionTests {
     private static func job(
-        _ sequence: Int64, done: Int128, state: JobState = .running, running: Int64 = 0, stalls: JobStalls = .none
+        _ sequence: EventSequence, done: Int128, state: JobState = .running, running: Int64 = 0,
+        stalls: JobStalls = .none
     ) -> JobView {
         let created = Timestamp(microseconds: 1_000_000_000)
         let units = Units(total: 10, done: done)

@@ -44,7 +44,7 @@ extension LedgerService {
         _ job: JobID, _ filter: EventFilter = EventFilter(), pagesOf limit: Int = 100
     ) async throws -> [ExplainedEvent] {
         var events: [ExplainedEvent] = []
-        var after: Int64?
+        var after: EventSequence?
         repeat {
             let page = try #require(try await self.events(job, filter, after: after, limit: limit))
             #expect(page.events.count <= limit)

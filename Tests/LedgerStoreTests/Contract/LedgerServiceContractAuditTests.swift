@@ -21,8 +21,8 @@ struct LedgerServiceContractAuditTests {
             func verify(_ range: Verification.Range) async throws -> Verification {
                 try #require(try await ledger.verify(job, range))
             }
-            func position(_ sequence: Int64) -> ChainPosition {
-                ChainPosition(sequence: sequence, hash: hashes[Int(sequence) - 1])
+            func position(_ sequence: EventSequence) -> ChainPosition {
+                ChainPosition(sequence: sequence, hash: hashes[sequence - 1])
             }
             let whole = try await verify(Verification.Range(anchor: position(20)))
             #expect(whole.isIntact && whole.isComplete && whole.sequence == 40 && whole.ledgerSequence == 40)
@@ -50,7 +50,8 @@ struct LedgerServiceContractAuditTests {
             for count in 2..<6 {
                 let job = try await ledger.job(with: Self.bodies(count))
                 let hash = try #require(try await ledger.allEvents(job).last).hash
-                expected.append(LedgerHead(job: job, position: ChainPosition(sequence: Int64(count), hash: hash)))
+                expected.append(
+                    LedgerHead(job: job, position: ChainPosition(sequence: EventSequence(count), hash: hash)))
             }
             expected.sort { $0.job < $1.job }
             #expect(try await ledger.heads(after: nil, limit: 3) == Array(expected.prefix(3)))
@@ -122,7 +123,7 @@ struct LedgerServiceContractAuditTests {
                     part.events = Array(whole.events[first..<last])
                     let result = try await to.importExcerpt(part)
                     #expect(result.job == job && result.appended == new)
-                    #expect(result.position.sequence == Int64(last))
+                    #expect(result.position.sequence == EventSequence(last))
                 }
                 let isFolded = try await to.waitUntilFolded(job, sequence: 40, deadline: .testTimeout)
                 #expect(isFolded)

@@ -113,7 +113,7 @@ struct LedgerServiceContractReadingTests {
         try await implementation.withLedger { ledger in
             let count = Limits.labelsPerExecutionMax
             let job = try await ledger.job(with: (0...count).map { .units("t", label: Name("\($0)"), done: 1) })
-            let last = Int64(count) + 2
+            let last = EventSequence(count + 2)
             #expect(try await ledger.verdicts(job, last - 1...last) == [.counted, .overLimit])
             let explanation = try #require(try await ledger.wholeExplanation(job, Name("\(count)")))
             #expect(explanation.indicator.discarded.done == 1 && explanation.indicator.counted.done == 0)
@@ -139,7 +139,9 @@ struct LedgerServiceContractReadingTests {
     func executionStatus(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
             let job = try await ledger.job(with: [.start("t", "a"), .start("t", "b"), .start("t", "c", attempt: 1)])
-            func status(_ execution: Name, at sequence: Int64, of task: Name = "t") async throws -> ExecutionStatus? {
+            func status(_ execution: Name, at sequence: EventSequence, of task: Name = "t") async throws
+                -> ExecutionStatus?
+            {
                 try await ledger.status(of: execution, task: task, in: job, at: sequence)
             }
             let first = try #require(try await status("a", at: 2))
@@ -179,7 +181,7 @@ struct LedgerServiceContractReadingTests {
             let job = try await ledger.job(with: Self.retries + more)
             let all = try await ledger.allEvents(job)
             #expect(all.map(\.event.sequence) == Array(1...11))
-            func found(_ filter: EventFilter, pagesOf limit: Int = 3) async throws -> [Int64] {
+            func found(_ filter: EventFilter, pagesOf limit: Int = 3) async throws -> [EventSequence] {
                 let events = try await ledger.allEvents(job, filter, pagesOf: limit)
                 #expect(events.allSatisfy { all.contains($0) })
                 return events.map(\.event.sequence)
@@ -211,7 +213,7 @@ struct LedgerServiceContractReadingTests {
         arguments: LedgerImplementation.allCases, [UInt64(31), 32])
     func agreesWithTheFold(_ implementation: LedgerImplementation, seed: UInt64) async throws {
         try await implementation.withLedger { ledger in
-            let count: Int64 = 300
+            let count: EventSequence = 300
             let job = try await ledger.job(with: RandomHistory.events(count: 300, seed: seed).dropFirst().map(\.body))
             let events = try await ledger.allEvents(job)
             try #require(events.map(\.event.sequence) == Array(1...count))
@@ -245,7 +247,7 @@ struct LedgerServiceContractReadingTests {
     }
 
     private func compare(
-        _ ledger: any LedgerService, _ job: JobID, at sequence: Int64, _ labels: Set<Name?>, _ fold: Fold
+        _ ledger: any LedgerService, _ job: JobID, at sequence: EventSequence, _ labels: Set<Name?>, _ fold: Fold
     ) async throws {
         let moment = PointInTime.sequence(sequence)
         for policy in CountingPolicy.allCases {
@@ -270,8 +272,8 @@ struct LedgerServiceContractReadingTests {
                 try await ledger.report([.units("t", done: 1)], to: job)
                 return try await ledger.allEvents(job).last?.event.recordedAt != first
             }
-            let until = Int64(try await ledger.allEvents(job).filter { $0.event.recordedAt <= first }.count)
-            func sequence(_ time: Timestamp) async throws -> Int64? {
+            let until = EventSequence(try await ledger.allEvents(job).filter { $0.event.recordedAt <= first }.count)
+            func sequence(_ time: Timestamp) async throws -> EventSequence? {
                 try await ledger.job(job, at: .time(time), counting: .last)?.snapshot.sequence
             }
             #expect(try await sequence(first) == until)

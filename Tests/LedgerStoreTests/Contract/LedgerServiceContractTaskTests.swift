@@ -71,7 +71,7 @@ struct LedgerServiceContractTaskTests {
     func timeline(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
-            var last: Int64 = 1
+            var last: EventSequence = 1
             // Several appends, so that the events have different times.
             for seed in 1...4 as ClosedRange<UInt64> {
                 let drafts = RandomHistory.events(count: 100, seed: seed).dropFirst().map {
@@ -83,9 +83,9 @@ struct LedgerServiceContractTaskTests {
             let events = try await ledger.allEvents(job)
             let start = try #require(events.first).event.recordedAt
             let end = try #require(events.last).event.recordedAt
-            for moment in [nil, 0, 1, last / 2, last] as [Int64?] {
+            for moment in [nil, 0, 1, EventSequence(last.number / 2), last] as [EventSequence?] {
                 var fold = Fold()
-                for entry in events.prefix(Int(moment ?? last)) { try fold.apply(entry.event) }
+                for entry in events.prefix(Int((moment ?? last).number)) { try fold.apply(entry.event) }
                 for (end, intervals) in [
                     (end, 1), (end, 7), (Timestamp(microseconds: end.microseconds + 10_000_000), 120),
                 ] {

@@ -23,7 +23,8 @@ struct LedgerServiceContractTests {
             #expect(try await ledger.jobs([view.id, LedgerImplementation.unknownJob, view.id]) == [view])
             for policy in CountingPolicy.allCases {
                 #expect(try await ledger.job(view.id, counting: policy) == view)
-                #expect(try await ledger.job(view.id, at: .sequence(.max), counting: policy) == view)
+                #expect(
+                    try await ledger.job(view.id, at: .sequence(EventSequence(Int64.max)), counting: policy) == view)
             }
             let stamped = try #require(try await ledger.stampedJob(view.id))
             #expect(stamped.view == view && stamped.stamp.history == view.version?.history)
@@ -59,7 +60,7 @@ struct LedgerServiceContractTests {
             let stamped = try await called { ledger.stampedJob(unknown, whenDone: $0) }
             #expect(stamped == nil)
             #expect(try await called { ledger.stamp(of: unknown, whenDone: $0) } == nil)
-            for after in [nil, 5] as [Int64?] {
+            for after in [nil, 5] as [EventSequence?] {
                 let events = try await ledger.events(unknown, EventFilter(), after: after, limit: 1)
                 #expect(events == nil)
                 let tasks = try await ledger.tasks(unknown, state: nil, limit: 1, after: after.map { TaskID($0) })
@@ -306,7 +307,7 @@ struct LedgerServiceContractTests {
             #expect(ranges.flatMap { Array($0.sequences) }.sorted() == Array(2...101))
             let bodies = try await ledger.allEvents(job).map(\.event.body)
             for (task, sequences) in ranges {
-                let own = sequences.map { bodies[Int($0) - 1] }
+                let own = sequences.map { bodies[$0 - 1] }
                 #expect(own == (0..<5).map { .units(task, done: $0) })
             }
         }
@@ -318,7 +319,7 @@ struct LedgerServiceContractTests {
     func waits(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
             let job = try await ledger.job()
-            func folded(_ sequence: Int64, _ deadline: Duration) async throws -> Bool {
+            func folded(_ sequence: EventSequence, _ deadline: Duration) async throws -> Bool {
                 try await ledger.waitUntilFolded(job, sequence: sequence, deadline: deadline)
             }
             #expect(try await folded(1, .zero))
@@ -345,7 +346,7 @@ struct LedgerServiceContractTests {
         arguments: LedgerImplementation.allCases)
     func observes(_ implementation: LedgerImplementation) async throws {
         try await implementation.withLedger { ledger in
-            let latest = Mutex<[JobID: Int64]>([:])
+            let latest = Mutex<[JobID: EventSequence]>([:])
             let other = Mutex(0)
             do {
                 let released = ledger.observeSnapshots { _ in other.withLock { $0 += 1 } }
@@ -379,7 +380,9 @@ struct LedgerServiceContractTests {
             #expect(try await ledger.verdicts(job, 2...3) == [nil, nil])
             #expect(try await ledger.status(of: "e", task: "t", in: job, at: 3) == nil)
             #expect(try await ledger.allTasks(job).isEmpty)
-            #expect(try await ledger.job(job, at: .sequence(.max), counting: .last)?.snapshot.sequence == 3)
+            #expect(
+                try await ledger.job(job, at: .sequence(EventSequence(Int64.max)), counting: .last)?.snapshot.sequence
+                    == 3)
             let unfolded = try #require(try await ledger.wholeExplanation(job, "l"))
             #expect(unfolded.indicator.received == .zero && unfolded.entries.isEmpty)
             #expect(try await ledger.wholeExplanation(job, "other") == nil)

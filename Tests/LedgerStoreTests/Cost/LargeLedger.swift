@@ -18,7 +18,7 @@ struct LargeLedger {
     /// A small job that no server has written to or read.
     let small: JobID
     /// The last event of the wide job.
-    let last: Int64
+    let last: EventSequence
 
     /// Fills a ledger that has a worker.
     ///
@@ -37,7 +37,7 @@ struct LargeLedger {
     /// Reports two executions of each task: a superseded one and the last one.
     ///
     /// Some tasks repeat a report, which is discarded.
-    private static func report(_ ledger: PostgresLedger, _ job: JobID, tasks: Int) async throws -> Int64 {
+    private static func report(_ ledger: PostgresLedger, _ job: JobID, tasks: Int) async throws -> EventSequence {
         var drafts: [EventDraft] = []
         for attempt in Int32(1)...2 {
             for task in 0..<tasks {

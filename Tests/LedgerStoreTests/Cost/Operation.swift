@@ -9,7 +9,7 @@ struct Operation: Sendable {
     struct Subject: Sendable {
         let job: JobID
         /// An event in the middle of the job.
-        let after: Int64
+        let after: EventSequence
     }
 
     let name: String
@@ -254,7 +254,8 @@ struct Operation: Sendable {
         },
         Operation("a page of tasks", statements: ["found.task = task.sequence"], rowsMax: 60, pagesMax: 250) {
             ledger, subject in
-            let page = try await ledger.tasks(subject.job, state: nil, limit: 10, after: TaskID(subject.after / 2))
+            let page = try await ledger.tasks(
+                subject.job, state: nil, limit: 10, after: TaskID(EventSequence(subject.after.number / 2)))
             #expect(try #require(page).tasks.count > 1)
         },
         Operation("verdicts", statements: ["found.sequence between $2 and $3"], rowsMax: 60, pagesMax: 200) {
@@ -264,7 +265,8 @@ struct Operation: Sendable {
         Operation(
             "start an execution", statements: ["found.name between $3 and $3"], rowsMax: 20, pagesMax: 60
         ) { ledger, subject in
-            let standing = try await ledger.status(of: "execution 2 of 4", task: "task 4", in: subject.job, at: .max)
+            let standing = try await ledger.status(
+                of: "execution 2 of 4", task: "task 4", in: subject.job, at: EventSequence(Int64.max))
             #expect(standing?.isLast == true)
         },
         // A binary search: each of its about fifteen rounds looks up one event.

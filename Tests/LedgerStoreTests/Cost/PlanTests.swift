@@ -181,7 +181,8 @@ struct PlanTests {
             // The second run does not include occasional reads: catalogues and the heads of jobs.
             try await operation.run(ledger, Operation.Subject(job: large.small, after: 20))
             _ = recorder.take()
-            try await operation.run(ledger, Operation.Subject(job: large.wide, after: large.last / 2))
+            try await operation.run(
+                ledger, Operation.Subject(job: large.wide, after: EventSequence(large.last.number / 2)))
             let plans = recorder.take()
             operation.check(plans, "\(operation.name), \(knowledge)")
         }

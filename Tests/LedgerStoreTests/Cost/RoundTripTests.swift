@@ -112,7 +112,7 @@ struct RoundTripTests {
             let job = try await ledger.createJob(JobDescription(name: "n")).view.id
             let trips = try await Self.count(ledger, .appending) {
                 let sequences = try await ledger.append(Self.drafts(events), to: job)
-                #expect(sequences == 2...1 + Int64(events))
+                #expect(sequences == 2...EventSequence(1 + events))
             }
             #expect(trips == 1)
         }
@@ -198,7 +198,7 @@ struct RoundTripTests {
             let before = try await Self.figures(ledger, .appending)
             // The database accepts a planned time that is up to a second old.
             clock.move(by: .seconds(-2))
-            #expect(try await ledger.append(Self.drafts(events), to: job) == 3...(2 + Int64(events)))
+            #expect(try await ledger.append(Self.drafts(events), to: job) == 3...EventSequence(2 + events))
             let after = try await Self.figures(ledger, .appending)
             #expect(after.late - before.late == 1 && after.overtaken == before.overtaken)
             #expect(after.trips - before.trips == 3)
@@ -237,7 +237,7 @@ struct RoundTripTests {
                 return appending
             }
             await pool.close()
-            #expect(try await appending.value == 3...(2 + Int64(events)))
+            #expect(try await appending.value == 3...EventSequence(2 + events))
             let after = try await Self.figures(ledger, .appending)
             #expect(after.late - before.late == 1)
             #expect(after.trips - before.trips == 3)

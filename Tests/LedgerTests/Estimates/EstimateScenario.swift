@@ -74,7 +74,7 @@ struct EstimateScenario {
         return [first]
             + ordered.enumerated().map { index, entry in
                 Event(
-                    sequence: Int64(index) + 2, recordedAt: Self.moment(entry.element.second),
+                    sequence: EventSequence(index) + 2, recordedAt: Self.moment(entry.element.second),
                     body: entry.element.body)
             }
     }

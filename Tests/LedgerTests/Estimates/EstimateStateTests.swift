@@ -62,7 +62,7 @@ struct EstimateStateTests {
         func pace(carrying carried: Int64?) throws -> IndicatorPace? {
             var fold = Fold(tracksChanges: false)
             var state = EstimateState()
-            func moment(_ sequence: Int64) -> Timestamp { Timestamp(microseconds: sequence * 1_000_000) }
+            func moment(_ sequence: EventSequence) -> Timestamp { Timestamp(microseconds: sequence.number * 1_000_000) }
             func apply(_ body: EventBody) throws {
                 let sequence = fold.progress.sequence + 1
                 try state.apply(Event(sequence: sequence, recordedAt: moment(sequence), body: body), to: &fold)

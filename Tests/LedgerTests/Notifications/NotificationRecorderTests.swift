@@ -18,7 +18,7 @@ struct NotificationRecorderTests {
         try fold.apply(event(1, .jobCreated(JobDescription(name: "j"))))
         var recorder = NotificationRecorder(Self.job, [try Self.subscription(kinds)], after: fold.progress)
         for (index, body) in bodies.enumerated() {
-            let event = event(Int64(index) + 2, body)
+            let event = event(EventSequence(index + 2), body)
             recorder.record(event, try fold.apply(event), in: fold)
         }
         return recorder.notifications.map { notification in
@@ -27,8 +27,8 @@ struct NotificationRecorderTests {
         }
     }
 
-    private func event(_ sequence: Int64, _ body: EventBody) -> Event {
-        EventDraft(body).recorded(sequence: sequence, at: Timestamp(microseconds: sequence))
+    private func event(_ sequence: EventSequence, _ body: EventBody) -> Event {
+        EventDraft(body).recorded(sequence: sequence, at: Timestamp(microseconds: sequence.number))
     }
 
     private static func reference(_ attempt: Int64) -> ExecutionReference {
