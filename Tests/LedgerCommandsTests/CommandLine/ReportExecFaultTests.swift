@@ -14,7 +14,7 @@ struct ReportExecFaultTests {
     /// The longest delay by a ledger with `--best-effort`.
     ///
     /// It includes the time that a busy machine needs.
-    private static let bestEffortMax: Duration = .seconds(13)
+    private static let bestEffortMax: Duration = .seconds(30)
 
     /// Runs the body with a proxy in front of a server.
     ///
