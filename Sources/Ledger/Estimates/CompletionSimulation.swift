@@ -105,7 +105,9 @@ struct CompletionSimulation {
     ///
     /// It is zero if none of its executions is waiting.
     private var availabilities: [Double] = []
-    /// The products of the plausibilities and availabilities of the classes for one execution.
+    /// The weights of the classes for one execution.
+    ///
+    /// Each is the product of a plausibility and an availability.
     private var weights: [Double] = []
     private var oldest: [Double] = []
 

@@ -6,7 +6,9 @@ struct ReportedRest {
     let seconds: Double
     /// The standard deviation of their logarithm.
     let deviation: Double
-    /// Half of their variance, without that of the pace: the mean stays the expected one.
+    /// Half of their variance, without that of the pace.
+    ///
+    /// With it, the mean stays the expected one.
     let shift: Double
     /// The seconds since its last report if it is late with the next one.
     let lateGap: Double?

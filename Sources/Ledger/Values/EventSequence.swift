@@ -1,6 +1,6 @@
-/// The position of an event in the ledger of its job: 1 for the first one, without gaps.
+/// The position of an event in the ledger of its job.
 ///
-/// 0 is the position before the first event: that of an empty snapshot.
+/// It is 1 for the first one, and has no gaps. 0 is the position before the first event: that of an empty snapshot.
 public struct EventSequence: Hashable, Comparable, Sendable {
     /// The position as a number.
     public let number: Int64
