@@ -1,8 +1,8 @@
 /// The times at which workers become free, with the earliest first.
 ///
 /// A binary heap in a complete tree: missing workers are free at infinity. All leaves have the same depth, so the new
-/// time of a worker sinks to a leaf without a branch that depends on the times, and usually stays there, because it is later
-/// than most. Mispredicted branches would take half of the time of an estimate.
+/// time of a worker sinks to a leaf without a branch that depends on the times, and usually stays there, because it is
+/// later than most. Mispredicted branches would take half of the time of an estimate.
 struct EndTimeHeap {
     /// The times, or infinity, in heap order.
     ///
