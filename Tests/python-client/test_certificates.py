@@ -108,7 +108,7 @@ class Files:
 
     @staticmethod
     def _replace(source: Path, target: Path) -> None:
-        """Replaces a file at once, as those who rotate certificates do."""
+        """Replaces a file at once, as tools that rotate certificates do."""
         copy = target.with_suffix(".new")
         shutil.copyfile(source, copy)
         os.replace(copy, target)
