@@ -123,6 +123,30 @@ struct PoolerTests {
         }
     }
 
+    /// With two sessions by turns, two connections that execute one transaction each in turn keep a session each.
+    @Test("a pooler in transaction mode that gives out two sessions by turns is refused")
+    func twoSessions() async throws {
+        try await withLedgerDatabase { target in
+            let settings = ["server_round_robin": "1", "default_pool_size": "2"]
+            try await TestPooler.with("transaction", before: target, settings: settings) { pooled in
+                let other = Pool(target: pooled, logger: Self.silent)
+                // Two transactions at once open both sessions.
+                for _ in 1...2 {
+                    _ = try await Self.concurrently([1, 2]) { _ in
+                        try await other.query(Query("select pg_sleep(0.2)", prepare: false))
+                    }
+                }
+                for _ in 1...5 {
+                    let error = await #expect(throws: PQError.self) {
+                        try await PostgresLedger.checkSession(of: pooled, logger: Self.silent)
+                    }
+                    #expect(error?.code == .sessionRefused)
+                }
+                await other.close()
+            }
+        }
+    }
+
     @Test("a pooler in transaction mode with other clients is refused")
     func busyPooler() async throws {
         try await withLedgerDatabase { target in

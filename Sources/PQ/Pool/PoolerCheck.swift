@@ -5,11 +5,12 @@
 /// effects and not by their names.
 ///
 /// The check stores a value in the session of one connection, and then reads it through this connection and through a
-/// second one, in turn.
+/// second one, twice in turn. A pooler that gives out its last session first gives the same one to both connections, and
+/// one that gives them out by turns gives two of them to one connection.
 struct PoolerCheck {
-    /// The number of transactions on each of the two connections.
+    /// The number of times that each connection executes two transactions.
     ///
-    /// A pooler without other clients shows its mode in the first one. If it has other clients, it may give a
+    /// A pooler without other clients shows its mode in the first ones. If it has other clients, it may give a
     /// connection the same session several times by chance.
     static let rounds = 8
 
@@ -56,8 +57,8 @@ struct PoolerCheck {
         _ = try await connection.run([store], by: .now + deadline, commits: .cancellable)
         var (ours, theirs): ([Observation], [Observation]) = ([], [])
         for _ in 1...rounds {
-            theirs.append(try await observe(other, deadline))
-            ours.append(try await observe(connection, deadline))
+            for _ in 1...2 { theirs.append(try await observe(other, deadline)) }
+            for _ in 1...2 { ours.append(try await observe(connection, deadline)) }
             if let fault = check.fault(first: ours, other: theirs) { throw fault.error }
         }
     }
