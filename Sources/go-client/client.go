@@ -35,6 +35,7 @@ type Client struct {
 	closeWait     time.Duration
 	checkInterval time.Duration
 	requestWait   time.Duration
+	clock         clock
 	health        health
 	support       fieldSupport
 	errorMessages bool
@@ -177,7 +178,8 @@ func NewClient(address string, options ...ClientOption) (*Client, error) {
 		closeWait:     closeWaitDefault,
 		checkInterval: checkIntervalDefault,
 		requestWait:   requestWait,
-		health:        health{logger: log.Default(), now: time.Now},
+		clock:         systemClock,
+		health:        health{logger: log.Default(), now: systemClock.now},
 		slots:         make(chan struct{}, requestsMax),
 		executions:    make(map[*Execution]struct{}),
 		starts:        make(map[taskKey]chan struct{}),
@@ -297,7 +299,7 @@ func (c *Client) Close() error {
 	if wasClosed {
 		return nil
 	}
-	began := time.Now()
+	began := c.clock.now()
 	wait := c.lastWait()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()

@@ -31,7 +31,9 @@ const (
 type Execution struct {
 	client *Client
 	// health is nil if the execution has no client.
-	health   *health
+	health *health
+	// now is the client's clock.
+	now      func() time.Time
 	key      taskKey
 	identity identity
 	// life ends when the execution is abandoned, and with it every request in flight.
@@ -64,6 +66,7 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 	name := newRandomName()
 	e := &Execution{
 		client:       c,
+		now:          systemClock.now,
 		key:          taskKey{job: job, task: task},
 		identity:     identity{task: task, execution: name, attempt: int32(settings.attempt)},
 		onSuperseded: settings.onSuperseded, onJobEnded: settings.onJobEnded,
@@ -75,6 +78,7 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 	e.delivery.counts.Attempt = settings.attempt
 	e.delivery.batchSizeMax = batchSizeDefault
 	if !c.IsSilent() {
+		e.now = c.clock.now
 		e.delivery.support = &c.support
 		e.delivery.interval = c.interval
 		e.delivery.checkInterval = c.checkInterval
@@ -137,7 +141,7 @@ func (e *Execution) report(label string, total, done int64) error {
 		return checkReport(label, total, done)
 	}
 	e.mu.Lock()
-	wake, err := e.delivery.report(label, total, done, time.Now)
+	wake, err := e.delivery.report(label, total, done, e.now)
 	e.mu.Unlock()
 	if wake {
 		e.wakeSender()
@@ -154,7 +158,7 @@ func (e *Execution) reportDetailed(r detailedReport) error {
 		return r.check()
 	}
 	e.mu.Lock()
-	wake, err := e.delivery.reportDetailed(r, time.Now)
+	wake, err := e.delivery.reportDetailed(r, e.now)
 	e.mu.Unlock()
 	if wake {
 		e.wakeSender()

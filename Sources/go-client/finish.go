@@ -61,7 +61,7 @@ func (e *Execution) end(ctx context.Context, outcome Outcome, given notes) error
 		return nil
 	}
 	e.wakeSender()
-	began := time.Now()
+	began := e.now()
 	// The ends of the job and of the client get the rest.
 	wait := e.client.health.remainingWait(e.client.closeWait - 2*e.client.closeWait/lastWaitPart)
 	timer := time.NewTimer(wait)
@@ -92,7 +92,7 @@ func (e *Execution) queueFinish(outcome Outcome, given notes) (isFirst bool) {
 	}
 	e.delivery.endNotes = given
 	e.delivery.dropNotes(int64(given.invalid))
-	e.delivery.end(outcome, time.Now())
+	e.delivery.end(outcome, e.now())
 	return true
 }
 

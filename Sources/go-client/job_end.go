@@ -51,7 +51,7 @@ func (c *Client) finishJob(ctx context.Context, job string, outcome JobState, me
 	}
 	go end.run()
 	ctx = orBackground(ctx)
-	began := time.Now()
+	began := c.clock.now()
 	wait := c.lastWait()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -48,7 +48,7 @@ func (e *Execution) run(predecessor <-chan struct{}) {
 func (e *Execution) nextStep() step {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.delivery.next(time.Now())
+	return e.delivery.next(e.now())
 }
 
 func (e *Execution) allowStart() {
@@ -63,7 +63,7 @@ func (e *Execution) allowStart() {
 func (e *Execution) pause(until time.Time, predecessor <-chan struct{}) (hasPredecessorStarted bool) {
 	var elapsed <-chan time.Time
 	if !until.IsZero() {
-		timer := time.NewTimer(time.Until(until))
+		timer := time.NewTimer(until.Sub(e.now()))
 		defer timer.Stop()
 		elapsed = timer.C
 	}
@@ -118,7 +118,7 @@ func (e *Execution) exchange(r request) (*httpResponse, error) {
 // requestFailed schedules the next try and records the failure.
 func (e *Execution) requestFailed(a *httpResponse, cause error) {
 	e.mu.Lock()
-	e.delivery.requestFailed(cause, time.Now(), retryAfter(a), randomFraction())
+	e.delivery.requestFailed(cause, e.now(), retryAfter(a), randomFraction())
 	e.mu.Unlock()
 	if e.life.Err() == nil {
 		e.client.health.recordFailure(e.client.address, cause)
@@ -166,7 +166,7 @@ func (e *Execution) sendStart() {
 	e.mu.Lock()
 	if found == accepted || isFenced {
 		e.client.ownWrites.wrote(e.key.job, started.Sequence)
-		e.delivery.startWasRecorded(started.Attempt, started.Sequence, time.Now())
+		e.delivery.startWasRecorded(started.Attempt, started.Sequence, e.now())
 		e.delivery.jobHasState(started.JobState)
 	} else {
 		e.delivery.startWasRejected(cause)
@@ -338,7 +338,7 @@ func (e *Execution) settle(
 	defer e.mu.Unlock()
 	switch found {
 	case accepted:
-		isSuperseded, collision = e.delivery.accepted(verdicts, time.Now(), isCheck)
+		isSuperseded, collision = e.delivery.accepted(verdicts, e.now(), isCheck)
 		e.delivery.jobHasState(state)
 		return isSuperseded, collision, 0
 	case oversized:
@@ -378,11 +378,11 @@ func (e *Execution) checkSuperseded() {
 	e.mu.Lock()
 	switch {
 	case found != accepted:
-		e.delivery.checkWasRejected(cause, time.Now())
+		e.delivery.checkWasRejected(cause, e.now())
 	case isOurs:
-		e.delivery.checked(time.Now())
+		e.delivery.checked(e.now())
 	default:
-		e.delivery.startWasLost(time.Now())
+		e.delivery.startWasLost(e.now())
 	}
 	e.mu.Unlock()
 	e.client.health.recordSuccess(e.client.address)

@@ -48,12 +48,17 @@ func (s *Snapshot) receive(clock serverClock, at time.Time) {
 // It is computed from the ledger's clock and the time since the response, independent of the local clock. It is never
 // negative. It is unknown for a zero time, and for a response without a clock.
 func (s *Snapshot) Since(moment time.Time) (age time.Duration, isKnown bool) {
+	return s.ageAt(time.Now(), moment)
+}
+
+// ageAt returns the age of a time of the ledger's clock at a local time.
+func (s *Snapshot) ageAt(now, moment time.Time) (age time.Duration, isKnown bool) {
 	if s == nil || s.Now.IsZero() || moment.IsZero() {
 		return 0, false
 	}
 	age = s.Now.Sub(moment)
 	if !s.receivedAt.IsZero() {
-		age += time.Since(s.receivedAt)
+		age += now.Sub(s.receivedAt)
 	}
 	if age < 0 {
 		age = 0

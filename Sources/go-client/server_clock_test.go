@@ -77,15 +77,19 @@ func TestAnAgeGrowsAndIsNeverNegative(t *testing.T) {
 	if _, isKnown := snapshot.Since(snapshot.UpdatedAt); isKnown {
 		t.Error("an age is known without a clock")
 	}
-	snapshot.receive(serverClock{now: now, readAt: time.Now().Add(-time.Hour)}, time.Now().Add(-time.Minute))
+	local := time.Date(2020, 2, 29, 5, 0, 0, 0, time.UTC)
+	snapshot.receive(serverClock{now: now, readAt: local.Add(-time.Hour)}, local.Add(-time.Minute))
 	// The header of the stream is an hour old, the snapshot a minute.
-	if snapshot.Now.Sub(now.Add(59*time.Minute)).Abs() > time.Second {
+	if !snapshot.Now.Equal(now.Add(59 * time.Minute)) {
 		t.Errorf("the ledger's clock was %v", snapshot.Now)
 	}
-	if age, isKnown := snapshot.Since(now.Add(59 * time.Minute)); !isKnown || age < time.Minute || age > 2*time.Minute {
-		t.Errorf("the age is %v, %v", age, isKnown)
+	for _, passed := range []time.Duration{0, time.Second, time.Hour} {
+		age, isKnown := snapshot.ageAt(local.Add(passed), now.Add(59*time.Minute))
+		if !isKnown || age != time.Minute+passed {
+			t.Errorf("%v later the age is %v, %v", passed, age, isKnown)
+		}
 	}
-	if age, isKnown := snapshot.Since(now.Add(24 * time.Hour)); !isKnown || age != 0 {
+	if age, isKnown := snapshot.ageAt(local, now.Add(24*time.Hour)); !isKnown || age != 0 {
 		t.Errorf("the age of the future is %v, %v", age, isKnown)
 	}
 	if _, isKnown := snapshot.Since(time.Time{}); isKnown {

@@ -93,7 +93,7 @@ func (c *Client) exchangeOnce(ctx context.Context, r request) (*httpResponse, er
 	if err != nil {
 		return nil, err
 	}
-	receivedAt := time.Now()
+	receivedAt := c.clock.now()
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, responseBytesMax+1))
 	if err != nil {
@@ -196,7 +196,7 @@ func (c *Client) call(ctx context.Context, r request, into any) error {
 	caller := orBackground(ctx)
 	ctx, cancel := context.WithTimeout(caller, requestWait)
 	defer cancel()
-	began := time.Now()
+	began := c.clock.now()
 	for tries := 1; ; tries++ {
 		a, err := c.exchange(ctx, r)
 		found, cause := classify(a, err)
@@ -216,9 +216,9 @@ func (c *Client) call(ctx context.Context, r request, into any) error {
 			return cause
 		}
 		pause := backoff(tries, randomFraction()) + retryAfter(a)
-		isFinal := isAuthenticationFailure(a) || time.Since(began)+pause > callRetryMax
+		isFinal := isAuthenticationFailure(a) || c.clock.now().Sub(began)+pause > callRetryMax
 		if !isFinal {
-			isFinal = !sleep(ctx, pause)
+			isFinal = !c.clock.sleep(ctx, pause)
 		}
 		if isFinal {
 			if err := caller.Err(); err != nil {
@@ -237,18 +237,6 @@ func (c *Client) call(ctx context.Context, r request, into any) error {
 // A waiting caller gets this error at once.
 func isAuthenticationFailure(a *httpResponse) bool {
 	return a != nil && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden)
-}
-
-// sleep pauses, and returns false if the context ended first.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // unavailableError is ErrUnavailable with a cause.

@@ -29,7 +29,7 @@ func (j *Job) watch(ctx context.Context, idleTimeout time.Duration) *Iterator[*S
 		return failedIterator[*Snapshot](ErrNotConfigured)
 	}
 	ctx, cancel := context.WithCancel(orBackground(ctx))
-	w := &watch{job: j, context: ctx, idleTimeout: idleTimeout}
+	w := &watch{job: j, context: ctx, clock: j.client.clock, idleTimeout: idleTimeout}
 	return &Iterator[*Snapshot]{
 		advance: w.next,
 		release: func() {
@@ -60,6 +60,7 @@ func (j *Job) Wait(ctx context.Context) (*Snapshot, error) {
 type watch struct {
 	job         *Job
 	context     context.Context
+	clock       clock
 	idleTimeout time.Duration
 
 	// last is the last snapshot that was returned.
@@ -73,8 +74,8 @@ type watch struct {
 
 	stream *eventStream
 	body   io.Closer
-	// clock is that of the stream's header.
-	clock serverClock
+	// serverClock is that of the stream's header.
+	serverClock serverClock
 	// idleTimer cancels the stream, and sets hasTimedOut, after too long a time without data.
 	idleTimer   *time.Timer
 	hasTimedOut *atomic.Bool
@@ -153,14 +154,15 @@ func (w *watch) recover(cause error) error {
 	if isFinal {
 		return final.cause
 	}
+	now := w.clock.now()
 	if w.failures == 0 {
-		w.failingSince = time.Now()
+		w.failingSince = now
 	}
 	w.failures++
-	if time.Since(w.failingSince) > watchOutageMax {
+	if now.Sub(w.failingSince) > watchOutageMax {
 		return &unavailableError{address: w.job.client.address, cause: cause}
 	}
-	if !sleep(w.context, backoff(w.failures, randomFraction())) {
+	if !w.clock.sleep(w.context, backoff(w.failures, randomFraction())) {
 		return w.context.Err()
 	}
 	return nil
@@ -193,7 +195,7 @@ func (w *watch) receive() (*Snapshot, error) {
 		if err := json.Unmarshal(event.data, &snapshot); err != nil {
 			return nil, err
 		}
-		snapshot.receive(w.clock, time.Now())
+		snapshot.receive(w.serverClock, w.clock.now())
 		return &snapshot, nil
 	case "end":
 		w.isEnded = true
@@ -227,7 +229,7 @@ func (w *watch) connect() error {
 	if response.StatusCode == http.StatusOK && isJSON(response.Header, "text/event-stream") {
 		lastID := r.header["Last-Event-ID"]
 		w.idleTimer = idleTimer
-		w.clock = clockOf(response.Header, time.Now())
+		w.serverClock = clockOf(response.Header, w.clock.now())
 		w.body = closer(func() error {
 			idleTimer.Stop()
 			cancel()
@@ -275,7 +277,7 @@ func (w *watch) problem(a *httpResponse) error {
 		cause = fmt.Errorf("unexpected response with status %d", a.status)
 	}
 	// The pause that the ledger asks for; recover adds the client's own.
-	sleep(w.context, retryAfter(a))
+	w.clock.sleep(w.context, retryAfter(a))
 	return cause
 }
 

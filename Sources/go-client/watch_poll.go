@@ -21,15 +21,15 @@ func (w *watch) poll() (*Snapshot, error) {
 		r.header["If-None-Match"] = w.etag
 		r.header["Prefer"] = fmt.Sprintf("wait=%d", int(pollWait/time.Second))
 	}
-	began := time.Now()
+	began := w.clock.now()
 	a, err := w.job.client.exchange(w.context, r)
 	if err != nil {
 		return nil, err
 	}
 	if a.status == http.StatusNotModified {
 		// A ledger that responds without waiting must not be polled in a tight loop.
-		if rest := pauseMin - time.Since(began); rest > 0 {
-			sleep(w.context, rest)
+		if rest := pauseMin - w.clock.now().Sub(began); rest > 0 {
+			w.clock.sleep(w.context, rest)
 		}
 		return nil, w.context.Err()
 	}
@@ -43,7 +43,7 @@ func (w *watch) poll() (*Snapshot, error) {
 	snapshot.receive(clockOf(a.header, a.receivedAt), a.receivedAt)
 	w.etag = a.header.Get("ETag")
 	if w.etag == "" {
-		sleep(w.context, time.Second)
+		w.clock.sleep(w.context, time.Second)
 	}
 	return &snapshot, nil
 }
