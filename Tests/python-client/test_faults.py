@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger import Client, Job, Settings, UnavailableError
+from progress_ledger import Client, Job, Settings
 
 from conftest import QUICK, Messages, figures
 from fault_proxy import CutAfter, CutBefore, Fault, FaultProxy, Hold, Pass, Reply, problem
@@ -386,12 +386,6 @@ print(job.refresh().progress[0].done)
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (result.stdout, result.stderr) == ("3\n", "")
-
-
-def test_questions_raise_after_their_patience() -> None:
-    ledger = Client("http://127.0.0.1:9", settings=Settings(patience_seconds=0.2, pause_seconds_min=0.01))
-    with pytest.raises(UnavailableError):
-        ledger.jobs.create("nowhere")
 
 
 def test_a_creation_with_a_lost_response_is_repeated_and_creates_one_job(

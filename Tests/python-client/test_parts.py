@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from manual_clock import ManualClock
 from test_outbox import SETTINGS, empty_outbox, report, reporter
 from test_reporter_contract import SimulatedSender
 
@@ -21,12 +22,10 @@ from progress_ledger.settings import Settings
 from progress_ledger.settlement import Settlement
 
 
-def test_a_part_that_is_reported_to_again_is_kept_in_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_is_reported_to_again_is_kept_in_an_outage() -> None:
     """Its reports expire some time after its last context is left, not after the first one."""
-    clock = SimpleNamespace(monotonic=lambda: now)
-    now = 0.0
-    monkeypatch.setattr("progress_ledger.sender.time", clock)
-    requester: Any = SimpleNamespace(settings=Settings(), transport=None)
+    clock = ManualClock()
+    requester: Any = SimpleNamespace(settings=Settings(), transport=None, clock=clock.clock)
     sender = SimulatedSender(requester)
     ledger = Ledger(requester, sender)
     handle = Handle("01890000-0000-7000-8000-000000000000", "tile", "run", 1)
@@ -36,19 +35,19 @@ def test_a_part_that_is_reported_to_again_is_kept_in_an_outage(monkeypatch: pyte
     first._leave(None)
     second.progress("a").done(5)
     assert sender.outbox.next_batch(1.0) is not None
-    now = 10_000.0
-    assert sender.outbox.next_batch(now) is not None
+    clock.now = 10_000.0
+    assert sender.outbox.next_batch(clock.now) is not None
     second._leave(None)
     copy_context().run(attached(ledger, handle).__enter__)
-    now = 20_000.0
-    batch = sender.outbox.next_batch(now)
+    clock.now = 20_000.0
+    batch = sender.outbox.next_batch(clock.now)
     assert batch is not None
     assert batch.entries[0][0]["done"] == 5
     assert second.stats.dropped == 0
     for _ in range(2):
         second._leave(None)
-    now += Settings().delivery_seconds_after_end
-    assert sender.outbox.next_batch(now) is None
+    clock.now += Settings().delivery_seconds_after_end
+    assert sender.outbox.next_batch(clock.now) is None
     assert second.stats.dropped == 1
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from progress_ledger import settings as limits
+from progress_ledger.clock import Clock
 from progress_ledger.execution import Execution
 from progress_ledger.handle import Handle, attached
 from progress_ledger.jobs import JobBase, Ledger
@@ -53,11 +54,9 @@ class Simulation:
         """The times of each request and of the end before it, and its events."""
         self.answered_at = 0.0
         self.has_started = False
-        clock = SimpleNamespace(monotonic=lambda: self.now)
-        monkeypatch.setattr("progress_ledger.sender.time", clock)
         monkeypatch.setattr("progress_ledger.sender.random", SimpleNamespace(random=lambda: chance))
         monkeypatch.setattr("progress_ledger.execution.threading", SimpleNamespace(Thread=ImmediateThread))
-        requester: Any = SimpleNamespace(settings=Settings(), transport=self)
+        requester: Any = SimpleNamespace(settings=Settings(), transport=self, clock=Clock(lambda: self.now))
         self.sender = SimulatedSender(requester)
         self.job_ends: list[str | None] = []
         """The ends of the job that the task was notified of."""

@@ -7,13 +7,14 @@ import threading
 import time
 
 import pytest
+from manual_clock import ManualClock
 
-from progress_ledger import Client, OutcomeUnknownError, Settings, UnavailableError
+from progress_ledger import Client, NotFoundError, OutcomeUnknownError, Settings, UnavailableError
 from progress_ledger.connection import Server
 from progress_ledger.transport import ExchangeError, Request, Transport
 
 from fault_proxy import FaultProxy
-from scripted_server import Play, ScriptedServer, snapshot, whole
+from scripted_server import JOB, Play, ScriptedServer, snapshot, whole
 
 
 def transport(url: str, idle_seconds: float = 30.0) -> Transport:
@@ -66,16 +67,26 @@ def test_a_creation_that_may_have_been_done_is_repeated_with_the_same_key(failur
 
 @pytest.mark.parametrize("failure", [*map(whole, (408, 502, 503, 504)), whole(503, UNKNOWN, **PROBLEM)])
 def test_the_outcome_of_a_creation_stays_unknown_if_only_its_repetition_was_refused(failure: Play) -> None:
-    settings = Settings(pause_seconds_min=0.2, patience_seconds=0.5)
     busy = whole(503, BUSY, **PROBLEM)
-    server = ScriptedServer(failure, *[busy] * 10)
-    with pytest.raises(OutcomeUnknownError):
-        Client(server.url, settings=settings).jobs.create("n")
-    assert len(server.requests) > 1
-    server.close()
-    server = ScriptedServer(*[busy] * 10)
-    with pytest.raises(UnavailableError):
-        Client(server.url, settings=settings).jobs.create("n")
+    for plays, expected in (((failure, *[busy] * 30), OutcomeUnknownError), ((busy,) * 30, UnavailableError)):
+        server = ScriptedServer(*plays)
+        clock = ManualClock()
+        with pytest.raises(expected):
+            clock.give(Client(server.url)).jobs.create("n")
+        # The next pause, which is at most twice the longest one so far, would have exceeded the patience.
+        assert clock.now <= Settings().patience_seconds < clock.now + 4 * max(clock.pauses)
+        assert 2 < len(server.requests) == len(clock.pauses) + 1
+        server.close()
+
+
+@pytest.mark.parametrize(("seconds", "requests"), [(1, 2), (11, 1)])
+def test_a_call_does_not_wait_for_a_ledger_that_asks_for_more_than_its_patience(seconds: int, requests: int) -> None:
+    server = ScriptedServer(whole(503, BUSY, **{"Retry-After": str(seconds)}, **PROBLEM), whole(404, **PROBLEM))
+    clock = ManualClock()
+    with pytest.raises((UnavailableError, NotFoundError)):
+        clock.give(Client(server.url)).jobs.find(JOB)
+    assert len(server.requests) == requests
+    assert requests == 1 or clock.now >= seconds
     server.close()
 
 

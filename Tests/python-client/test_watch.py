@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from manual_clock import ManualClock
 
 from progress_ledger import Client, Job, NotFoundError, Settings, UnauthorizedError, UnavailableError
 from progress_ledger.event_stream import EventReader, ServerEvent
-from progress_ledger.watching import Heartbeat, Interruption
+from progress_ledger.watching import POLL_PAUSE_SECONDS, Heartbeat, Interruption
 
 from conftest import QUICK
 from fault_proxy import FaultProxy
@@ -206,12 +207,36 @@ def test_wait_raises_at_its_timeout(scripted: type[ScriptedServer]) -> None:
     never.set()
 
 
-def test_a_ledger_that_stays_away_ends_the_watch(scripted: type[ScriptedServer]) -> None:
-    server = scripted(stream(event(1)))
-    watch = job_at(server, replace(QUICK, outage_seconds_max=0.2)).watch()
-    assert next(watch).sequence == 1
+def test_a_ledger_that_stays_away_ends_the_watch_but_every_snapshot_counts(scripted: type[ScriptedServer]) -> None:
+    settings = Settings()
+    outage = [whole(503)] * 20
+    server = scripted(stream(event(1)), *outage, stream(event(2)))
+    clock = ManualClock()
+    watch = clock.give(Client(server.url, settings=settings)).job(JOB).watch()
+    assert [next(watch).sequence, next(watch).sequence] == [1, 2]
+    assert settings.outage_seconds_max / 4 < clock.now < settings.outage_seconds_max
+    resumed_at = clock.now
     with pytest.raises(UnavailableError, match="for too long"):
         list(watch)
+    lasted = clock.now - resumed_at
+    assert settings.outage_seconds_max < lasted <= settings.outage_seconds_max + settings.pause_seconds_max
+
+
+def test_a_ledger_that_responds_without_a_wait_is_not_polled_in_a_tight_loop(scripted: type[ScriptedServer]) -> None:
+    server = scripted(whole(404), whole(200, snapshot(1)), *[whole(304)] * 20, whole(200, snapshot(2, 10, "failed")))
+    clock = ManualClock()
+    watch = clock.give(Client(server.url)).job(JOB).watch()
+    assert [snapshot.sequence for snapshot in watch] == [1, 2]
+    assert clock.pauses == [POLL_PAUSE_SECONDS] * 21
+
+
+def test_a_deadline_ends_the_pauses_of_a_watch(scripted: type[ScriptedServer]) -> None:
+    server = scripted(*[whole(503)] * 100)
+    clock = ManualClock()
+    job = clock.give(Client(server.url)).job(JOB)
+    with pytest.raises(TimeoutError):
+        job.wait(timeout=5)
+    assert clock.now == pytest.approx(5)
 
 
 def test_refusals_raise_and_malformed_snapshots_are_retried(scripted: type[ScriptedServer]) -> None:

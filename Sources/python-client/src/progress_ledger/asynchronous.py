@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -216,9 +215,8 @@ class AsyncJob(Shown):
 
     async def wait(self, timeout: float | None = None) -> Snapshot:
         """Waits until the job has finished, and returns its last snapshot; see `Job.wait`."""
-        watch = self._job.watch() if timeout is None else self._job.watch_until(time.monotonic() + timeout)
         last: deque[Snapshot] = deque(maxlen=1)
-        async for snapshot in follow(watch):
+        async for snapshot in follow(self._job._watch_for(timeout)):
             last.append(snapshot)
         return last[0] if last else await self.refresh()
 

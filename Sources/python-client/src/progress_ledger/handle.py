@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -60,11 +59,11 @@ class Handle:
         url = reporter.ledger.requester.transport.server.url
         requester = reporter.ledger.requester
         try:
-            if time.monotonic() < reporter.job.unknown_until:
+            if requester.clock.now() < reporter.job.unknown_until:
                 return cls("", reporter.task, reporter.execution, reporter.attempt, url)
             job = reporter.job.identify(requester.transport, requester.settings.patience_seconds)
         except Exception as error:
-            reporter.job.unknown_until = time.monotonic() + _UNKNOWN_SECONDS
+            reporter.job.unknown_until = requester.clock.now() + _UNKNOWN_SECONDS
             _losses.log("identify", "reports of other processes are lost, as their job is unknown: %s", error)
             return cls("", reporter.task, reporter.execution, reporter.attempt, url)
         if reporter.job.job != job:

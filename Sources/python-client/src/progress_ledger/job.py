@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -154,7 +153,13 @@ class Job(JobBase, Shown):
             return self.snapshot
         from .watching import wait
 
-        return wait(self.watch_until(None if timeout is None else time.monotonic() + timeout))
+        return wait(self._watch_for(timeout))
+
+    def _watch_for(self, seconds: float | None) -> Watch:
+        requester = self._ledger.requester
+        if requester is None or seconds is None:
+            return self.watch()
+        return self.watch_until(requester.clock.now() + seconds)
 
     def history(self, label: str | None = None, points: int = 500) -> Rows[HistoryPoint]:
         """Returns the history of an indicator, with the cause of every decrease.

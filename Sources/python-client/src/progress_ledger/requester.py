@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from typing import Callable, TypeVar
 
 from .calls import Call, Page
+from .clock import SYSTEM_CLOCK, Clock
 from .disposition import retry_pause
 from .errors import LedgerError, OutcomeUnknownError, UnavailableError
 from .settings import DEFAULTS, Settings
@@ -19,20 +19,21 @@ T = TypeVar("T")
 class Requester:
     """The synchronous requests of one client. Thread-safe."""
 
-    def __init__(self, transport: Transport, settings: Settings) -> None:
+    def __init__(self, transport: Transport, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
         self.transport = transport
         self.settings = settings
+        self.clock = clock
 
     def ask(self, call: Call[T], patience: float | None = None) -> T:
         """Returns the result of a call.
 
         Retries for `patience` or `Settings.patience_seconds`, then raises.
         """
-        began, tries, is_unknown = time.monotonic(), 0, False
+        began, tries, is_unknown = self.clock.now(), 0, False
         limit = self.settings.patience_seconds if patience is None else patience
         while True:
             tries += 1
-            left = limit - (time.monotonic() - began)
+            left = limit - (self.clock.now() - began)
             # The last try ends with the patience. A single try gets the whole time of a request.
             seconds = min(self.settings.request_seconds, left) if left > 0 else self.settings.request_seconds
             try:
@@ -43,12 +44,12 @@ class Requester:
                     raise
                 asked = error.retry_after if isinstance(error, UnavailableError) else None
                 wait = retry_pause(tries, asked, random.random(), self.settings)
-                if time.monotonic() + wait - began > limit:
+                if self.clock.now() + wait - began > limit:
                     if call.is_new_each_time and is_unknown and isinstance(error, UnavailableError):
                         # An earlier try may have been recorded.
                         raise OutcomeUnknownError(str(error), status=error.status, errors=error.errors) from error
                     raise
-                time.sleep(wait)
+                self.clock.sleep(wait)
 
     def _ask_once(self, call: Call[T], seconds: float) -> T:
         try:
@@ -72,6 +73,7 @@ class UnusableRequester(Requester):
     def __init__(self, problem: LedgerError) -> None:
         self._problem = problem
         self.settings = DEFAULTS
+        self.clock = SYSTEM_CLOCK
 
     @property
     def transport(self) -> Transport:  # type: ignore[override]

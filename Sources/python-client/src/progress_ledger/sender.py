@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 import weakref
 from typing import Callable, Protocol
 
@@ -40,6 +39,7 @@ class Sender:
     def __init__(self, requester: Requester) -> None:
         self.requester = requester
         self._transport = requester.transport
+        self._now = requester.clock.now
         settings = requester.settings
         self.settings = settings
         self.outbox = Outbox(settings)
@@ -70,7 +70,7 @@ class Sender:
         """Queues the start of an execution."""
         with self.lock:
             self._open.add(reporter)
-            if self.outbox.start(reporter, time.monotonic()):
+            if self.outbox.start(reporter, self._now()):
                 self._wake_for(reporter.job)
             else:
                 self._has_overflowed = not reporter.is_lost
@@ -78,7 +78,7 @@ class Sender:
     def enqueue(self, reporter: Reporter, counter: Counter) -> None:
         """Queues a counter that was empty. The caller holds the lock."""
         try:
-            if self.outbox.enqueue(reporter, counter, time.monotonic()):
+            if self.outbox.enqueue(reporter, counter, self._now()):
                 self._wake_for(reporter.job)
             else:
                 self._has_overflowed = not reporter.is_lost
@@ -108,7 +108,7 @@ class Sender:
         with self.lock:
             self._sample()
             self._open.discard(reporter)
-            self.outbox.finish(reporter, outcome, time.monotonic(), notes)
+            self.outbox.finish(reporter, outcome, self._now(), notes)
             self.health.skip_pause()
             self._wake_for(reporter.job)
 
@@ -117,7 +117,7 @@ class Sender:
         with self.lock:
             self._sample()
             self._open.discard(reporter)
-            self.outbox.leave(reporter, time.monotonic())
+            self.outbox.leave(reporter, self._now())
             self.health.skip_pause()
             self._wake_for(reporter.job)
 
@@ -151,7 +151,7 @@ class Sender:
         with self.lock:
             self._sources.add(source)
             if len(self._sources) == 1:
-                self._samples_at = time.monotonic() + self.settings.report_seconds
+                self._samples_at = self._now() + self.settings.report_seconds
             self._require_thread()
             if self._wakes_at is not None and self._wakes_at > self._samples_at:
                 self._wakes_at = None
@@ -164,7 +164,7 @@ class Sender:
 
     def _sample(self) -> None:
         """Polls all sources. The caller holds the lock."""
-        now = time.monotonic()
+        now = self._now()
         for source in list(self._sources):
             job = source.sample()
             if job is not None:
@@ -187,7 +187,7 @@ class Sender:
     def finish_job(self, job: JobOutbox, outcome: str, notes: Notes | None = None) -> None:
         """Queues the end of a job, after everything reported for it."""
         with self.lock:
-            self.outbox.finish_job(job, outcome, time.monotonic(), notes)
+            self.outbox.finish_job(job, outcome, self._now(), notes)
             self._wake_for(job)
 
     def expedite(self, job: JobOutbox) -> Callable[[], bool]:
@@ -197,7 +197,7 @@ class Sender:
         """
         with self.lock:
             self._sample()
-            self.outbox.expedite(job, time.monotonic())
+            self.outbox.expedite(job, self._now())
             self._wake_for(job)
             goal = job.goal
         return lambda: job.has_settled(goal)
@@ -230,13 +230,13 @@ class Sender:
 
         Gives up early if the ledger is unreachable or was too slow before, unless `is_patient`.
         """
-        deadline = time.monotonic() + seconds
+        deadline = self._now() + seconds
         with self.lock:
             if threading.current_thread() is self._thread:
                 # A callback in the sender's own thread would wait forever.
                 return is_done()
             while not is_done():
-                left = self.health.wait_limit(deadline, time.monotonic(), is_patient)
+                left = self.health.wait_limit(deadline, self._now(), is_patient)
                 if left is None:
                     return False
                 self._settled.wait(left)
@@ -247,24 +247,24 @@ class Sender:
 
         Waits up to `Settings.flush_seconds`; all ends share that time while the ledger does not respond.
         """
-        began = time.monotonic()
+        began = self._now()
         with self.lock:
             left = self.health.end_time_left(self.settings.flush_seconds, began)
         is_delivered = self.wait(is_done, left, is_patient=False)
         if not is_delivered:
             with self.lock:
-                self.health.record_vain_wait(began, time.monotonic())
+                self.health.record_vain_wait(began, self._now())
         return is_delivered
 
     async def wait_at_end_async(self, is_done: Callable[[], bool]) -> bool:
         """Coroutine variant of `wait_at_end`."""
-        began = time.monotonic()
+        began = self._now()
         with self.lock:
             left = self.health.end_time_left(self.settings.flush_seconds, began)
         is_delivered = await self.wait_async(is_done, left)
         if not is_delivered:
             with self.lock:
-                self.health.record_vain_wait(began, time.monotonic())
+                self.health.record_vain_wait(began, self._now())
         return is_delivered
 
     async def wait_async(self, is_done: Callable[[], bool], seconds: float) -> bool:
@@ -272,7 +272,7 @@ class Sender:
         # Not at the top, because the import takes long; the caller's loop has imported it.
         import asyncio
 
-        deadline = time.monotonic() + seconds
+        deadline = self._now() + seconds
         loop = asyncio.get_running_loop()
         event = asyncio.Event()
 
@@ -291,7 +291,7 @@ class Sender:
                 with self.lock:
                     if is_done():
                         return True
-                    left = self.health.wait_limit(deadline, time.monotonic(), False)
+                    left = self.health.wait_limit(deadline, self._now(), False)
                 if left is None:
                     return False
                 try:
@@ -319,7 +319,7 @@ class Sender:
         with self.lock:
             self._sample()
             for job in self.outbox.active():
-                self.outbox.expedite(job, time.monotonic())
+                self.outbox.expedite(job, self._now())
             # The remaining time must not be spent in a pause.
             self.health.not_before = 0.0
             self._wakes_at = None
@@ -327,7 +327,7 @@ class Sender:
 
     def close_since(self, began: float) -> None:
         """Closes at the end of the process, within the time limit since `began`."""
-        now = time.monotonic()
+        now = self._now()
         with self.lock:
             left = self.health.end_time_left(self.settings.flush_seconds, now)
         self.close(max(0.0, began + left - now))
@@ -337,20 +337,20 @@ class Sender:
 
         Waits up to `seconds`; by default `Settings.flush_seconds` minus unsuccessful waits of other ends.
         """
-        began = time.monotonic()
+        began = self._now()
         with self.lock:
             limit = self.health.end_time_left(self.settings.flush_seconds, began) if seconds is None else seconds
         self.expedite_all()
         deadline = began + limit
         self._ensure_delivery(deadline)
-        is_settled = self._settle(deadline - time.monotonic())
+        is_settled = self._settle(deadline - self._now())
         with self.lock:
             self._is_closing = True
             self.outbox.heartbeats.clear()
             lost = 0 if is_settled else self.outbox.waiting
             reason = self.health.last_error or "no response yet"
             if lost:
-                self.health.record_vain_wait(began, time.monotonic())
+                self.health.record_vain_wait(began, self._now())
             self._wake.notify()
         if lost:
             self.losses.log("end", "%d reports could not be sent before the end: %s", lost, reason)
@@ -364,7 +364,7 @@ class Sender:
             # Two threads that send would settle each other's batches.
             self._thread = threading.current_thread()
         try:
-            while (now := time.monotonic()) < deadline:
+            while (now := self._now()) < deadline:
                 with self.lock:
                     if self.outbox.is_settled:
                         return
@@ -375,7 +375,7 @@ class Sender:
                 if batch is not None:
                     self._deliver(batch, deadline - now)
                 else:
-                    time.sleep(max(0.0, min(pause, deadline - now)))
+                    self.requester.clock.sleep(max(0.0, min(pause, deadline - now)))
         finally:
             with self.lock:
                 self._thread = None
@@ -399,7 +399,7 @@ class Sender:
     def _await_batch(self) -> Batch | None:
         with self.lock:
             while True:
-                now = time.monotonic()
+                now = self._now()
                 if self._sources and now >= self._samples_at:
                     self._sample()
                 due = self.outbox.next_due()
@@ -425,7 +425,7 @@ class Sender:
 
     def _deliver(self, batch: Batch, seconds: float | None = None) -> None:
         """Sends a batch once, within `seconds` if given, and applies the response."""
-        began = time.monotonic()
+        began = self._now()
         batch.awaits_verdicts = began >= self.health.verdicts_not_before
         parameters = "?wait=folded" if batch.awaits_verdicts else ""
         if batch.conditional_reporters:
@@ -446,7 +446,7 @@ class Sender:
             logger.debug("unexpected failure of a request", exc_info=True)
             disposition = Disposition(Action.TRY_AGAIN, f"{type(error).__name__}: {error}")
         with self.lock:
-            now = time.monotonic()
+            now = self._now()
             callbacks = self._settlement.settle(batch, disposition, now - began, now, random.random())
             if self._has_overflowed:
                 callbacks.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
@@ -61,6 +60,7 @@ class Watch(Iterator[Snapshot]):
     ) -> None:
         self._requester = requester
         self._settings = requester.settings
+        self._local_clock = requester.clock
         self._job = job
         self._deadline = deadline
         self._closed = threading.Event()
@@ -69,7 +69,7 @@ class Watch(Iterator[Snapshot]):
         self._tag: str | None = None
         self._last: Snapshot | None = None
         self._on_snapshot = on_snapshot
-        self._clock = ServerClock()
+        self._clock = ServerClock(self._local_clock.now)
         self._updates = self._follow()
 
     def __iter__(self) -> Iterator[Snapshot]:
@@ -109,14 +109,14 @@ class Watch(Iterator[Snapshot]):
             except (UnavailableError, OutcomeUnknownError, UnexpectedAnswerError, ExchangeError) as error:
                 if self._closed.is_set():
                     return
-                now = time.monotonic()
+                now = self._local_clock.now()
                 failures += 1
                 failing_since = now if failures == 1 else failing_since
                 if now - failing_since > self._settings.outage_seconds_max:
                     raise UnavailableError(f"the ledger has not responded for too long: {error}") from error
                 yield Interruption(str(error))
                 asked = error.retry_after if isinstance(error, UnavailableError) else None
-                self._closed.wait(self._within(retry_pause(failures, asked, random.random(), self._settings)))
+                self._pause(retry_pause(failures, asked, random.random(), self._settings))
 
     def _receive(self) -> Iterator[Update]:
         """Follows the job until it has finished, or until the connection is lost."""
@@ -207,13 +207,16 @@ class Watch(Iterator[Snapshot]):
             else:
                 raise error_of(response)
             # The pause also applies without a change, because a proxy may ignore `Prefer: wait`.
-            self._closed.wait(self._within(POLL_PAUSE_SECONDS))
+            self._pause(POLL_PAUSE_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        self._local_clock.wait(self._closed, self._within(seconds))
 
     def _within(self, seconds: float) -> float:
         """Limits a wait to the watch's deadline; raises `TimeoutError` after it."""
         if self._deadline is None:
             return seconds
-        left = self._deadline - time.monotonic()
+        left = self._deadline - self._local_clock.now()
         if left <= 0:
             raise TimeoutError(f"job {self._job} has not finished in time")
         return min(seconds, left)
