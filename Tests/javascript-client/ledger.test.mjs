@@ -272,8 +272,10 @@ test("a watch ends when its loop is left, and when its signal is aborted", async
     break;
   }
   const controller = new AbortController();
-  setTimeout(() => controller.abort(), 200);
-  await assert.rejects(collect(job.watch({ signal: controller.signal })), { code: "aborted" });
+  const watching = async () => {
+    for await (const _ of job.watch({ signal: controller.signal })) setImmediate(() => controller.abort());
+  };
+  await assert.rejects(watching(), { code: "aborted" });
   await assert.rejects(collect(job.watch({ signal: AbortSignal.abort() })), { code: "aborted" });
   await assert.rejects(job.refresh({ signal: AbortSignal.abort() }), { code: "aborted" });
 });

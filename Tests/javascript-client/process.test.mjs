@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test, { after, before } from "node:test";
-import { Client } from "../../Sources/javascript-client/src/node.js";
+import { Client, flushOnSignal } from "../../Sources/javascript-client/src/node.js";
 import { eventually, LedgerServer, makeLog, Proxy, serve, start, writeTo } from "./support.mjs";
 
 let folder;
@@ -112,6 +112,23 @@ test("a signal cancels open executions, sends everything and ends the process by
   assert.deepEqual([end.signal, end.errors], ["SIGTERM", ""]);
   const { done: units, tasks } = await done(job.id);
   assert.deepEqual([units, tasks.canceled], [1n, 1]);
+});
+
+test("a signal that is sent twice within a second counts once", (t) => {
+  let now = 0;
+  const unresponsive = { platform: { now: () => now }, cancelAll: () => {}, close: () => new Promise(() => {}) };
+  // With a handler of the program, the signal ends nothing else.
+  const handler = () => {};
+  process.on("SIGUSR2", handler);
+  t.after(() => process.removeListener("SIGUSR2", handler));
+  const stop = flushOnSignal(unresponsive, ["SIGUSR2"]);
+  t.after(stop);
+  const isWaiting = () => process.listenerCount("SIGUSR2") === 2;
+  for (const [moment, expected] of [[0, true], [0, true], [999, true], [1_000, false]]) {
+    now = moment;
+    process.emit("SIGUSR2", "SIGUSR2");
+    assert.equal(isWaiting(), expected, `after ${moment} ms`);
+  }
 });
 
 test("a second signal ends the process at once, although the ledger does not respond", async (t) => {

@@ -241,9 +241,16 @@ test("attempts come from the engine's variables", () => {
 
 test("a snapshot computes ages by the ledger's clock", () => {
   const content = { job: "j", state: "running", sequence: 1, now: "2020-01-01T00:00:10.000000Z", updated_at: "2020-01-01T00:00:00Z" };
-  const snapshot = new Snapshot(content, performance.now());
-  const age = snapshot.since(snapshot.updatedAt);
-  assert.ok(age >= 10_000 && age < 11_000, String(age));
+  let now = 5_000;
+  const snapshot = new Snapshot(content, now, () => now);
+  assert.equal(snapshot.since(snapshot.updatedAt), 10_000);
+  now += 3_000;
+  assert.equal(snapshot.since(snapshot.updatedAt), 13_000);
+  assert.equal(snapshot.clock().toISOString(), "2020-01-01T00:00:13.000Z");
+  assert.equal(snapshot.clock(6_000).toISOString(), "2020-01-01T00:00:11.000Z");
+  now = 0;
+  assert.equal(snapshot.since(snapshot.updatedAt), 10_000, "no age decreases");
+  assert.equal(new Snapshot(content).since(snapshot.updatedAt), 10_000);
   assert.equal(snapshot.since(null), null);
 });
 

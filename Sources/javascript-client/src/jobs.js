@@ -57,7 +57,7 @@ export class Jobs {
       body: JSON.stringify({ name, key: key ?? undefined, tags: entries.length === 0 ? undefined : tags }),
       headers: key === undefined || key === null ? { "idempotency-key": client.platform.randomName() } : {},
     }, signal);
-    const snapshot = new Snapshot(content, response.receivedAt);
+    const snapshot = new Snapshot(content, response.receivedAt, client.platform.now);
     client.ownWrites.wrote(snapshot.job, snapshot.sequence);
     client.ownWrites.saw(snapshot.job, snapshot.sequence);
     return new Job(client, snapshot.job, snapshot);
@@ -97,7 +97,7 @@ export class Jobs {
     const path = withQuery("/v1/jobs", query);
     for await (const { items, receivedAt } of pages(this.#client, path, "jobs", "next_cursor", "cursor", signal)) {
       for (const item of items) {
-        const snapshot = new Snapshot(item, receivedAt);
+        const snapshot = new Snapshot(item, receivedAt, this.#client.platform.now);
         yield new Job(this.#client, snapshot.job, snapshot);
       }
     }

@@ -77,11 +77,16 @@ export class TaskCounts {
 /** The state of a job at one sequence. */
 export class Snapshot {
   #receivedAt;
+  #monotonic;
 
-  /** @param {unknown} content @param {number} [receivedAt] The time of the monotonic clock at which it arrived. */
-  constructor(content, receivedAt) {
+  /**
+   * @param {unknown} content @param {number} [receivedAt] The time of the monotonic clock at which it arrived.
+   * @param {() => number} [monotonic] That clock; without it, ages do not grow.
+   */
+  constructor(content, receivedAt = 0, monotonic = () => receivedAt) {
     const fields = record(content);
     this.#receivedAt = receivedAt;
+    this.#monotonic = monotonic;
     const job = text(fields.job);
     const state = text(fields.state);
     if (job === null || state === null || !Number.isSafeInteger(fields.sequence)) {
@@ -136,9 +141,9 @@ export class Snapshot {
    * @param {number} [clock]
    * @returns {Date | null}
    */
-  clock(clock = performance.now()) {
+  clock(clock = this.#monotonic()) {
     if (this.now === null) return null;
-    return new Date(this.now.getTime() + Math.max(0, clock - (this.#receivedAt ?? clock)));
+    return new Date(this.now.getTime() + Math.max(0, clock - this.#receivedAt));
   }
 
   /**

@@ -80,7 +80,7 @@ export function flushOnSignal(client, signals = ["SIGTERM", "SIGINT", "SIGHUP"])
   let began = -1;
   /** @param {Signal} signal */
   const handle = (signal) => {
-    const now = performance.now();
+    const now = client.platform.now();
     if (began >= 0) {
       // Some programs, such as GNU timeout, send the first signal twice.
       if (now - began >= secondSignalMin) end(signal);

@@ -21,7 +21,7 @@ export async function readSnapshot(client, job, query, signal) {
   const read = async (/** @type {Record<string, unknown>} */ parameters, /** @type {boolean} */ isLagFinal) => {
     const path = withQuery(jobPath(job, "/progress"), parameters);
     const { content, response } = await connection.call({ method: "GET", path, isLagFinal }, signal);
-    return new Snapshot(content, response.receivedAt);
+    return new Snapshot(content, response.receivedAt, client.platform.now);
   };
   // A moment of the past needs no wait, or has its own.
   const isPast = "at_sequence" in query || "min_sequence" in query || "at" in query;

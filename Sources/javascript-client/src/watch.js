@@ -163,7 +163,7 @@ export class Watch {
     if (this.#last === null || !this.#last.isFinished) {
       const request = { method: /** @type {const} */ ("GET"), path: jobPath(this.#job, "/progress") };
       const { content, response } = await this.#connection.call(request, this.#close.signal);
-      const snapshot = new Snapshot(content, response.receivedAt);
+      const snapshot = new Snapshot(content, response.receivedAt, this.#connection.platform.now);
       this.#last = snapshot;
       yield { kind: "snapshot", snapshot };
     }
@@ -216,7 +216,7 @@ export class Watch {
     } catch (error) {
       throw new UnavailableError("cannot read a snapshot", { cause: error });
     }
-    const snapshot = new Snapshot(content, receivedAt);
+    const snapshot = new Snapshot(content, receivedAt, this.#connection.platform.now);
     const last = this.#last;
     const withoutClock = text.replace(/"now":\s*"[^"]*"/, "");
     const isOld = last !== null && snapshot.sequence < last.sequence && last.sequence <= snapshot.ledgerSequence;

@@ -55,8 +55,11 @@ export class TaskCounts {
 }
 /** The state of a job at one sequence. */
 export class Snapshot {
-    /** @param {unknown} content @param {number} [receivedAt] The time of the monotonic clock at which it arrived. */
-    constructor(content: unknown, receivedAt?: number | undefined);
+    /**
+     * @param {unknown} content @param {number} [receivedAt] The time of the monotonic clock at which it arrived.
+     * @param {() => number} [monotonic] That clock; without it, ages do not grow.
+     */
+    constructor(content: unknown, receivedAt?: number | undefined, monotonic?: (() => number) | undefined);
     /** The id of the job. */
     job: string;
     name: string;
