@@ -344,6 +344,23 @@ def test_a_closed_bar_is_not_polled(job: Job) -> None:
         assert not context._sender._sources  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("disable", [False, True])
+def test_a_subclass_keeps_its_class_and_its_methods(job: Job, disable: bool) -> None:
+    class Doubling(tqdm):
+        def update(self, n: Any = 1) -> Any:
+            return super().update(2 * n)
+
+    with job.execution("subclass"):
+        for cls, label in ((tqdm, "ours"), (Doubling, "theirs")):
+            with cls(total=8, label=label, file=io.StringIO(), disable=disable) as bar:
+                for step in (1, 0.5, 0.5, 2):
+                    bar.update(step)
+                assert isinstance(bar, cls)
+                assert type(bar).__name__ == cls.__name__
+                assert bar.disable is disable
+    assert figures(job) == {"ours": (4, 8), "theirs": (8, 8)}
+
+
 def python_calls(body: Callable[[], None]) -> int:
     """Counts the calls of Python functions in this thread."""
     count = 0

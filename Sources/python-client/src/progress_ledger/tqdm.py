@@ -70,6 +70,8 @@ class tqdm(Bar):  # type: ignore[misc]
             self._source = BarSource(self, (execution or current()).progress(label, _unit(options.get("unit"))))
         except Exception as error:
             _losses.log("bar", "cannot report a bar: %s: %s", type(error).__name__, error)
+        if self.disable and type(self) is tqdm:
+            self.__class__ = _DisabledBar
 
     def __iter__(self) -> Iterator[Any]:
         source = self._source
@@ -84,13 +86,7 @@ class tqdm(Bar):  # type: ignore[misc]
     def update(self, n: Any = 1) -> Any:
         """Moves the bar."""
         if self.disable:
-            # `tqdm` does nothing in this case, in 42 ns. This takes 66 ns, and an addition alone 58 (Python 3.11). Only
-            # whole numbers have an "or", which costs less than a comparison of types.
-            try:
-                self._moved += n | 0
-            except Exception:
-                self._record_step(n)
-            return None
+            return _DisabledBar.update(self, n)
         if type(n) is not int:
             self._record_step(n)
         return _move_bar(self, n)
@@ -129,6 +125,26 @@ class tqdm(Bar):  # type: ignore[misc]
         finally:
             if self._source is not None:
                 self._source.close(self)
+
+
+class _DisabledBar(tqdm):
+    """A bar that is not shown.
+
+    `tqdm.update` does nothing for it, in 41 ns. This one takes 56 ns, but 63 if it had to find out first that the bar
+    is disabled (Python 3.11). Therefore a disabled bar gets this class when it is made. Bars of the program's own
+    subclasses keep theirs.
+    """
+
+    def update(self, n: Any = 1) -> Any:
+        # Only whole numbers have an "or", which costs less than a comparison of types.
+        try:
+            self._moved += n | 0
+        except Exception:
+            self._record_step(n)
+
+
+# In messages, and for programs that ask for it, it is a `tqdm`.
+_DisabledBar.__name__, _DisabledBar.__qualname__ = tqdm.__name__, tqdm.__qualname__
 
 
 def _unit(given: Any) -> str | None:
