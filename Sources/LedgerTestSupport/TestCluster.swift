@@ -94,8 +94,24 @@ public actor TestCluster {
         return base.setting("dbname", name)
     }
 
-    /// Waits until fewer than `databasesMax` tests use a database.
-    func begin() async {
+    /// Whether the test uses a database already.
+    @TaskLocal private static var isInTurn = false
+
+    /// Runs the closure once fewer than `databasesMax` tests use a database.
+    ///
+    /// A test that needs further databases gets them at once, because tests would otherwise wait for each other.
+    static func inTurn<R>(_ body: () async throws -> R) async throws -> R {
+        if isInTurn { return try await body() }
+        await shared.begin()
+        let result: Result<R, any Error>
+        do { result = .success(try await $isInTurn.withValue(true) { try await body() }) } catch {
+            result = .failure(error)
+        }
+        await shared.end()
+        return try result.get()
+    }
+
+    private func begin() async {
         guard databasesInUse >= Self.databasesMax else {
             databasesInUse += 1
             return
@@ -104,7 +120,7 @@ public actor TestCluster {
     }
 
     /// Lets the next waiting test begin.
-    func end() {
+    private func end() {
         guard waiting.isEmpty else { return waiting.removeFirst().resume() }
         databasesInUse -= 1
     }
@@ -125,18 +141,13 @@ public func withTestDatabase<R>(
     template: String? = nil, prepare: @escaping @Sendable (ConnectionTarget) async throws -> Void = { _ in },
     _ body: (ConnectionTarget) async throws -> R
 ) async throws -> R {
-    await TestCluster.shared.begin()
-    let result: Result<R, any Error>
-    do {
+    try await TestCluster.inTurn {
         let target = try await TestCluster.shared.makeDatabase(template: template, prepare: prepare)
+        let result: Result<R, any Error>
         do { result = .success(try await body(target)) } catch { result = .failure(error) }
         try await TestCluster.shared.dropDatabase(target)
-    } catch {
-        await TestCluster.shared.end()
-        throw error
+        return try result.get()
     }
-    await TestCluster.shared.end()
-    return try result.get()
 }
 
 /// A handler that stops the cluster at the process's exit and removes the data.
