@@ -14,7 +14,7 @@ public struct ProgressLedgerCommand: AsyncParsableCommand {
                 name: "Services",
                 subcommands: [
                     ServeCommand.self, ProjectCommand.self, MigrateCommand.self, TokenCommand.self,
-                    NotifyCommand.self, RetireCommand.self, StatusCommand.self,
+                    NotifyCommand.self, RetireCommand.self, ShardsCommand.self, StatusCommand.self,
                 ]),
             CommandGroup(
                 name: "Queries",

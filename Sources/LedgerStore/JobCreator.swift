@@ -18,6 +18,26 @@ struct JobCreator: Sendable {
         case keyTaken(JobID)
         /// The idempotency key was sent with other content.
         case idempotencyKeyReused
+        /// The key belongs to a job in another slot.
+        case reserved(JobID)
+        /// The shard has another version of the map.
+        case otherMap
+        /// No job has the key, and none was to be created.
+        case notFound
+    }
+
+    /// The place of a new job in a divided ledger.
+    struct Placement {
+        /// The slot, which becomes a part of the id.
+        var slot: Int
+        /// The key, or the idempotency key with its scope.
+        ///
+        /// There may be one job of this name. `nil` without either.
+        var uniqueName: Name?
+        /// The version of the map that the shard must have.
+        ///
+        /// `nil` if only an existing job is returned.
+        var mapVersion: Int64?
     }
 
     /// A job that was just created, with its head.
@@ -32,11 +52,12 @@ struct JobCreator: Sendable {
     }
 
     func create(
-        _ description: JobDescription, by reporter: Name?, _ idempotencyKey: IdempotencyKey?
+        _ description: JobDescription, by reporter: Name?, _ idempotencyKey: IdempotencyKey?,
+        at placement: Placement? = nil
     ) async throws(PQError) -> Creation {
         for _ in 1..<Self.attemptsMax {
             do throws(PQError) {
-                return try await attempt(description, reporter, idempotencyKey)
+                return try await attempt(description, reporter, idempotencyKey, placement)
             } catch {
                 if error.violates("job_key_unique") || error.violates("idempotency_key_pkey") {
                     // Another request created the job first. The next attempt finds it.
@@ -47,15 +68,16 @@ struct JobCreator: Sendable {
                 _ = try await pool.query(Query("select ledger.make_event_partition(clock_timestamp())"))
             }
         }
-        return try await attempt(description, reporter, idempotencyKey)
+        return try await attempt(description, reporter, idempotencyKey, placement)
     }
 
     private func attempt(
-        _ description: JobDescription, _ reporter: Name?, _ idempotencyKey: IdempotencyKey?
+        _ description: JobDescription, _ reporter: Name?, _ idempotencyKey: IdempotencyKey?, _ placement: Placement?
     ) async throws(PQError) -> Creation {
         return try await pool.withTransaction { transaction throws(PQError) in
-            let first = try await transaction.pipeline(
-                [
+            let guards = placement.map { Self.guards(description.key, $0) } ?? []
+            let results = try await transaction.pipeline(
+                guards + [
                     Query("select clock_timestamp()"),
                     Query(
                         """
@@ -65,6 +87,10 @@ struct JobCreator: Sendable {
                         """, [.text(description.key?.text)]),
                 ] + (idempotencyKey.map { [$0.search] } ?? []))
             let readAt = now()
+            if let placement, let refusal = try Self.refusal(Array(results.prefix(guards.count)), placement) {
+                return refusal
+            }
+            let first = Array(results.dropFirst(guards.count))
             let digest = IdempotencyKey.digest(of: description)
             if let found = try Self.found(first, description, digest) {
                 if case .existed(let job) = found {
@@ -76,9 +102,11 @@ struct JobCreator: Sendable {
                 }
                 return found
             }
+            if let placement, placement.uniqueName != nil, placement.mapVersion == nil { return .notFound }
             let createdAt = try first[0][0].decode(0, as: Timestamp.self)
             let job = JobID(
-                createdAt: createdAt, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
+                createdAt: createdAt, randomHigh: .random(in: 0 ... .max),
+                randomLow: placement.map { ShardMap.randomLow(in: $0.slot) } ?? .random(in: 0 ... .max))
             let event = EventDraft(.jobCreated(description), reporter: reporter).recorded(sequence: 1, at: createdAt)
             var chain = HashChain(job: job)
             let inserts = Self.inserts(
@@ -87,6 +115,25 @@ struct JobCreator: Sendable {
             let head = JobHead(sequence: 1, recordedAt: createdAt, chain: chain)
             return .created(NewJob(id: job, head: head, clock: createdAt, readAt: readAt))
         }
+    }
+
+    /// The statements that keep a key unique while the map changes.
+    ///
+    /// A change of the map takes the first lock alone, so it waits for creations in progress. The second lock orders
+    /// creations and imports with the same key.
+    private static func guards(_ key: Name?, _ placement: Placement) -> [Query] {
+        guard let name = placement.uniqueName else { return [] }
+        return [
+            ShardStore.shareMap, ShardStore.state, ShardStore.lockKey(name),
+            Query("select job_id from ledger.job_key where key = $1", [.text(key?.text)]),
+        ]
+    }
+
+    /// The result that the guards require; nil if a job may be created.
+    private static func refusal(_ results: [Rows], _ placement: Placement) throws(PQError) -> Creation? {
+        guard !results.isEmpty else { return nil }
+        if let version = placement.mapVersion, try !ShardStore.isCurrent(version, results[1]) { return .otherMap }
+        return try results[3].first.map { row throws(PQError) in .reserved(try row.decode(0, as: JobID.self)) }
     }
 
     /// The result for a key of an existing job; nil if there is none.

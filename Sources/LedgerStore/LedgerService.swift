@@ -68,6 +68,13 @@ public protocol LedgerService: Sendable {
     /// without a snapshot is counted once a worker has made it.
     func countJobs(_ filter: JobFilter) async throws(StoreError) -> JobCountsByState
 
+    /// Returns a page of jobs, and the shards that did not respond.
+    ///
+    /// The jobs are those of ``jobs(_:in:limit:after:)``.
+    func jobList(
+        _ filter: JobFilter, in order: JobFilter.Order, limit: Int, after cursor: JobID?
+    ) async throws(StoreError) -> JobList
+
     /// Returns the tags of the existing jobs among these ids. One query.
     func tags(of ids: [JobID]) async throws(StoreError) -> [JobID: [Name: Name]]
 

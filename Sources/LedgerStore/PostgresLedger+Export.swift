@@ -14,14 +14,37 @@ extension PostgresLedger {
     }
 
     public func importExcerpt(_ excerpt: LedgerExcerpt) async throws(StoreError) -> ImportResult {
+        guard let result = try await importExcerpt(excerpt, mapVersion: nil) else {
+            throw StoreError(.corrupt, "importing a job: the ledger is a shard of another one", jobs: [excerpt.job])
+        }
+        return result
+    }
+
+    /// Verifies an excerpt from the creation of its job, without a database.
+    static func verify(_ excerpt: LedgerExcerpt) async throws(StoreError) {
+        do { try await Importer.verify(excerpt) } catch Importer.Refusal.invalid(let reason) {
+            throw StoreError(.invalid, reason, jobs: [excerpt.job])
+        } catch {
+            throw StoreError(.corrupt, "importing a job: \(error)", jobs: [excerpt.job], cause: error)
+        }
+    }
+
+    /// Imports an excerpt into a shard.
+    ///
+    /// - Parameter mapVersion: The version of the map that the shard must have; nil for no such condition.
+    /// - Returns: nil if it has another one.
+    func importExcerpt(
+        _ excerpt: LedgerExcerpt, mapVersion: Int64?
+    ) async throws(StoreError) -> ImportResult? {
         try await refuseNewerSchema()
         let result: ImportResult
         do {
-            result = try await Importer(pool: pool).importExcerpt(excerpt)
+            result = try await Importer(pool: pool, mapVersion: mapVersion).importExcerpt(excerpt)
         } catch let refusal as Importer.Refusal {
             switch refusal {
             case .invalid(let reason): throw StoreError(.invalid, reason, jobs: [excerpt.job])
             case .conflict(let reason): throw StoreError(.conflict, reason, jobs: [excerpt.job])
+            case .otherMap: return nil
             case .keyTaken:
                 throw StoreError(.conflict, "another job in this ledger has the same key", jobs: [excerpt.job])
             }

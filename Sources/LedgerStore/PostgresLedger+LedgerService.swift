@@ -12,11 +12,33 @@ extension PostgresLedger: LedgerService {
     public func createJob(
         _ description: JobDescription, by reporter: Name?, idempotencyKey: Name?
     ) async throws(StoreError) -> (view: JobView, created: Bool) {
+        switch try await createJob(description, by: reporter, idempotencyKey: idempotencyKey, at: nil) {
+        case .done(let view, let isNew): return (view, isNew)
+        case .reserved, .otherMap, .notFound:
+            throw StoreError(.corrupt, "creating a job: the ledger is a shard of another one")
+        }
+    }
+
+    /// The result of the creation of a job in a shard.
+    enum CreationInShard {
+        case done(JobView, isNew: Bool)
+        /// The key belongs to a job in another slot.
+        case reserved(JobID)
+        /// The shard has another version of the map.
+        case otherMap
+        /// No job has the key, and none was to be created.
+        case notFound
+    }
+
+    func createJob(
+        _ description: JobDescription, by reporter: Name?, idempotencyKey: Name?, at placement: JobCreator.Placement?
+    ) async throws(StoreError) -> CreationInShard {
         let outcome: JobCreator.Creation
         do throws(PQError) {
             outcome = try await jobCreator.create(
                 description, by: reporter,
-                description.key == nil ? idempotencyKey.map { IdempotencyKey(reporter: reporter, key: $0) } : nil)
+                description.key == nil ? idempotencyKey.map { IdempotencyKey(reporter: reporter, key: $0) } : nil,
+                at: placement)
         } catch {
             guard !error.isMissingPartition else {
                 throw StoreError(
@@ -32,14 +54,17 @@ extension PostgresLedger: LedgerService {
         case .idempotencyKeyReused:
             throw StoreError(.idempotencyKeyReused, "the Idempotency-Key was already used with other content")
         case .existed(let id):
-            return (try await existing(id), false)
+            return .done(try await existing(id), isNew: false)
+        case .reserved(let id): return .reserved(id)
+        case .otherMap: return .otherMap
+        case .notFound: return .notFound
         case .created(let new):
             appender.jobCreated(new)
             let view = try await existing(new.id)
             // Watchers of a list of jobs see the new one.
             jobStates.created(new.id, view.snapshot.sequence)
             await snapshotsFolded([(new.id, view.snapshot.sequence, view.snapshot.state)])
-            return (view, true)
+            return .done(view, isNew: true)
         }
     }
 
@@ -192,17 +217,7 @@ extension PostgresLedger: LedgerService {
     public func append(
         _ entries: [(job: JobID, draft: EventDraft)]
     ) async throws(StoreError) -> [(job: JobID, sequences: ClosedRange<EventSequence>)] {
-        var parts: [AppendRequest.Part] = []
-        var indices: [JobID: Int] = [:]
-        for (job, draft) in entries {
-            if let index = indices[job] {
-                parts[index].drafts.append(draft)
-            } else {
-                indices[job] = parts.count
-                parts.append(AppendRequest.Part(job: job, drafts: [draft]))
-            }
-        }
-        return try await appender.append(AppendRequest(parts: parts)).get()
+        try await appender.append(AppendRequest(entries: entries)).get()
     }
 
     public func tags(of ids: [JobID]) async throws(StoreError) -> [JobID: [Name: Name]] {

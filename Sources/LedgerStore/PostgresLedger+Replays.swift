@@ -3,7 +3,8 @@ public import Ledger
 internal import PQ
 
 extension PostgresLedger {
-    public func beginReplay(_ request: Replay.Request) async throws(StoreError) -> Replay {
+    /// Checks that this build may replay.
+    func checkReplay(_ request: Replay.Request) async throws(StoreError) {
         try await refuseNewerSchema()
         let hasNewer = try await attempting("starting a replay") { () throws(PQError) in
             try await replays.hasNewerProjections()
@@ -12,21 +13,32 @@ extension PostgresLedger {
             throw StoreError(
                 .schema, "a newer version of this program has written projections, which this one must not replace")
         }
+    }
+
+    /// Starts a replay under an id, unless another one is in progress.
+    ///
+    /// - Returns: Whether it was started.
+    func startReplay(_ request: Replay.Request, as id: JobID) async throws(StoreError) -> Bool {
+        let isStarted = try await attempting("starting a replay") { () throws(PQError) in
+            try await replays.start(request, as: id)
+        }
+        if isStarted { replaySignal.signal() }
+        return isStarted
+    }
+
+    public func beginReplay(_ request: Replay.Request) async throws(StoreError) -> Replay {
+        try await checkReplay(request)
         if let job = request.job {
             guard try await stamp(of: job) != nil else {
                 throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])
             }
         }
         let id = try await createJob(JobDescription(of: request)).view.id
-        let isStarted = try await attempting("starting a replay") { () throws(PQError) in
-            try await replays.start(request, as: id)
-        }
-        guard isStarted else {
+        guard try await startReplay(request, as: id) else {
             // The job that was created to show the replay's progress ends here.
             _ = try await append([EventDraft(.jobFinished(.canceled))], to: id)
             throw StoreError(.conflict, "another replay is in progress: wait for it, or cancel it")
         }
-        replaySignal.signal()
         return try await existingReplay(id)
     }
 

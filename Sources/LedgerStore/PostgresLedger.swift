@@ -3,6 +3,7 @@ public import Ledger
 public import Logging
 public import PQ
 public import ServiceLifecycle
+package import Synchronization
 public import Tracing
 
 /// A ledger stored in PostgreSQL.
@@ -107,6 +108,10 @@ public final class PostgresLedger: Service {
     package let deliveryStatistics = DeliveryStatistics()
     /// The standby that serves reads of the past.
     let replica: ReadReplica?
+    /// The divided ledger that this one is a shard of.
+    package let replayParent = Mutex<ReplayParent?>(nil)
+    /// Whether it reads the tokens from its own database.
+    private let readsTokens: Bool
     private let publisher: NotificationPublisher
     /// Jobs that may have lost acknowledged events. An empty array means all jobs.
     private let lossSource: AsyncStream<[JobID]>
@@ -126,14 +131,37 @@ public final class PostgresLedger: Service {
     public convenience init(
         target: ConnectionTarget, settings: Settings = Settings(), logger: Logger, tracer: (any Tracer)? = nil
     ) {
-        self.init(target: target, settings: settings, tokens: TokenRegistry(), logger: logger, tracer: tracer)
+        self.init(
+            target: target, settings: settings, tokens: TokenRegistry(), readsTokens: true, logger: logger,
+            tracer: tracer)
+    }
+
+    /// Creates a ledger for each shard of a divided ledger, without connecting to them.
+    ///
+    /// They share the tokens, which are in shard 0.
+    public static func shards(
+        _ targets: [Int: ConnectionTarget], settings: Settings = Settings(), logger: Logger,
+        tracer: (any Tracer)? = nil
+    ) -> [Int: PostgresLedger] {
+        let tokens = TokenRegistry()
+        return Dictionary(
+            uniqueKeysWithValues: targets.map { number, target in
+                var logger = logger
+                logger[metadataKey: "shard"] = "\(number)"
+                let ledger = PostgresLedger(
+                    target: target, settings: settings, tokens: tokens, readsTokens: number == 0, logger: logger,
+                    tracer: tracer)
+                return (number, ledger)
+            })
     }
 
     private init(
-        target: ConnectionTarget, settings: Settings, tokens: TokenRegistry, logger: Logger, tracer: (any Tracer)?
+        target: ConnectionTarget, settings: Settings, tokens: TokenRegistry, readsTokens: Bool, logger: Logger,
+        tracer: (any Tracer)?
     ) {
         self.target = target
         self.tokens = tokens
+        self.readsTokens = readsTokens
         role = settings.role
         self.logger = logger
         self.tracer = tracer
@@ -212,7 +240,8 @@ public final class PostgresLedger: Service {
         replica = settings.replica.map { target in
             var reading = settings
             reading.replica = nil
-            let copy = PostgresLedger(target: target, settings: reading, tokens: tokens, logger: logger, tracer: tracer)
+            let copy = PostgresLedger(
+                target: target, settings: reading, tokens: tokens, readsTokens: false, logger: logger, tracer: tracer)
             return ReadReplica(ledger: copy, primary: primary, logger: logger)
         }
         let publisher = publisher
@@ -260,7 +289,7 @@ public final class PostgresLedger: Service {
         let presence = Task(name: "presence") { await publishPresence() }
         let heartbeat = Task(name: "worker-heartbeats") { await publishHeartbeats() }
         let losses = Task(name: "acknowledged-heads") { await compareAcknowledged() }
-        let access = Task(name: "tokens") { await refreshTokens(logger) }
+        let access = Task(name: "tokens") { if readsTokens { await refreshTokens(logger) } }
         defer {
             access.cancel()
             losses.cancel()

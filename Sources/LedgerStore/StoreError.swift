@@ -34,6 +34,8 @@ public struct StoreError: Error, Sendable {
         ///
         /// Nothing was recorded; retry.
         case behind
+        /// The request concerns jobs of several shards, which one request cannot.
+        case severalShards
         /// The request contradicts the current state. The message explains how.
         case conflict
         /// The data to import is not an unaltered ledger.

@@ -107,6 +107,7 @@ struct SchemaTests {
             "0015_retirement_of_notifications.sql": "1b39d399ab9e1f2f2c9b36343c8929f4a7e3fa75aa92c3ff32580200713e903a",
             "0016_parts.sql": "54d86b7838031eacba1da5fa55a20dd98a5eb603be5d51b2dfc0f782d3850d9d",
             "0017_distribution.sql": "4ac23509b6eb33388ca0cee6681c6c70896d9840a0c4748aecb91b460f743489",
+            "0018_shards.sql": "e9e5c5c147d8e919c144465fbfb451f6ce8a402457c18a5f8be370d76281fd01",
         ]
         for migration in Migration.all {
             #expect(

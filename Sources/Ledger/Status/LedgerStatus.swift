@@ -272,6 +272,8 @@ public struct LedgerStatus: Hashable, Sendable {
     public var database: Database?
     /// The standby that serves reads of the past; nil for none.
     public var readReplica: ReadReplica?
+    /// The databases of a divided ledger; empty with one database.
+    public var shards: [Shard] = []
     /// The tables with rows that change all the time.
     public var tables: [TableHealth] = []
     /// The ways in which the database does not keep the ledger append-only.

@@ -4,7 +4,8 @@ public struct Readiness: Sendable {
     public struct Check: Sendable {
         /// The subject of the check.
         ///
-        /// One of `database`, `schema`, `writing`, `projection`, `guarantees`, `partitions` and `appends`.
+        /// One of `database`, `schema`, `writing`, `projection`, `guarantees`, `partitions`, `appends` and
+        /// `settlement`.
         public var name: String
         /// Whether the requirement is met.
         public var isPassed: Bool

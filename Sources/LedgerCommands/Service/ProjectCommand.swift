@@ -1,6 +1,5 @@
 import ArgumentParser
 import LedgerNotifications
-import LedgerProjection
 import LedgerStore
 
 struct ProjectCommand: AsyncParsableCommand {
@@ -18,10 +17,13 @@ struct ProjectCommand: AsyncParsableCommand {
 
     @OptionGroup var times: ServiceTimes
 
+    @OptionGroup var shards: ShardOptions
+
     @OptionGroup var service: ServiceOptions
 
     func run() async throws {
         let configuration = try service.configuration()
+        let shards = try shards.file(configuration)
         let choice = try service.databaseChoice(configuration)
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
@@ -29,19 +31,16 @@ struct ProjectCommand: AsyncParsableCommand {
         let acceptsCitus = try times.acceptsCitus(configuration)
         let notifications = try notifications.settings(configuration)
         let logger = try service.makeLogger(configuration)
+        let checks = LedgerBackend.Checks(
+            acceptsCitus: acceptsCitus, wait: DatabaseWait(limit: wait, logger: logger))
         try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
+            @Sendable func run(_ backend: LedgerBackend) async throws {
+                try await runner.run(
+                    [backend.ledger] + ServeCommand.workers(of: backend, notifications, logger: logger))
+            }
+            if let shards { return try await run(try await LedgerBackend.open(shards, store, checks, logger: logger)) }
             try await DatabaseConnection.with(choice, logger: logger) { database in
-                try await SchemaCheck.run(
-                    database, mayMigrate: false, acceptsCitus: acceptsCitus,
-                    wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
-                let ledger = PostgresLedger(
-                    target: database.target, settings: store, logger: logger.labeled("store"),
-                    tracer: InstalledTracer.find())
-                let worker = ProjectionWorker(ledger: ledger, logger: logger.labeled("projection"))
-                let replays = ReplayRunner(ledger: ledger, logger: logger.labeled("replay"))
-                let sender = NotificationSender(
-                    ledger: ledger, settings: notifications, logger: logger.labeled("notifications"))
-                try await runner.run([ledger, worker, replays, sender])
+                try await run(try await LedgerBackend.open(database, store, checks, logger: logger))
             }
         }
     }

@@ -108,6 +108,8 @@ struct ServeCommand: AsyncParsableCommand {
             valueName: "number"))
     var watchersMax: String?
 
+    @OptionGroup var shards: ShardOptions
+
     @OptionGroup var service: ServiceOptions
 
     private static let watchersMaxDefault = ServerSettings().watchersMax
@@ -115,11 +117,16 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let configuration = try service.configuration()
         let address = try listenAddress(configuration)
+        let shards = try shards.file(configuration)
         let choice = try service.databaseChoice(configuration)
         let drain = try times.drain(configuration)
         let wait = try times.databaseWait(configuration)
         var store = try times.storeSettings(configuration)
         store.replica = try replica(configuration)
+        guard shards == nil || store.replica == nil else {
+            throw CommandFailure(
+                .usage, "--database-read is for a ledger with one database, and --shards names several.")
+        }
         let acceptsCitus = try times.acceptsCitus(configuration)
         var settings = ServerSettings()
         settings.host = address.host
@@ -137,26 +144,28 @@ struct ServeCommand: AsyncParsableCommand {
         try ListenCheck.check(address)
         let (isOpenToAll, acceptsJWT) = (insecureNoAuthentication, settings.jwt != nil)
         // A new database has no token, so it need not be created to know that.
-        if case .isPrivate(let folder) = choice, !DataFolder.containsDatabase(folder) {
+        if shards == nil, case .isPrivate(let folder) = choice, !DataFolder.containsDatabase(folder) {
             try address.check(isProtected: isOpenToAll || acceptsJWT)
         }
         let logger = try service.makeLogger(configuration)
         try settings.limitConnections(openFilesMax: OpenFiles.allowAsManyAsPossible(), logger: logger)
         settings.limitWatchers(logger: logger)
-        let (mayMigrate, projects, ready, ledgerSettings) = (migrate, !noProjection, settings, store)
+        let checks = LedgerBackend.Checks(
+            mayMigrate: migrate, acceptsCitus: acceptsCitus, wait: DatabaseWait(limit: wait, logger: logger))
+        let (projects, ready, ledgerSettings) = (!noProjection, settings, store)
         try await ServiceRunner(drain: drain, logger: logger).handlingSignals { runner in
-            try await DatabaseConnection.with(choice, logger: logger) { database in
-                try await SchemaCheck.run(
-                    database, mayMigrate: mayMigrate, acceptsCitus: acceptsCitus,
-                    wait: DatabaseWait(limit: wait, logger: logger), logger: logger)
-                let ledger = PostgresLedger(
-                    target: database.target, settings: ledgerSettings, logger: logger.labeled("store"),
-                    tracer: InstalledTracer.find())
-                try await ledger.loadTokens()
-                try address.check(isProtected: isOpenToAll || acceptsJWT || ledger.tokens.isRequired)
+            @Sendable func run(_ backend: LedgerBackend) async throws {
+                try await backend.loadTokens()
+                try address.check(isProtected: isOpenToAll || acceptsJWT || backend.ledger.tokens.isRequired)
                 try await runner.run(
                     Self.services(
-                        of: ledger, projects: projects, notifications, settings: ready, logger: logger))
+                        of: backend, projects: projects, notifications, settings: ready, logger: logger))
+            }
+            if let shards {
+                return try await run(try await LedgerBackend.open(shards, ledgerSettings, checks, logger: logger))
+            }
+            try await DatabaseConnection.with(choice, logger: logger) { database in
+                try await run(try await LedgerBackend.open(database, ledgerSettings, checks, logger: logger))
             }
         }
     }
@@ -276,25 +285,38 @@ struct ServeCommand: AsyncParsableCommand {
     ///
     /// They stop in reverse order, so that no request loses its ledger.
     private static func services(
-        of ledger: PostgresLedger, projects: Bool, _ notifications: NotificationSettings, settings: ServerSettings,
+        of backend: LedgerBackend, projects: Bool, _ notifications: NotificationSettings, settings: ServerSettings,
         logger: Logger
     ) -> [any Service] {
-        var services: [any Service] = [ledger]
-        if projects {
-            services += [
-                ProjectionWorker(ledger: ledger, logger: logger.labeled("projection")),
-                ReplayRunner(ledger: ledger, logger: logger.labeled("replay")),
-                NotificationSender(ledger: ledger, settings: notifications, logger: logger.labeled("notifications")),
-            ]
-        }
+        var services: [any Service] = [backend.ledger]
+        if projects { services += workers(of: backend, notifications, logger: logger) }
         services.append(
             LedgerServer(
-                service: ledger, settings: settings, logger: logger.labeled("http"), tracer: InstalledTracer.find()
+                service: backend.ledger, settings: settings, logger: logger.labeled("http"),
+                tracer: InstalledTracer.find()
             ) { host, port in
                 let url = ListenAddress.url(host: host, port: port, isSecure: settings.tls != nil)
                 Console.standard.print("listening on \(url)")
             })
         return services
+    }
+
+    /// The services that fold, replay and notify, for each database.
+    static func workers(
+        of backend: LedgerBackend, _ notifications: NotificationSettings, logger: Logger
+    ) -> [any Service] {
+        backend.databases.flatMap { shard, ledger -> [any Service] in
+            func labeled(_ part: String) -> Logger {
+                var logger = logger.labeled(part)
+                if let shard { logger[metadataKey: "shard"] = "\(shard)" }
+                return logger
+            }
+            return [
+                ProjectionWorker(ledger: ledger, logger: labeled("projection")),
+                ReplayRunner(ledger: ledger, logger: labeled("replay")),
+                NotificationSender(ledger: ledger, settings: notifications, logger: labeled("notifications")),
+            ]
+        }
     }
 }
 

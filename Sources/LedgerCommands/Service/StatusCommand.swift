@@ -49,6 +49,10 @@ enum StatusText {
                 "missing  the projections of \(Count(status.lag.missingSnapshots, "job")): a worker rebuilds them")
         }
         if let database = status.database { lines.append("database \(promise(database))") }
+        for shard in status.shards {
+            let state = shard.fault.map { "away: \(VisibleText.escape($0))" } ?? "\(Count(shard.lag, "job")) behind"
+            lines.append("shard    \(shard.number): \(shard.slots) slots of new jobs; \(state)")
+        }
         if let replica = status.readReplica { lines.append("standby  \(standby(replica))") }
         lines += status.durabilityFaults.map { "durable  no: \($0)" }
         lines += status.durabilityRemarks.map { "durable  \($0)" }
@@ -117,6 +121,7 @@ enum StatusText {
     /// The problems that need attention, as sentences.
     static func problems(_ status: LedgerStatus) -> [String] {
         var problems: [String] = []
+        for shard in status.shards where shard.fault != nil { problems.append("Shard \(shard.number) is away.") }
         if !status.durabilityFaults.isEmpty { problems.append("Commits are not as durable as they should be.") }
         if !status.guaranteeFaults.isEmpty { problems.append("The database does not enforce the append-only ledger.") }
         if !status.missingPartitions.isEmpty { problems.append("A partition is not attached.") }

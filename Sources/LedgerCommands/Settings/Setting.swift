@@ -20,6 +20,7 @@ enum Setting: String, CaseIterable, Sendable {
     case notifyAllow = "PROGRESS_LEDGER_NOTIFY_ALLOW"
     case database = "PROGRESS_LEDGER_DATABASE"
     case databaseRead = "PROGRESS_LEDGER_DATABASE_READ"
+    case shards = "PROGRESS_LEDGER_SHARDS"
     case data = "PROGRESS_LEDGER_DATA"
     case databaseConnections = "PROGRESS_LEDGER_DATABASE_CONNECTIONS"
     case citus = "PROGRESS_LEDGER_CITUS"
@@ -48,7 +49,7 @@ enum Setting: String, CaseIterable, Sendable {
         switch self {
         case .host, .port, .allowedHosts, .corsOrigins, .basePath, .trustedProxies, .tlsCertificate, .tlsKey,
             .tlsClientCA, .jwks, .jwtIssuer, .jwtAudience, .jwtMap, .tilebox, .notifyAllow, .database, .databaseRead,
-            .data,
+            .shards, .data,
             .databaseConnections, .citus,
             .logLevel, .logFormat, .drainSeconds, .waitForDatabase, .watchersMax:
             true

@@ -172,6 +172,10 @@ struct HTTPProblem: Error, Sendable {
             more = { $0.field("job_state", JobState.canceled.rawValue) }
         case .conflict:
             self.init(.conflict, "Conflict", "Nothing was changed: \(error.message).")
+        case .severalShards:
+            self.init(
+                .unprocessableContent, "Several shards",
+                "Nothing was recorded: \(error.message).")
         case .invalid:
             self.init(.unprocessableContent, "Invalid export", "Nothing was recorded: \(error.message).")
         case .incomplete:

@@ -58,6 +58,7 @@ extension SchemaCatalogue {
                     Field("vacuum", .reference("Vacuum")), Field("guarantee_faults", .array(.text(max: nil))),
                     Field("database", .nullable(.reference("Database"))),
                     Field("read_replica", .nullable(.reference("ReadReplica"))),
+                    Field("shards", .array(.reference("Shard"))),
                     Field("durability_faults", .array(.text(max: nil))),
                     Field("durability_remarks", .array(.text(max: nil))),
                     Field("missing_partitions", .array(.text(max: nil))),
@@ -72,6 +73,12 @@ extension SchemaCatalogue {
                     Field("synchronous_standbys", .nullable(.integer(nil))), Field("fsync", .bool),
                     Field("full_page_writes", .bool), Field("survives_crash", .bool),
                     Field("survives_failover", .bool),
+                ]),
+            object(
+                "Shard",
+                [
+                    Field("shard", .integer(nil)), Field("slots", .integer(nil)), Field("lag_jobs", .integer(nil)),
+                    Field("fault", .nullable(.text(max: nil))),
                 ]),
             object(
                 "ReadReplica",

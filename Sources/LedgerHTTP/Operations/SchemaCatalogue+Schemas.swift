@@ -181,6 +181,7 @@ extension SchemaCatalogue {
                 [
                     Field("jobs", .array(.reference("Job"))), Field("next_cursor", .nullable(.text(max: nil))),
                     Field("counts", .reference("JobCountsByState"), required: false),
+                    Field("missing_shards", .array(.integer(nil)), required: false),
                 ]),
             object(
                 "JobCountsByState",

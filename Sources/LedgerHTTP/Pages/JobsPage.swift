@@ -6,6 +6,10 @@ internal import LedgerWire
 struct JobsPage {
     /// The jobs, in the order of the page.
     let views: [JobView]
+    /// The shards that did not respond.
+    ///
+    /// The page lacks their jobs.
+    var missingShards: [Int] = []
     /// The numbers of matching jobs by state.
     let counts: JobCountsByState
     let query: JobsQuery
@@ -31,7 +35,7 @@ struct JobsPage {
     }
 
     /// Whether there is no job at all, as far as the viewer may know.
-    private var isEmptyLedger: Bool { views.isEmpty && link.parameters.isEmpty }
+    private var isEmptyLedger: Bool { views.isEmpty && missingShards.isEmpty && link.parameters.isEmpty }
 
     private var form: HTML {
         // The states are chosen by the links of the list. The form keeps them.
@@ -96,13 +100,19 @@ struct JobsPage {
 
     private var content: HTML {
         """
-        \(states)<table class="jobs"><caption class="hidden">Jobs, \(query.sort.title)</caption><thead><tr>\
+        \(missing)\(states)<table class="jobs"><caption class="hidden">Jobs, \(query.sort.title)</caption><thead><tr>\
         <th scope="col">Job</th><th scope="col">State</th><th scope="col">Progress</th>\
         <th scope="col" class="number">Tasks</th><th scope="col" class="number">Elapsed</th>\
         <th scope="col">Last event</th></tr></thead><tbody>\
         \(views.map { JobRow(view: $0, now: now).html })\(views.isEmpty ? empty : "")</tbody></table>
         \(pages)
         """
+    }
+
+    private var missing: HTML? {
+        guard !missingShards.isEmpty else { return nil }
+        let shards = missingShards.map(String.init).joined(separator: ", ")
+        return "<p role=\"status\">Jobs are missing from this list: a database does not respond (shard \(shards)).</p>"
     }
 
     private var empty: HTML { "<tr class=\"empty\"><td colspan=\"6\">No jobs match the filter.</td></tr>" }

@@ -57,9 +57,10 @@ extension PageRoutes {
             return LedgerResponse(status: .seeOther, headers: [.location: String(target.text.dropFirst())])
         }
         let limit = query.sort.order == nil ? Self.jobsSorted : Self.jobsOnPage
-        let views = try await service.jobs(filter, in: query.sort.order ?? .newest, limit: limit, after: query.cursor)
+        let list = try await service.jobList(filter, in: query.sort.order ?? .newest, limit: limit, after: query.cursor)
         let page = JobsPage(
-            views: query.sort.sort(views, now: now), counts: try await service.countJobs(filter), query: query,
+            views: query.sort.sort(list.jobs, now: now), missingShards: list.missingShards,
+            counts: try await service.countJobs(filter), query: query,
             limit: limit, link: link, now: now, server: Self.address(of: request, isTLS: usesTLS),
             seesNotifications: request.access.permits(.admin))
         guard parameters["part"] == nil else { return Page.html(page.list) }

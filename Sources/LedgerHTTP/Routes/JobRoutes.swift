@@ -128,20 +128,25 @@ struct JobRoutes: Sendable {
         let limit = Int(try parameters.integer("limit", in: Self.pageSizes) ?? Self.pageSizeDefault)
         let cursor = try parameters.jobCursor()
         let order = try parameters.choice("order", JobFilter.Order.self) ?? .newest
-        let views = try await service.jobs(filter, in: order, limit: limit, after: cursor)
+        let list = try await service.jobList(filter, in: order, limit: limit, after: cursor)
+        let views = list.jobs
         let counts = try parameters.flag("counts") ? try await service.countJobs(filter) : nil
         return .json { writer in
             writer.object { writer in
                 writer.name("jobs")
                 writer.array(views) { $1.write(to: &$0, now: .now) }
                 writer.field("next_cursor", views.count == limit ? views.last?.id.description : nil)
-                guard let counts else { return }
-                writer.name("counts")
-                writer.object { writer in
-                    for state in JobState.allCases { writer.field(state.rawValue, counts[state]) }
-                    writer.name("incomplete")
-                    writer.array(JobState.allCases.filter(counts.incomplete.contains)) { $0.string($1.rawValue) }
+                if let counts {
+                    writer.name("counts")
+                    writer.object { writer in
+                        for state in JobState.allCases { writer.field(state.rawValue, counts[state]) }
+                        writer.name("incomplete")
+                        writer.array(JobState.allCases.filter(counts.incomplete.contains)) { $0.string($1.rawValue) }
+                    }
                 }
+                guard !list.missingShards.isEmpty else { return }
+                writer.name("missing_shards")
+                writer.array(list.missingShards) { $0.integer(Int64($1)) }
             }
         }
     }

@@ -2,6 +2,7 @@ internal import Ledger
 internal import LedgerStore
 internal import Logging
 internal import PQ
+internal import Synchronization
 
 /// Reports the progress of a replay to the ledger itself.
 ///
@@ -27,7 +28,8 @@ actor ReplayReporter {
     /// Reports that a batch begins or resumes, with its size and its finished part.
     func begin(_ batch: Int32, of replay: JobID, _ checkpoints: ReplayCheckpoints) async throws {
         job = replay
-        reference = ExecutionReference(task: Name("batch \(batch)"), execution: ledger.newExecutionName())
+        let part = ledger.replayParent.withLock { $0?.number }.map { " of shard \($0)" } ?? ""
+        reference = ExecutionReference(task: Name("batch \(batch)\(part)"), execution: ledger.newExecutionName())
         let rows = try await checkpoints.pool.query(
             Query(
                 """
@@ -70,9 +72,14 @@ actor ReplayReporter {
         await append([.executionFinished(reference, outcome)])
     }
 
-    /// Reports the end of the replay.
+    /// Reports the end of the replay, or of this shard's part if it is the last one.
     func finishReplay(_ replay: JobID, _ outcome: JobOutcome) async throws(StoreError) {
-        _ = try await ledger.append([EventDraft(.jobFinished(outcome))], to: replay)
+        guard let parent = ledger.replayParent.withLock({ $0 }) else {
+            _ = try await ledger.append([EventDraft(.jobFinished(outcome))], to: replay)
+            return
+        }
+        guard let outcome = try await parent.outcome(replay) else { return }
+        try await parent.append([EventDraft(.jobFinished(outcome))], replay)
     }
 
     private func progress(_ label: Name, total: Int64, done: Int64) -> EventBody {
@@ -83,7 +90,12 @@ actor ReplayReporter {
 
     private func append(_ bodies: [EventBody]) async {
         do throws(StoreError) {
-            _ = try await ledger.append(bodies.map { EventDraft($0) }, to: job)
+            let drafts = bodies.map { EventDraft($0) }
+            if let parent = ledger.replayParent.withLock({ $0 }) {
+                try await parent.append(drafts, job)
+            } else {
+                _ = try await ledger.append(drafts, to: job)
+            }
         } catch {
             logger?.warning(
                 "cannot report the progress of a replay",

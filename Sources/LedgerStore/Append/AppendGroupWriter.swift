@@ -115,7 +115,7 @@ struct AppendGroupWriter: Sendable {
         return inserted > 0 ? (try results[0][0].decode(0, as: Timestamp.self), inserted) : nil
     }
 
-    private static func check(_ inserted: Int, _ plan: AppendGroupPlan) throws(PQError) {
+    static func check(_ inserted: Int, _ plan: AppendGroupPlan) throws(PQError) {
         guard inserted == plan.columns.count else {
             throw PQError(.decoding, "inserted \(inserted) of \(plan.columns.count) events")
         }
@@ -153,7 +153,7 @@ struct AppendGroupWriter: Sendable {
     /// Plans a group.
     ///
     /// Many events are hashed on another thread, because this thread serves all connections.
-    private static func plan(
+    static func plan(
         _ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp
     ) async -> AppendGroupPlan {
         guard requests.reduce(0, { $0 + $1.eventCount }) > oneStatementEventsMax else {
@@ -167,7 +167,7 @@ struct AppendGroupWriter: Sendable {
     /// A small group is hashed on the reactor's thread and written in one statement.
     static let oneStatementEventsMax = 256
 
-    private static func decode(_ rows: Rows) throws(PQError) -> ([JobID: JobHead], Timestamp) {
+    static func decode(_ rows: Rows) throws(PQError) -> ([JobID: JobHead], Timestamp) {
         var heads: [JobID: JobHead] = [:]
         var clock = Timestamp.earliest
         for row in rows {

@@ -27,6 +27,25 @@ struct AppendRequest: Sendable {
     }
 }
 
+extension AppendRequest {
+    /// Collects the events of each job.
+    ///
+    /// The parts are in the order in which the entries first name the jobs.
+    init(entries: [(job: JobID, draft: EventDraft)]) {
+        var parts: [Part] = []
+        var indices: [JobID: Int] = [:]
+        for (job, draft) in entries {
+            if let index = indices[job] {
+                parts[index].drafts.append(draft)
+            } else {
+                indices[job] = parts.count
+                parts.append(Part(job: job, drafts: [draft]))
+            }
+        }
+        self.init(parts: parts)
+    }
+}
+
 extension EventDraft {
     /// The approximate memory of the draft, in bytes: its texts and a fixed part.
     fileprivate var approximateBytes: Int {

@@ -73,21 +73,27 @@ enum Guarantees {
                 tables: [
                     "schema_migration", "job", "job_head", "event", "retirement", "import_partition", "access_token",
                     "idempotency_key", "run_summary", "subscription", "delivery", "notification_floor",
-                    "notification_state", "noticed_stall",
+                    "notification_state", "noticed_stall", "shard", "shard_map", "job_key",
+                    "shard_commit",
                 ]
                     + projections + operations),
             Grant(
                 privilege: "insert",
                 tables: [
                     "job", "job_head", "event", "access_token", "idempotency_key", "run_summary", "subscription",
-                    "delivery", "notification_floor", "noticed_stall",
+                    "delivery", "notification_floor", "noticed_stall", "job_key", "shard_commit",
                 ] + projections + operations),
             Grant(privilege: "update", tables: ["job_head"], columns: ["sequence", "recorded_at", "hash"]),
             Grant(
                 privilege: "update",
-                tables: ["run_summary", "delivery", "notification_floor", "notification_state", "noticed_stall"]),
+                tables: [
+                    "run_summary", "delivery", "notification_floor", "notification_state", "noticed_stall",
+                    "shard_commit",
+                ]),
             Grant(privilege: "update", tables: ["subscription"], columns: ["disabled_at", "disabled_reason"]),
-            Grant(privilege: "delete", tables: ["idempotency_key", "subscription", "delivery", "noticed_stall"]),
+            Grant(
+                privilege: "delete",
+                tables: ["idempotency_key", "subscription", "delivery", "noticed_stall", "shard_commit"]),
             Grant(privilege: "update", tables: ["access_token"], columns: ["revoked_at", "last_used_at"]),
         ]
         + ["update", "delete"].map { Grant(privilege: $0, tables: projections + operations) }

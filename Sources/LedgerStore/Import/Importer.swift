@@ -8,6 +8,10 @@ internal import PQ
 /// part is therefore always the beginning of the exported ledger.
 struct Importer: Sendable {
     let pool: Pool
+    /// The version of the map that the shard must have.
+    ///
+    /// `nil` for no such condition.
+    var mapVersion: Int64?
 
     private static let attemptsMax = 3
     /// The time by which another ledger's clock may be ahead: 5 min, in microseconds.
@@ -21,6 +25,8 @@ struct Importer: Sendable {
         case conflict(String)
         /// Another job has its key.
         case keyTaken
+        /// The shard has another version of the map than the caller.
+        case otherMap
     }
 
     /// Imports an excerpt.
@@ -46,7 +52,11 @@ struct Importer: Sendable {
 
     private func attempt(_ excerpt: LedgerExcerpt) async throws -> ImportResult {
         try await pool.withTransaction(deadline: .seconds(60)) { transaction in
-            try await importExcerpt(excerpt, &transaction)
+            if let mapVersion {
+                let results = try await transaction.pipeline([ShardStore.shareMap, ShardStore.state])
+                guard try ShardStore.isCurrent(mapVersion, results[1]) else { throw Refusal.otherMap }
+            }
+            return try await importExcerpt(excerpt, &transaction)
         }
     }
 
@@ -146,6 +156,14 @@ struct Importer: Sendable {
     ) async throws -> JobHead? {
         guard !new.isEmpty else { return nil }
         return try await ComputeThreads.run { () throws(Refusal) in try Self.check(new, excerpt, after: head) }
+    }
+
+    /// Verifies an excerpt that begins with the creation of its job.
+    ///
+    /// - Throws: ``Refusal``.
+    static func verify(_ excerpt: LedgerExcerpt) async throws {
+        guard !excerpt.events.isEmpty else { throw Refusal.invalid("the excerpt contains no events") }
+        _ = try await ComputeThreads.run { () throws(Refusal) in try check(excerpt.events, excerpt, after: nil) }
     }
 
     private static func check(

@@ -8,7 +8,7 @@ extension PostgresLedger {
     ///
     /// The time of an event may be a second older than its append (``AppendGroupPlan/expiry``). After the pause, every
     /// new event has a later time than the subscription.
-    private static let acknowledgementPause: Duration = .seconds(1)
+    static let acknowledgementPause: Duration = .seconds(1)
     /// The time to wait for the result of a test, and the interval of looking.
     ///
     /// The sender of another process may look for it only after two seconds. Then a connection may take 5 s, and a

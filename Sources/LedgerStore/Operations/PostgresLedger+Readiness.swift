@@ -227,6 +227,9 @@ extension PostgresLedger {
             gauge(
                 "vacuum_holder_seconds", "How long the longest transaction that holds vacuum back has lasted.",
                 status.vacuumHolders.compactMap(\.seconds).max() ?? 0),
+            gauge(
+                "prepared_transaction_seconds", "Age of the oldest prepared transaction of the server.",
+                status.vacuumHolders.filter { $0.kind == .preparedTransaction }.compactMap(\.seconds).max() ?? 0),
             gauge("projection_workers", "Workers that are alive.", Double(status.workers.count { !$0.isLost })),
             gauge(
                 "projection_stuck_jobs", "Jobs whose last attempt to fold failed.",

@@ -58,6 +58,8 @@ extension LedgerStatus {
             if let database { database.write(to: &writer) } else { writer.null() }
             writer.name("read_replica")
             if let readReplica { readReplica.write(to: &writer) } else { writer.null() }
+            writer.name("shards")
+            writer.array(shards) { $1.write(to: &$0) }
             writer.name("durability_faults")
             writer.array(durabilityFaults) { $0.string($1) }
             writer.name("durability_remarks")
@@ -113,6 +115,7 @@ extension LedgerStatus {
             lag: lag, workers: workers, stuckJobs: stuck,
             stuckJobCount: try ResponseReader(value).integer("stuck_job_count"), blocked: blocked, replay: replay)
         if let given = value["database"], given != .null { database = try Database(given) }
+        for element in value["shards"]?.elements ?? [] { shards.append(try Shard(element)) }
         if let given = value["read_replica"], given != .null { readReplica = try ReadReplica(given) }
         unestimatedJobs = try ResponseReader(value).integerIfPresent("unestimated_jobs") ?? 0
         if let given = value["notifications"], given != .null {

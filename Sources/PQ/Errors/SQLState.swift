@@ -30,6 +30,7 @@ public struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConver
     public static let invalidSchemaName = SQLState(rawValue: "3F000")
     public static let invalidCatalogName = SQLState(rawValue: "3D000")
     public static let insufficientPrivilege = SQLState(rawValue: "42501")
+    public static let objectNotInPrerequisiteState = SQLState(rawValue: "55000")
     public static let undefinedObject = SQLState(rawValue: "42704")
     public static let diskFull = SQLState(rawValue: "53100")
     public static let outOfMemory = SQLState(rawValue: "53200")

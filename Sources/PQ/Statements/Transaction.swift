@@ -123,6 +123,35 @@ public struct Transaction: ~Copyable {
         return Array(rows.dropFirst(opening.count).dropLast())
     }
 
+    /// Runs the last statements and prepares the transaction.
+    ///
+    /// This is the first phase of a two-phase commit. It takes one round trip.
+    ///
+    /// It stays prepared, with its locks, until `commit prepared` or `rollback prepared` on any connection of the same
+    /// user, also after a crash of the server.
+    ///
+    /// - Parameter name: The name of the prepared transaction, without a quote, up to 199 bytes.
+    /// - Throws: As ``commit(after:)``. If the outcome is unknown, the transaction may be prepared. SQLSTATE 55000 if
+    ///   the server's `max_prepared_transactions` is 0.
+    public mutating func prepare(as name: String, after queries: [Query] = []) async throws(PQError) -> [Rows] {
+        guard phase != .ended else { throw PQError(.misuse, "the transaction has been committed already") }
+        guard !name.contains("'"), !name.contains("\\"), name.utf8.count < 200 else {
+            throw PQError(.misuse, "invalid name of a prepared transaction")
+        }
+        let opening = phase == .notStarted ? [begin] : []
+        phase = .open
+        let prepare = Query("prepare transaction '\(name)'", prepare: false)
+        let rows = try await connection.run(
+            opening + queries + [prepare], by: .now + deadline, commits: .writing)
+        phase = .ended
+        guard let last = rows.last, last.commandTag == "PREPARE TRANSACTION" else {
+            throw PQError(
+                .transactionRolledBack,
+                "PREPARE TRANSACTION returned \(rows.last?.commandTag ?? "nothing"): an earlier statement had failed")
+        }
+        return Array(rows.dropFirst(opening.count).dropLast())
+    }
+
     /// Streams rows into a table by `COPY … FROM STDIN (FORMAT binary)`.
     ///
     /// - Returns: The number of rows the server has stored.

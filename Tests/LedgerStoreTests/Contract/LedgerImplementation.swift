@@ -8,6 +8,8 @@ import Testing
 enum LedgerImplementation: String, CaseIterable {
     case memory
     case postgres
+    case oneShard = "one shard"
+    case threeShards = "three shards"
 
     static let unknownJob = JobID(high: 0x0190_0000_0000_7000, low: 0x8000_0000_0000_0000)
 
@@ -18,6 +20,11 @@ enum LedgerImplementation: String, CaseIterable {
             try await body(InMemoryLedger(isFolding: isFolding))
         case .postgres:
             try await LedgerTestSupport.withLedger(projection: isFolding ? ProjectionSettings() : nil) { ledger in
+                try await body(ledger)
+            }
+        case .oneShard, .threeShards:
+            let count = self == .oneShard ? 1 : 3
+            try await withShardedLedger(count, projection: isFolding ? ProjectionSettings() : nil) { ledger, _ in
                 try await body(ledger)
             }
         }

@@ -1,0 +1,120 @@
+internal import Ledger
+internal import PQ
+
+/// A shard's part in appends to several shards.
+extension PostgresLedger {
+    /// Plans an append with locked heads.
+    private static func plan(
+        _ request: AppendRequest, _ transaction: inout Transaction
+    ) async throws(PQError) -> Result<(AppendGroupPlan, [JobID: ClosedRange<EventSequence>]), StoreError> {
+        let jobs = request.parts.map(\.job).sorted()
+        let rows = try await transaction.query(AppendGroupWriter.lockHeads(jobs))
+        let (heads, clock) = try AppendGroupWriter.decode(rows)
+        let plan = await AppendGroupWriter.plan([request], heads: heads, clock: clock)
+        switch plan.results[0] {
+        case .failure(let error): return .failure(error)
+        case .success(let spans):
+            return .success(
+                (plan, Dictionary(spans.map { ($0.job, $0.sequences) }, uniquingKeysWith: { first, _ in first })))
+        }
+    }
+
+    /// Writes a part of an append and prepares its transaction.
+    func prepare(_ request: AppendRequest, as name: String) async throws(StoreError) -> [JobID: ClosedRange<
+        EventSequence
+    >] {
+        let result: Result<[JobID: ClosedRange<EventSequence>], StoreError>
+        do throws(PQError) {
+            result = try await appendPool.withTransaction { transaction throws(PQError) in
+                switch try await Self.plan(request, &transaction) {
+                case .failure(let error): return .failure(error)
+                case .success(let (plan, sequences)):
+                    let rows = try await transaction.prepare(as: name, after: plan.statements)
+                    try AppendGroupWriter.check(rows.first?.affectedRows ?? 0, plan)
+                    return .success(sequences)
+                }
+            }
+        } catch {
+            guard error.sqlState != .objectNotInPrerequisiteState else { throw Self.preparingIsDisabled(error) }
+            throw StoreError(error, while: "appending events to several shards")
+        }
+        return try result.get()
+    }
+
+    private static func preparingIsDisabled(_ error: PQError) -> StoreError {
+        StoreError(
+            .severalShards,
+            "its jobs are in several shards, and PostgreSQL's setting max_prepared_transactions is 0 in one of them: set "
+                + "it to 10 or more in each shard, or send a request for each job",
+            cause: error)
+    }
+
+    /// Writes the last part of an append with the decision to commit all parts.
+    func decide(
+        _ append: PreparedAppend, _ request: AppendRequest
+    ) async throws(StoreError) -> [JobID: ClosedRange<EventSequence>] {
+        let result: Result<[JobID: ClosedRange<EventSequence>], StoreError>
+        result = try await attempting("appending events to several shards") { () throws(PQError) in
+            try await appendPool.withTransaction { transaction throws(PQError) in
+                switch try await Self.plan(request, &transaction) {
+                case .failure(let error): return .failure(error)
+                case .success(let (plan, sequences)):
+                    let rows = try await transaction.commit(
+                        after: plan.statements + [PreparedAppendStatements.commit(append)])
+                    try AppendGroupWriter.check(rows.first?.affectedRows ?? 0, plan)
+                    return .success(sequences)
+                }
+            }
+        }
+        return try result.get()
+    }
+
+    /// Decides not to commit an append, unless it was decided already.
+    ///
+    /// The returned decision is durable.
+    func settle(_ append: PreparedAppend) async throws(StoreError) -> Bool {
+        let results = try await attempting("settling an append to several shards") { () throws(PQError) in
+            try await appendPool.commit([
+                PreparedAppendStatements.refuse(append), PreparedAppendStatements.decision(append),
+            ])
+        }
+        guard let row = results[1].first else {
+            throw StoreError(.corrupt, "the decision about an append is missing")
+        }
+        do throws(PQError) { return try row.decode(0) } catch {
+            throw StoreError(error, while: "settling an append to several shards")
+        }
+    }
+
+    /// Ends a prepared transaction; nothing happens if it has ended.
+    func endPrepared(_ name: String, commits: Bool) async throws(StoreError) {
+        do throws(PQError) {
+            _ = try await appendPool.query(
+                PreparedAppendStatements.end(name, commits: commits), isDurableWrite: true)
+        } catch {
+            guard error.sqlState != .undefinedObject else { return }
+            throw StoreError(error, while: "ending a prepared append")
+        }
+    }
+
+    /// The prepared transactions of appends, with their ages.
+    func preparedParts(olderThan age: Duration) async throws(StoreError) -> [(name: String, age: Duration)] {
+        try await attempting("reading prepared appends") { () throws(PQError) in
+            var parts: [(name: String, age: Duration)] = []
+            for row in try await pool.query(PreparedAppendStatements.prepared(olderThan: age)) {
+                parts.append((name: try row.decode(0), age: .seconds(try row.decode(1, as: Double.self))))
+            }
+            return parts
+        }
+    }
+
+    /// Deletes old decisions. Call it only if no shard has a prepared append.
+    func forgetDecisions() async throws(StoreError) {
+        _ = try await attempting("forgetting decisions") { () throws(PQError) in
+            try await appendPool.query(PreparedAppendStatements.forget)
+        }
+    }
+
+    /// Makes the worker look for jobs that are behind.
+    func sweep() async { signals.requestSweep() }
+}

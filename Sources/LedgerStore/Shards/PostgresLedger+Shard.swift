@@ -1,0 +1,86 @@
+package import Ledger
+internal import PQ
+
+/// The operations of a database that is a shard of a divided ledger.
+extension PostgresLedger {
+    private var shardStore: ShardStore { ShardStore(pool: pool) }
+
+    /// Reads the number and the map of this shard; nil if it is none.
+    func shardState() async throws(StoreError) -> ShardStore.State? {
+        try await attempting("reading the map of the shards") { () throws(PQError) in try await shardStore.state() }
+    }
+
+    /// The number of this shard; nil if the ledger is not divided.
+    public func shardNumber() async throws(StoreError) -> Int? { try await shardState()?.number }
+
+    /// The version of the map that the shard knows; 0 without one.
+    func mapVersion() async throws(StoreError) -> Int64 {
+        try await attempting("reading the map of the shards") { () throws(PQError) in
+            try await shardStore.version() ?? 0
+        }
+    }
+
+    /// Whether the job is in this shard, retired or not.
+    func contains(_ job: JobID) async throws(StoreError) -> Bool {
+        do throws(StoreError) { return try await stamp(of: job) != nil } catch {
+            guard error.code == .retired else { throw error }
+            return true
+        }
+    }
+
+    /// Returns the job that has a key, or has reserved it.
+    func holder(of key: Name) async throws(StoreError) -> JobID? {
+        try await attempting("looking for a key") { () throws(PQError) in try await shardStore.holder(of: key) }
+    }
+
+    /// Reserves a key for a job in another slot.
+    func reserve(_ key: Name, for job: JobID, version: Int64) async throws(StoreError) -> ShardStore.KeyHolder {
+        try await attempting("reserving a key") { () throws(PQError) in
+            try await ShardStore(pool: appendPool).reserve(key, for: job, version: version)
+        }
+    }
+
+    /// Returns the subscriptions with their secrets, as JSON.
+    func subscriptionRecords() async throws(StoreError) -> String {
+        try await attempting("reading subscriptions") { () throws(PQError) in
+            try await pool.query(
+                Query("select coalesce(jsonb_agg(to_jsonb(subscription)), '[]')::text from ledger.subscription"))[0]
+                .decode(0)
+        }
+    }
+
+    /// Adds the subscriptions that are missing.
+    func addSubscriptions(_ records: String) async throws(StoreError) {
+        _ = try await attempting("copying subscriptions") { () throws(PQError) in
+            try await pool.commit([
+                Query(
+                    """
+                    insert into ledger.subscription
+                    select * from jsonb_populate_recordset(null::ledger.subscription, $1::text::jsonb)
+                    on conflict (subscription_id) do nothing
+                    """, [.text(records)])
+            ])
+        }
+    }
+
+    /// Creates a subscription with an id and a secret of all shards.
+    ///
+    /// `nil` if there are too many.
+    func createSubscription(
+        _ request: SubscriptionRequest, _ id: Subscription.ID, _ secret: WebhookSecret, by creator: Name?
+    ) async throws(StoreError) -> Subscription? {
+        try await attempting("creating a subscription") { () throws(PQError) in
+            try await subscriptionStore.create(request, id, secret, by: creator)
+        }
+    }
+}
+
+/// The divided ledger, for reports about a part of a replay.
+package struct ReplayParent: Sendable {
+    /// The number of the shard, which distinguishes its batches.
+    package let number: Int
+    /// Appends to the job that shows the progress.
+    package let append: @Sendable ([EventDraft], JobID) async throws(StoreError) -> Void
+    /// The outcome of a replay if no shard works on it any more; nil if one does.
+    package let outcome: @Sendable (JobID) async throws(StoreError) -> JobOutcome?
+}

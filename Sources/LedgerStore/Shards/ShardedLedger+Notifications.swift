@@ -1,0 +1,82 @@
+public import Ledger
+internal import Logging
+
+/// Subscriptions, which all shards share: each shard notices its own jobs.
+extension ShardedLedger {
+    public func createSubscription(
+        _ request: SubscriptionRequest, by creator: Name?
+    ) async throws(StoreError) -> (subscription: Subscription, secret: WebhookSecret) {
+        let secret = request.secret ?? .random()
+        guard let id = Subscription.ID(TokenText.random().id.text) else {
+            preconditionFailure("the id of a token is one of a subscription")
+        }
+        do throws(StoreError) {
+            let created = try await onAll { (ledger) throws(StoreError) in
+                try await ledger.createSubscription(request, id, secret, by: creator)
+            }
+            guard let subscription = created.first?.value, created.allSatisfy({ $0.value != nil }) else {
+                throw StoreError(
+                    .conflict,
+                    "the ledger has the maximum of \(Limits.subscriptionsMax) subscriptions; remove some")
+            }
+            // As in a ledger with one database: every later event has a later time than the subscription.
+            do { try await Task.sleep(for: PostgresLedger.acknowledgementPause) } catch {}
+            return (subscription, secret)
+        } catch {
+            // Without all shards it would not notice all jobs, so it is removed from those that have it.
+            _ = await Self.fanOut(shards, within: .seconds(5)) { (ledger) throws(StoreError) in
+                try await ledger.removeSubscription(id, within: .unconfined)
+            }
+            throw error
+        }
+    }
+
+    /// Copies the subscriptions of shard 0 to the others, of which some may be new.
+    func copySubscriptions() async {
+        do throws(StoreError) {
+            let records = try await on(0) { (ledger) throws(StoreError) in try await ledger.subscriptionRecords() }
+            for shard in map.shards where shard != 0 {
+                try await on(shard) { (ledger) throws(StoreError) in try await ledger.addSubscriptions(records) }
+            }
+        } catch {
+            if !Task.isCancelled {
+                logger.warning("cannot copy the subscriptions to all shards", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    public func subscriptions(within confinement: Confinement) async throws(StoreError) -> [Subscription] {
+        let found = try await onPresent { (ledger) throws(StoreError) in
+            try await ledger.subscriptions(within: confinement)
+        }
+        var seen: Set<Subscription.ID> = []
+        return found.values.joined().filter { seen.insert($0.id).inserted }
+            .sorted { ($0.createdAt, $0.id.text) < ($1.createdAt, $1.id.text) }
+    }
+
+    public func removeSubscription(
+        _ id: Subscription.ID, within confinement: Confinement
+    ) async throws(StoreError) -> Subscription? {
+        try await onAll { (ledger) throws(StoreError) in
+            try await ledger.removeSubscription(id, within: confinement)
+        }.compactMap(\.value).first
+    }
+
+    public func deliveries(
+        of subscription: Subscription.ID?, within confinement: Confinement, limit: Int, before cursor: Delivery.Cursor?
+    ) async throws(StoreError) -> [Delivery] {
+        let found = try await onPresent { (ledger) throws(StoreError) in
+            try await ledger.deliveries(of: subscription, within: confinement, limit: limit, before: cursor)
+        }
+        return Array(
+            found.values.joined().sorted { ($1.createdAt, $0.id) < ($0.createdAt, $1.id) }.prefix(limit))
+    }
+
+    public func testSubscription(
+        _ id: Subscription.ID, within confinement: Confinement
+    ) async throws(StoreError) -> Delivery? {
+        try await on(0) { (ledger) throws(StoreError) in
+            try await ledger.testSubscription(id, within: confinement)
+        }
+    }
+}
