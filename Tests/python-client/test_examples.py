@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,22 @@ def test_units_and_subtasks(server: LedgerProcess, n: int) -> None:
 
 def test_workflow(server: LedgerProcess) -> None:
     assert run("workflow.py", server.url) == WORKFLOW
+
+
+def test_the_samples_of_the_readme_run(server: LedgerProcess) -> None:
+    text = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    samples = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    environment = {**os.environ, "PROGRESS_LEDGER_URL": server.url}
+    outputs = []
+    for sample in (
+        samples[0].replace("http://localhost:8080", server.url),
+        *(s for s in samples if "asyncio.run" in s),
+    ):
+        command = [sys.executable, "-c", sample]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+        assert result.returncode == 0, result.stderr
+        outputs.append(result.stdout)
+    assert outputs == ["download: 1/10\n", "mosaic: completed  download: 1/0\n"]
 
 
 def test_workflow_through_a_network_that_loses_every_second_response(proxy: FaultProxy) -> None:

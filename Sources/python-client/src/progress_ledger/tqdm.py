@@ -42,7 +42,7 @@ class tqdm(Bar):  # type: ignore[misc]
     It has the parameters of `tqdm`, and `execution=` and `label=`. The label is `desc` by default, cut to 100
     characters. It also reports if the bar is disabled. Outside of any execution it is only a bar.
 
-    It behaves like `tqdm`, raises only errors of `tqdm`, and costs little more: the sender's thread reads the bar twice
+    It behaves like `tqdm`, raises only errors of `tqdm`, and costs little more: the sender's thread reads the bar once
     a second and once more when it is closed. Progress that cannot be reported is dropped, counted in `Execution.stats`
     and logged once.
 
