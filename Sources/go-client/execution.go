@@ -32,7 +32,7 @@ type Execution struct {
 	client *Client
 	// health is nil if the execution has no client.
 	health *health
-	// now is the client's clock.
+	// now is the client's clock; nil in the zero value of an execution.
 	now      func() time.Time
 	key      taskKey
 	identity identity
@@ -66,7 +66,6 @@ func newExecution(c *Client, job string, task string, settings startSettings) *E
 	name := newRandomName()
 	e := &Execution{
 		client:       c,
-		now:          systemClock.now,
 		key:          taskKey{job: job, task: task},
 		identity:     identity{task: task, execution: name, attempt: int32(settings.attempt)},
 		onSuperseded: settings.onSuperseded, onJobEnded: settings.onJobEnded,
@@ -114,6 +113,14 @@ func (e *Execution) dropAll() *Execution {
 	return e
 }
 
+// timeSource returns the clock of the client, or the system's.
+func (e *Execution) timeSource() func() time.Time {
+	if e.now == nil {
+		return systemClock.now
+	}
+	return e.now
+}
+
 func (e *Execution) isSilent() bool { return e == nil || e.client.IsSilent() }
 
 // Name returns the execution's name in the ledger.
@@ -141,7 +148,7 @@ func (e *Execution) report(label string, total, done int64) error {
 		return checkReport(label, total, done)
 	}
 	e.mu.Lock()
-	wake, err := e.delivery.report(label, total, done, e.now)
+	wake, err := e.delivery.report(label, total, done, e.timeSource())
 	e.mu.Unlock()
 	if wake {
 		e.wakeSender()
@@ -158,7 +165,7 @@ func (e *Execution) reportDetailed(r detailedReport) error {
 		return r.check()
 	}
 	e.mu.Lock()
-	wake, err := e.delivery.reportDetailed(r, e.now)
+	wake, err := e.delivery.reportDetailed(r, e.timeSource())
 	e.mu.Unlock()
 	if wake {
 		e.wakeSender()

@@ -92,7 +92,7 @@ func (e *Execution) queueFinish(outcome Outcome, given notes) (isFirst bool) {
 	}
 	e.delivery.endNotes = given
 	e.delivery.dropNotes(int64(given.invalid))
-	e.delivery.end(outcome, e.now())
+	e.delivery.end(outcome, e.timeSource()())
 	return true
 }
 
