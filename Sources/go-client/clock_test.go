@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -152,6 +154,23 @@ func TestALedgerThatRespondsWithoutAWaitIsNotPolledInATightLoop(t *testing.T) {
 	}
 	if count, sum := m.slept(); count != unchanged || sum != unchanged*pauseMin {
 		t.Errorf("%d pauses of %v in all", count, sum)
+	}
+}
+
+func TestASignalThatIsSentTwiceWithinASecondCountsOnce(t *testing.T) {
+	began := time.Date(2026, 1, 31, 10, 0, 0, 0, time.UTC)
+	moments := []time.Duration{0, 0, secondSignalMin - 1, secondSignalMin}
+	hook := &signalHook{arrived: make(chan os.Signal, len(moments)), client: &Client{clock: clock{now: func() time.Time {
+		moment := began.Add(moments[0])
+		moments = moments[1:]
+		return moment
+	}}}}
+	for range moments {
+		hook.arrived <- syscall.SIGTERM
+	}
+	hook.await(nil)
+	if len(moments) != 0 || len(hook.arrived) != 1 {
+		t.Errorf("it waited for %d signals", cap(hook.arrived)-len(hook.arrived))
 	}
 }
 

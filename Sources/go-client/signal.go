@@ -5,7 +5,6 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
 )
 
 // FlushOnSignal cancels executions and sends all before a signal ends the process.
@@ -118,18 +117,25 @@ func (h *signalHook) run() {
 		closing.Wait()
 		close(closed)
 	}()
-	began := time.Now()
-	for isOver := false; !isOver; {
-		select {
-		case <-closed:
-			isOver = true
-		case <-h.arrived:
-			// Some programs, such as GNU timeout, send the first signal twice.
-			isOver = time.Since(began) >= secondSignalMin
-		}
-	}
+	h.await(closed)
 	signal.Reset(received)
 	endBy(received)
+}
+
+// await waits until the clients are closed, or until a second signal.
+func (h *signalHook) await(closed <-chan struct{}) {
+	began := h.client.clock.now()
+	for {
+		select {
+		case <-closed:
+			return
+		case <-h.arrived:
+			// Some programs, such as GNU timeout, send the first signal twice.
+			if h.client.clock.now().Sub(began) >= secondSignalMin {
+				return
+			}
+		}
+	}
 }
 
 // cancelAll ends all open executions as canceled.
