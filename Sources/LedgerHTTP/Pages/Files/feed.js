@@ -2,10 +2,13 @@
 //
 // The pages of a browser share one stream of jobs (streams-worker.js). A page that cannot share it reads its own.
 
-import { learnFrom } from "./clock.js";
+import { learnAtLeast, learnFrom } from "./clock.js";
 import { Unavailable, followShared } from "./shared.js";
 import { freeSlot, onFreed, takeSlot } from "./slots.js";
 import { HeldBack, StatusError, readStream } from "./stream.js";
+import { parse } from "./text.js";
+
+const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 
 const pollWait = 25; // Seconds that the server may wait for a change. Proxies give up after 30 and more.
 const pollTimeout = 15_000; // Beyond the wait.
@@ -15,6 +18,10 @@ const pollingMin = 300_000; // How long to poll before the stream is tried again
 const pollingMax = 3_600_000;
 const pollIntervalMin = 250;
 const slotlessTime = 30_000; // How long to poll before a slot for a stream is asked for again.
+// Milliseconds between polls of a page without a stream:
+const jobInterval = 2_000; // of a running job,
+const endedInterval = 30_000; // of a finished one, which may be reopened,
+const listInterval = 5_000; // and of a list.
 const unsharedTime = 300_000; // How long a page reads its own stream before it tries to share one again.
 
 /** Resolves after a time, or at once when the signal is aborted. */
@@ -218,4 +225,85 @@ export class Feed {
     return readStream(
       this.#url, signal, (url, headers, control) => this.#request(url, headers, control), this.#reader);
   }
+}
+
+/**
+ * Follows a job.
+ *
+ * @param {string} id
+ * @param {{show(text: string): object, state: Function, hiddenInterval?: number?}} page `show` shows a snapshot, which is
+ *   JSON, and returns it parsed. The others are those of the feed; a hidden page is not polled unless it asks for that.
+ * @returns {Feed}
+ */
+export function followJob(id, { show, state, hiddenInterval = null }) {
+  let entityTag = null;
+  let isOver = false;
+  const arrived = (text) => {
+    const job = show(text);
+    isOver = job.state !== "running" && job.sequence === job.ledger_sequence;
+  };
+  return new Feed(new URL(`v1/jobs/${id}/watch`, base), {
+    waits: true, interval: jobInterval, hiddenInterval, endedInterval, state,
+    event(name, data) {
+      if (name === "snapshot") arrived(data);
+      // A stream of several jobs has no event for the end of one.
+      return name === "end" || name === "snapshot" && isOver;
+    },
+    async poll(request, wait) {
+      const headers = {};
+      if (entityTag !== null) headers["if-none-match"] = entityTag;
+      if (entityTag !== null && wait > 0) headers.prefer = `wait=${wait}`;
+      const response = await request(new URL(`v1/jobs/${id}/progress`, base), headers);
+      if (response.status !== 304) {
+        entityTag = response.headers.get("etag");
+        arrived(await response.text());
+      }
+      return isOver;
+    },
+  });
+}
+
+/**
+ * Follows a list of jobs.
+ *
+ * @param {string} query The query of the list.
+ * @param {{show(job: object, isKnown: boolean): void, arrived(newest: string?): void, state: Function}} page `show` shows
+ *   a job; `isKnown` is whether the list had it before. `arrived` is called after each message, with the time of the
+ *   newest event of all jobs. `state` is that of the feed.
+ * @returns {{jobs: Map<string, object>, isComplete(): boolean}} The jobs of the list, and whether all of them are known.
+ */
+export function followList(query, { show, arrived, state }) {
+  const jobs = new Map();
+  let listed = null; // The ids of the jobs in the list; null until they are known.
+  const showJob = (job) => {
+    learnAtLeast(Date.parse(job.now));
+    const isKnown = jobs.has(job.job);
+    jobs.set(job.job, job);
+    show(job, isKnown);
+  };
+  const showList = (ids) => {
+    for (const id of jobs.keys()) if (!ids.includes(id)) jobs.delete(id);
+    listed = ids;
+  };
+  const finish = () => {
+    const times = [...jobs.values()].map((job) => job.updated_at).filter((time) => time !== null);
+    arrived(times.sort().at(-1) ?? null);
+  };
+  new Feed(new URL(`v1/watch${query}`, base), {
+    waits: false, interval: listInterval, hiddenInterval: null, endedInterval: listInterval, state,
+    event(name, data) {
+      const value = parse(data);
+      if (name === "list") showList(value.jobs);
+      if (name === "snapshot") showJob(value);
+      finish();
+    },
+    async poll(request) {
+      const response = await request(new URL(`v1/jobs${query}`, base));
+      const page = parse(await response.text());
+      page.jobs.forEach(showJob);
+      showList(page.jobs.map((job) => job.job));
+      finish();
+    },
+  });
+  return { jobs, isComplete: () => listed !== null && listed.every((id) => jobs.has(id)) };
 }

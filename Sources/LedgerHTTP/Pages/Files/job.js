@@ -3,7 +3,7 @@
 import { learnAtLeast, now } from "./clock.js";
 import { Connection } from "./connection.js";
 import "./copy.js";
-import { Feed } from "./feed.js";
+import { followJob } from "./feed.js";
 import { Indicators } from "./indicators.js";
 import { Part, fetchPart } from "./parts.js";
 import { patch } from "./patch.js";
@@ -39,10 +39,7 @@ const retryPauseMax = 15_000;
 const explainDelayMax = 500;
 const lagMax = 10_000; // Milliseconds that one of several servers may lag behind another.
 
-// Milliseconds between polls:
-const visibleInterval = 2_000; // of a page without a stream,
-const hiddenInterval = 10_000; // of a hidden page, for its title and icon,
-const endedInterval = 30_000; // and of a finished job, which may be reopened.
+const hiddenInterval = 10_000; // Milliseconds between polls of a hidden page, for its title and icon.
 
 let address = new URL(location.href);
 let job = null;
@@ -237,29 +234,14 @@ function tick() {
   showSilences(() => job.state === "running");
 }
 
-let entityTag = null;
-const isOver = () => job.state !== "running" && job.sequence === job.ledger_sequence;
-
-const feed = new Feed(new URL(`v1/jobs/${id}/watch`, base), {
-  waits: true, interval: visibleInterval, hiddenInterval, endedInterval,
+const feed = followJob(id, {
+  hiddenInterval,
+  show(received) {
+    show(received);
+    return job;
+  },
   state(state, detail, error) {
     if (!isPast()) connection.set(state, detail, error);
-  },
-  event(name, data) {
-    // A stream of several jobs has no event for the end of one.
-    if (name === "snapshot") show(data);
-    return name === "end" || name === "snapshot" && isOver();
-  },
-  async poll(request, wait) {
-    const headers = {};
-    if (entityTag !== null) headers["if-none-match"] = entityTag;
-    if (entityTag !== null && wait > 0) headers.prefer = `wait=${wait}`;
-    const response = await request(new URL(`v1/jobs/${id}/progress`, base), headers);
-    if (response.status !== 304) {
-      entityTag = response.headers.get("etag");
-      show(await response.text());
-    }
-    return isOver();
   },
 });
 

@@ -1,19 +1,18 @@
 // Makes the list of jobs live.
 
-import { learnAtLeast, now } from "./clock.js";
+import { now } from "./clock.js";
 import { Connection } from "./connection.js";
-import { Feed } from "./feed.js";
+import { followList } from "./feed.js";
 import { setBar } from "./indicators.js";
 import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { duration, firstLine, number, parse, percent, remaining, silentText } from "./text.js";
+import { duration, firstLine, number, percent, remaining, silentText } from "./text.js";
 import { setTime, showTimes, showZone } from "./times.js";
 import { urgencyOf } from "./urgency.js";
 
 const listInterval = 1_000; // The list is not fetched more often than this.
 const sortedInterval = 5_000; // Milliseconds between two changes of an order that depends on progress.
-const visibleInterval = 5_000; // Milliseconds between polls of a page without a stream.
 
 const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 const section = document.querySelector("#list");
@@ -21,8 +20,6 @@ const query = new URL(section.dataset.watch, location.href).search;
 const isSorted = !["newest", "oldest"].includes(section.dataset.sort);
 const address = new URL(location.href);
 const connection = new Connection();
-const jobs = new Map();
-let listed = null; // The ids of the jobs in the list; null until they are known.
 let order = 0; // Counts the changes that may have changed an order by something else than age.
 
 document.body.classList.add("scripted");
@@ -69,30 +66,18 @@ function showRow(job) {
   setText(find(".silent"), job.state === "running" ? silentText(job.tasks.silent ?? 0) : "");
 }
 
-function showJob(job) {
-  learnAtLeast(Date.parse(job.now));
-  if (isSorted && jobs.has(job.job)) order += 1;
-  jobs.set(job.job, job);
-  showRow(job);
-}
-
-/** Fetches the list again if it shows other jobs, or jobs in other states. */
-function requestList() {
-  list.request(version([...jobs].map(([id, job]) => [id, job.state])));
-}
-
-/** Sets the jobs in the list. */
-function showList(ids) {
-  for (const id of jobs.keys()) if (!ids.includes(id)) jobs.delete(id);
-  listed = ids;
-}
-
-/** Handles what has arrived, once all jobs of the list are known. */
-function arrived() {
-  if (listed !== null && listed.every((id) => jobs.has(id))) requestList();
-  const times = [...jobs.values()].map((job) => job.updated_at).filter((time) => time !== null);
-  connection.changed(times.sort().at(-1) ?? null);
-}
+const { jobs, isComplete } = followList(query, {
+  state: (state, detail, error) => connection.set(state, detail, error),
+  show(job, isKnown) {
+    if (isSorted && isKnown) order += 1;
+    showRow(job);
+  },
+  arrived(newest) {
+    // The list is fetched again if it has other jobs than the page, or jobs in other states.
+    if (isComplete()) list.request(version([...jobs].map(([id, job]) => [id, job.state])));
+    connection.changed(newest);
+  },
+});
 
 function tick() {
   // Without a connection the page keeps its last state, because later reports are unknown.
@@ -120,24 +105,6 @@ function show() {
 
 show();
 showZone();
-
-new Feed(new URL(`v1/watch${query}`, base), {
-  waits: false, interval: visibleInterval, hiddenInterval: null, endedInterval: visibleInterval,
-  state: (state, detail, error) => connection.set(state, detail, error),
-  event(name, data) {
-    const value = parse(data);
-    if (name === "list") showList(value.jobs);
-    if (name === "snapshot") showJob(value);
-    arrived();
-  },
-  async poll(request) {
-    const response = await request(new URL(`v1/jobs${query}`, base));
-    const page = parse(await response.text());
-    page.jobs.forEach(showJob);
-    showList(page.jobs.map((job) => job.job));
-    arrived();
-  },
-});
 
 addEventListener("change", (event) => {
   if (event.target.matches("form.filters :is(select, input[type=checkbox])")) event.target.form.requestSubmit();

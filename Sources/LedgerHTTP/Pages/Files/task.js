@@ -3,7 +3,7 @@
 import { learnAtLeast } from "./clock.js";
 import { Connection } from "./connection.js";
 import "./copy.js";
-import { Feed } from "./feed.js";
+import { followJob } from "./feed.js";
 import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
@@ -11,11 +11,8 @@ import { parse } from "./text.js";
 
 const main = document.querySelector("#task");
 const id = main.dataset.job;
-const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 
-const interval = 2_000; // Parts are not fetched more often than this. Milliseconds, like those between polls:
-const visibleInterval = 2_000; // of a page without a stream,
-const endedInterval = 30_000; // and of a job that has ended, which may be reopened.
+const interval = 2_000; // Milliseconds. Parts are not fetched more often than this.
 
 const address = new URL(location.href);
 const isPast = main.dataset.moment !== "";
@@ -38,6 +35,7 @@ function show(received) {
   // An execution falls silent without an event.
   for (const part of parts) part.request(part.name === "events" ? version : `${version} ${job.tasks.silent} ${job.state}`);
   tick();
+  return job;
 }
 
 function tick() {
@@ -46,31 +44,10 @@ function tick() {
   showSilences(() => job.state === "running");
 }
 
-const isOver = () => job.state !== "running" && job.sequence === job.ledger_sequence;
-let entityTag = null;
-
 if (isPast) {
   connection.set("past");
 } else {
-  new Feed(new URL(`v1/jobs/${id}/watch`, base), {
-    waits: true, interval: visibleInterval, hiddenInterval: null, endedInterval,
-    state: (state, detail, error) => connection.set(state, detail, error),
-    event(name, data) {
-      if (name === "snapshot") show(data);
-      return name === "end" || name === "snapshot" && isOver();
-    },
-    async poll(request, wait) {
-      const headers = {};
-      if (entityTag !== null) headers["if-none-match"] = entityTag;
-      if (entityTag !== null && wait > 0) headers.prefer = `wait=${wait}`;
-      const response = await request(new URL(`v1/jobs/${id}/progress`, base), headers);
-      if (response.status !== 304) {
-        entityTag = response.headers.get("etag");
-        show(await response.text());
-      }
-      return isOver();
-    },
-  });
+  followJob(id, { show, state: (state, detail, error) => connection.set(state, detail, error) });
 }
 
 addEventListener("change", (event) => {

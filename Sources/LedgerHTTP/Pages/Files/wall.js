@@ -1,26 +1,22 @@
 // Makes the wall of running jobs live.
 
-import { learnAtLeast, now } from "./clock.js";
+import { now } from "./clock.js";
 import { Connection } from "./connection.js";
-import { Feed } from "./feed.js";
+import { followList } from "./feed.js";
 import { setBar } from "./indicators.js";
 import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
-import { duration, firstLine, number, parse, percent, remaining, silentText } from "./text.js";
+import { duration, firstLine, number, percent, remaining, silentText } from "./text.js";
 import { showTimes, showZone } from "./times.js";
 import { urgencyOf } from "./urgency.js";
 
 const listInterval = 1_000; // The tiles are not fetched more often than this.
 const refreshInterval = 60_000; // Milliseconds after which they are fetched again, because failed jobs leave the wall.
-const visibleInterval = 5_000; // Milliseconds between polls of a page without a stream.
 
-const base = new URL("..", import.meta.url); // The modules are at BASE/pages/.
 const query = new URL(document.querySelector("#list").dataset.watch, location.href).search;
 const address = new URL(location.href);
 const connection = new Connection();
-const jobs = new Map();
-let listed = null; // The ids of the running jobs; null until they are known.
 let age = 0; // Counts the intervals after which the tiles are fetched in any case.
 
 const tiles = () => [...document.querySelectorAll(".tile")];
@@ -66,27 +62,19 @@ function showTile(job) {
   find(".silence").dataset.since = job.stalled_since ?? "";
 }
 
-function showJob(job) {
-  learnAtLeast(Date.parse(job.now));
-  jobs.set(job.job, job);
-  showTile(job);
-}
-
-function showList(ids) {
-  for (const id of jobs.keys()) if (!ids.includes(id)) jobs.delete(id);
-  listed = ids;
-}
+const { jobs, isComplete } = followList(query, {
+  state: (state, detail, error) => connection.set(state, detail, error),
+  show: showTile,
+  arrived(newest) {
+    requestList();
+    connection.changed(newest);
+  },
+});
 
 /** Fetches the tiles again if they are others, or in another order. */
 function requestList() {
-  if (listed === null || !listed.every((id) => jobs.has(id))) return;
+  if (!isComplete()) return;
   list.request(version([...jobs].map(([id, job]) => [id, urgencyOf(job, tileOf(id)?.dataset.deadline)])));
-}
-
-function arrived() {
-  requestList();
-  const times = [...jobs.values()].map((job) => job.updated_at).filter((time) => time !== null);
-  connection.changed(times.sort().at(-1) ?? null);
 }
 
 function tick() {
@@ -105,24 +93,6 @@ function tick() {
 
 tick();
 showZone();
-
-new Feed(new URL(`v1/watch${query}`, base), {
-  waits: false, interval: visibleInterval, hiddenInterval: null, endedInterval: visibleInterval,
-  state: (state, detail, error) => connection.set(state, detail, error),
-  event(name, data) {
-    const value = parse(data);
-    if (name === "list") showList(value.jobs);
-    if (name === "snapshot") showJob(value);
-    arrived();
-  },
-  async poll(request) {
-    const response = await request(new URL(`v1/jobs${query}`, base));
-    const page = parse(await response.text());
-    page.jobs.forEach(showJob);
-    showList(page.jobs.map((job) => job.job));
-    arrived();
-  },
-});
 
 document.addEventListener("visibilitychange", () => list.schedule());
 setInterval(tick, 1000);
