@@ -88,7 +88,7 @@ struct CanceledJobTests {
             let idle = try await read()
             #expect(idle["idle_since"]?.text != nil && idle["idle_since"] == idle["updated_at"])
             #expect(
-                try await client.get("/jobs/\(job)").textWithoutID.contains("UTC: all tasks have ended"))
+                try await client.get("/jobs/\(job)").textWithoutID.contains("UTC</time>: all tasks have ended"))
             _ = try await client.post(path, #"{"type":"execution_started","task":"u","execution":"e"}"#)
             #expect(try await read()["idle_since"] == .null)
             _ = try await client.post(path, Self.cancel)

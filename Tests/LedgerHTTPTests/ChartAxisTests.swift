@@ -43,8 +43,8 @@ struct ChartAxisTests {
     func times() {
         #expect(Self.times(1, 9) == ["00:00:02", "00:00:04", "00:00:06", "00:00:08"])
         #expect(Self.times(30, 1_000) == ["00:05", "00:10", "00:15"])
-        #expect(Self.times(80_000, 100_000) == ["01-02", "02:00"])
-        #expect(Self.times(0, 864_000) == ["01-01", "01-03", "01-05", "01-07", "01-09", "01-11"])
+        #expect(Self.times(80_000, 100_000) == ["2 Jan", "02:00"])
+        #expect(Self.times(0, 864_000) == ["1 Jan", "3 Jan", "5 Jan", "7 Jan", "9 Jan", "11 Jan"])
         for years in [1, 10, 1_000] as [Int64] {
             let count = Self.times(0, years * 365 * 86_400).count
             #expect((2...8).contains(count), "\(years) years have \(count)")

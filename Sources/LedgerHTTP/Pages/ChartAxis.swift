@@ -41,6 +41,13 @@ enum ChartAxis {
         [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200]
         + [1, 2, 7, 14, 28, 91, 182, 364].map { $0 * 86_400 }
 
+    /// The attributes of an element with a time axis.
+    ///
+    /// `Files/axes.js` draws the axis again in the viewer's time zone, in which other times are round.
+    static func span(from start: Timestamp, to end: Timestamp) -> HTML {
+        " data-from=\"\(RFC3339.text(start))\" data-to=\"\(RFC3339.text(end))\""
+    }
+
     /// The round times between two times, both included, with their texts.
     static func times(from start: Timestamp, to end: Timestamp) -> [(at: Timestamp, text: String)] {
         let second: Int64 = 1_000_000
@@ -57,7 +64,7 @@ enum ChartAxis {
 
     private static func text(_ moment: Timestamp, step seconds: Int64) -> String {
         let isMidnight = moment.microseconds.isMultiple(of: 86_400_000_000)
-        if seconds >= 86_400 || isMidnight { return String(RFC3339.text(moment).dropFirst(5).prefix(5)) }
+        if seconds >= 86_400 || isMidnight { return PageTime.dayAndMonth(moment) }
         return String(PageText.clock(moment).prefix(seconds < 60 ? 8 : 5))
     }
 }

@@ -48,10 +48,10 @@ struct ChartSection {
             <path class="total" d="\(path(history, scale, closes: false) { $0.total })"/>\
             <path class="done" d="\(path(history, scale, closes: false) { $0.done })"/></svg>\
             \(fan.map { presentLine($0, scale) })\(cursor(history, scale))\(marks)</svg>\
-            <svg class="times" aria-hidden="true">\(timeTexts(scale, fan))</svg></div>
-            <figcaption><span class="left">\(PageText.time(first.at, withDay: true))</span>\
+            <svg class="times" aria-hidden="true"\(ChartAxis.span(from: scale.start, to: scale.latest))>\(timeTexts(scale, fan))</svg></div>
+            <figcaption><span class="left">\(PageTime.second(first.at))</span>\
             <span class="keys"><span class="key done">done</span><span class="key total">total</span>\(keys(history, fan))</span>\
-            <span class="right">\(PageText.time(fan?.latest ?? now, withDay: true))</span></figcaption></figure>\(decreases(history))</section>
+            <span class="right">\(PageTime.second(fan?.latest ?? now))</span></figcaption></figure>\(decreases(history))</section>
             """
     }
 
@@ -135,6 +135,8 @@ struct ChartSection {
         let top: Int128
         /// The end of the curves.
         let end: Int64
+        /// The end of the time axis.
+        var latest: Timestamp { Timestamp(microseconds: start.microseconds + span) }
 
         init(
             _ history: IndicatorHistory, from first: IndicatorHistory.Point, to present: Timestamp,
@@ -168,8 +170,8 @@ struct ChartSection {
 
     private func timeTexts(_ scale: Scale, _ fan: Fan?) -> HTML {
         let now = fan.map { scale.x($0.present) }
-        let end = Timestamp(microseconds: scale.start.microseconds + scale.span)
-        let texts = ChartAxis.times(from: scale.start, to: end).enumerated().compactMap { index, tick -> HTML? in
+        let texts = ChartAxis.times(from: scale.start, to: scale.latest).enumerated().compactMap {
+            index, tick -> HTML? in
             let x = scale.x(tick.at)
             guard (30...970).contains(x), now.map({ abs($0 - x) >= Self.textRoom }) ?? true else { return nil }
             return SVGText.tick(tick.text, at: x, isMinor: index % 2 == 1)
@@ -218,7 +220,7 @@ struct ChartSection {
         guard !decreases.isEmpty else { return nil }
         let rows = decreases.suffix(Self.decreasesMax).reversed().map { point in
             HTML(
-                "<li><a href=\"\(momentLink(point.sequence))\">\(PageText.clock(point.at))</a> \(point.cause.map { PageText.cause($0, unit: unit) } ?? "")</li>"
+                "<li><a href=\"\(momentLink(point.sequence))\">\(PageTime.second(point.at, near: present))</a> \(point.cause.map { PageText.cause($0, unit: unit) } ?? "")</li>"
             )
         }
         let rest = decreases.count - rows.count
@@ -252,6 +254,12 @@ struct ChartSection {
 enum SVGText {
     /// A length as a percentage, from thousandths.
     static func percent(_ thousandths: Int64) -> String { "\(thousandths / 10).\(abs(thousandths % 10))%" }
+
+    /// A vertical line of the grid at a time.
+    static func line(at thousandths: Int64) -> HTML {
+        let x = percent(thousandths)
+        return "<line class=\"grid\" x1=\"\(x)\" x2=\"\(x)\" y1=\"0\" y2=\"100%\"/>"
+    }
 
     /// A text of a time axis; narrow windows do not show minor ones.
     static func tick(_ text: String, at thousandths: Int64, isMinor: Bool) -> HTML {

@@ -12,7 +12,7 @@ enum EstimateText {
         else { return "" }
         let finish = estimate.finish(after: remaining.p50)
         return """
-            <span class="left">\(words) left</span> <span class="end">until \(PageText.time(finish, withDay: true)) UTC</span>
+            <span class="left">\(words) left</span> <span class="end">until \(PageTime.stated(finish, near: now))</span>
             """
     }
 

@@ -32,7 +32,7 @@ struct EventsSection {
             \(PageParts.select("Verdict", "verdict", Verdict.allCases.map(\.rawValue), filter.verdict?.rawValue))\
             \(isOfTask ? nil : HTML("<label>Task <input name=\"task\" value=\"\(filter.task ?? "")\" maxlength=\"200\"></label>"))<button>Show</button></form>
             <div class="wide" tabindex="0" role="region" aria-label="Events"><table><thead><tr><th scope="col" class="number">Event</th>\
-            <th scope="col">Time (UTC)</th><th scope="col">Type</th><th scope="col">Task</th><th scope="col">Execution</th>\
+            <th scope="col">Time</th><th scope="col">Type</th><th scope="col">Task</th><th scope="col">Execution</th>\
             <th scope="col">Change</th>\(hasReporters ? "<th scope=\"col\">Reporter</th>" as HTML : "")<th scope="col">Verdict</th>\
             </tr></thead><tbody>\(page.events.map(row))\
             \(page.events.isEmpty ? "<tr class=\"empty\"><td colspan=\"7\">No events.</td></tr>" as HTML : "")</tbody></table></div>
@@ -89,7 +89,7 @@ struct EventsSection {
         let moment = link.without("before", "cursor").with("at_sequence", event.sequence.description).text
         return """
             <tr data-key="\(event.sequence)" data-verdict="\(kind)"><td class="number"><a href="\(moment)" title="Show the job as of this event">\(PageText.number(event.sequence))</a></td>\
-            <td>\(PageText.time(event.recordedAt, near: now))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
+            <td>\(PageTime.second(event.recordedAt, near: now))</td><td>\(event.body.type.name.split(separator: "_").joined(separator: " "))</td>\
             <td>\(task(event))</td><td>\(execution(entry))</td>\
             <td>\(change(event.body)) \(PageParts.message(event.message))\(PageParts.link(event.link))</td>\(hasReporters ? HTML("<td>\(event.reporter.map { HTML.name($0) })</td>") : nil)<td class="verdict">\(words)</td></tr>
             """

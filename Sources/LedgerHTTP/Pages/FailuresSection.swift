@@ -77,7 +77,7 @@ struct FailuresSection {
         let number: HTML? =
             cause.count > 1 ? HTML("<span class=\"times\">\(PageText.number(cause.count))×</span> ") : nil
         let attempt = last.map { HTML(", attempt \($0.attempt)") }
-        let time = last.map { HTML(", \(PageText.time($0.lastAt, near: now)) UTC") }
+        let time = last.map { HTML(", \(PageTime.stated($0.lastAt, near: now))") }
         return """
             <li>\(number)\(PageParts.message(cause.message) ?? "<i>no message</i>") \
             <span class="where">\(cause.count > 1 ? "for example " : "")<a href="\(links.task(cause.example.name))">\

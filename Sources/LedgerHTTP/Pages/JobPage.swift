@@ -99,7 +99,7 @@ struct JobPage {
     /// It comes last in a line that is always there, so that nothing moves when it appears.
     private var idle: HTML {
         snapshot.idleSince.map { since in
-            "idle since \(PageText.time(since, withDay: true)) UTC: all tasks have ended"
+            "idle since \(PageTime.stated(since, near: shownAt)): all tasks have ended"
         } ?? ""
     }
 
@@ -109,7 +109,7 @@ struct JobPage {
             "<span class=\"tag\">\(HTML.name(name))=\(HTML.name(value))</span>"
         }
         if let key = view.description.key { facts.append("<span>key \(HTML.name(key))</span>") }
-        facts.append("<span>created \(PageText.time(view.createdAt, withDay: true)) UTC</span>")
+        facts.append("<span>created \(PageTime.stated(view.createdAt, near: shownAt))</span>")
         facts.append("<span><code>\(view.id.description)</code></span>")
         facts.append(
             """
@@ -128,7 +128,7 @@ struct JobPage {
             } else {
                 """
                 <strong>As of event <span class="sequence">\(PageText.number(shown))</span></strong>, \
-                \(PageText.time(snapshot.updatedAt, withDay: true)) UTC <a class="now" href="\(link.without("at_sequence", "at", "before", "cursor").text)">Back to now</a>
+                \(PageTime.stated(snapshot.updatedAt)) <a class="now" href="\(link.without("at_sequence", "at", "before", "cursor").text)">Back to now</a>
                 """
             }
         return """

@@ -29,9 +29,9 @@ struct JobRow {
             <small class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</small></td>\
             <td class="number tasks">\(PageText.number(snapshot.tasks.succeeded))\u{2009}/\u{2009}\(PageText.number(snapshot.tasks.total))</td>\
             <td class="number since"><span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span>\
-            <small>since \(JobParts.local(snapshot.startedAt ?? view.createdAt))</small></td>\
-            <td class="changed">\(JobParts.ago(snapshot.updatedAt ?? view.createdAt, now: now))\
-            <small>\(JobParts.local(snapshot.updatedAt ?? view.createdAt))</small></td></tr>
+            <small>since \(PageTime.minute(snapshot.startedAt ?? view.createdAt))</small></td>\
+            <td class="changed">\(PageTime.ago(snapshot.updatedAt ?? view.createdAt, now: now))\
+            <small>\(PageTime.minute(snapshot.updatedAt ?? view.createdAt))</small></td></tr>
             """
     }
 
@@ -66,33 +66,9 @@ enum JobParts {
     /// The mark of a job that will probably miss its deadline; hidden on other jobs.
     static func late(_ view: JobView, now: Timestamp) -> HTML {
         let isLate = JobUrgency(view, now: now) == .late
-        let due = view.description.deadline.map { HTML(", due \(local($0))") }
+        let due = view.description.deadline.map { HTML(", due \(PageTime.minute($0))") }
         return "<small class=\"late\"\(isLate ? nil : " hidden" as HTML)>late\(due)</small>"
     }
-
-    /// A time before the present, as `12 min ago`.
-    ///
-    /// `Files/times.js` keeps it up to date.
-    static func ago(_ moment: Timestamp, now: Timestamp) -> HTML {
-        let exact = RFC3339.text(moment)
-        let age = PageText.age(microseconds: max(0, now.microseconds - moment.microseconds))
-        return "<time class=\"ago\" datetime=\"\(exact)\" title=\"\(exact)\">\(age) ago</time>"
-    }
-
-    /// A time to the minute, in UTC, as `29 Nov 03:14`.
-    ///
-    /// `Files/times.js` shows it in the viewer's time zone.
-    static func local(_ moment: Timestamp) -> HTML {
-        let exact = RFC3339.text(moment)
-        let month = Int(exact.dropFirst(5).prefix(2)) ?? 1
-        let day = Int(exact.dropFirst(8).prefix(2)) ?? 1
-        let text = "\(day) \(months[month - 1]) \(PageText.clock(moment).prefix(5))"
-        return "<time class=\"local\" datetime=\"\(exact)\" title=\"\(exact)\">\(text)</time>"
-    }
-
-    private static let months = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ]
 }
 
 extension Snapshot {

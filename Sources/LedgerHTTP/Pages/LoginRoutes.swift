@@ -70,7 +70,7 @@ struct LoginRoutes: Sendable {
             : "<p>This ledger requires no token. <a href=\"./\">All jobs</a></p>"
         return Page(
             root: .ofJobs, title: "Log in – progress ledger", icon: "./pages/icon.svg", script: "login.js",
-            body: "<main class=\"login\"><h1>Log in</h1>\(form)</main>"
+            body: "<main class=\"login\"><h1>Log in</h1>\(form)</main>", hasTimes: false
         ).response()
     }
 

@@ -5,13 +5,15 @@ internal import LedgerWire
 struct NotificationsPage {
     let subscriptions: [Subscription]
     let deliveries: [Delivery]
+    let now: Timestamp
 
     var page: Page {
         Page(
-            root: .ofJobs, title: "Notifications – progress ledger", icon: "./pages/icon.svg", script: "session.js",
+            root: .ofJobs, title: "Notifications – progress ledger", icon: "./pages/icon.svg",
+            script: "notifications.js",
             body: """
                 <header class="top"><nav aria-label="Breadcrumb"><a href="./">Jobs</a></nav></header>
-                <main><h1>Notifications</h1><section><h2>Subscriptions</h2>
+                <main data-now="\(RFC3339.text(now))"><h1>Notifications</h1><section><h2>Subscriptions</h2>
                 <div class="wide" tabindex="0" role="region" aria-label="Subscriptions"><table><thead><tr>\
                 <th scope="col">Subscription</th><th scope="col">State</th><th scope="col">Receiver</th>\
                 <th scope="col">When</th><th scope="col">Jobs</th></tr></thead><tbody>\(subscriptions.map(row))\
@@ -49,10 +51,10 @@ struct NotificationsPage {
             HTML("<a class=\"id\" href=\"./jobs/\($0.description)\">\($0.description)</a>")
         }
         return """
-            <tr data-state="\(delivery.state.rawValue)"><td>\(PageText.time(delivery.createdAt, withDay: true))</td>\
+            <tr data-state="\(delivery.state.rawValue)"><td>\(PageTime.second(delivery.createdAt, near: now))</td>\
             <td>\(name.map { HTML.name($0) } ?? "\(delivery.subscription.text)")</td>\
             <td>\(delivery.cause.kind.text)</td><td>\(job)</td><td>\(delivery.state.rawValue)</td>\
-            <td class="number">\(delivery.attempts)</td><td>\(delivery.nextAt.map { PageText.time($0, withDay: true) } ?? "")</td>\
+            <td class="number">\(delivery.attempts)</td><td>\(delivery.nextAt.map { PageTime.second($0, near: now) } ?? "")</td>\
             <td>\(PageText.visible(delivery.error ?? ""))</td></tr>
             """
     }

@@ -52,7 +52,7 @@ struct OneTaskPage {
             <p class="figures"><span class="state" data-outcome="\(task.state.rawValue)">\(task.state.rawValue)</span>\(attempt)\(duration)\(silence)</p>
             <p class="newest">\(PageParts.message(last?.message)) \(PageParts.link(last?.link))</p>\(past)
             <p class="facts"><span>\(PageText.number(task.executionCount)) \(task.executionCount == 1 ? "execution" : "executions")</span>\
-            <span>started \(PageText.time(task.executions.first?.startedAt, withDay: true)) UTC</span>\
+            <span>started \(PageTime.stated(task.executions.first?.startedAt, near: shownAt))</span>\
             <span class="copies">\(PageParts.copy("Copy link", nil))\(PageParts.copy("Copy name", task.name.text))</span></p></section>
             """
     }

@@ -23,6 +23,8 @@ struct Page: Sendable {
     var version: ProductVersion?
     /// Whether the viewer has logged in on this browser.
     var hasLogin = false
+    /// Whether the page shows times, so that its foot names their time zone.
+    var hasTimes = true
 
     /// The content security policy: browsers load and run only the server's own files.
     ///
@@ -47,6 +49,7 @@ struct Page: Sendable {
             ("{{root}}", "\(root.rawValue)"),
             ("{{version}}", version.map { " \($0.description)" } ?? ""),
             ("{{root}}", "\(root.rawValue)"),
+            ("{{zone}}", hasTimes ? " · <span id=\"zone\">all times are UTC</span>" : ""),
             ("{{login}}", hasLogin ? " · <button id=\"log-out\" type=\"button\">Log out</button>" : ""),
         ]
         var rest = (PageFile.all["page.html"]?.text ?? "")[...]
@@ -73,7 +76,8 @@ struct Page: Sendable {
             body: """
                 <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
                 <p>Request <code>\(request.id)</code></p><p><a href="\(root.rawValue)">All jobs</a></p></main>
-                """
+                """,
+            hasTimes: false
         ).response(HTTPResponse.Status(code: problem.details.status))
         for field in problem.headers(for: request) { response.headers.append(field) }
         return response

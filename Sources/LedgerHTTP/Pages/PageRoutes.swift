@@ -137,7 +137,8 @@ struct PageRoutes: Sendable {
         var page = NotificationsPage(
             subscriptions: try await service.subscriptions(within: confinement),
             deliveries: try await service.deliveries(
-                of: nil, within: confinement, limit: Self.deliveriesOnPage, before: nil)
+                of: nil, within: confinement, limit: Self.deliveriesOnPage, before: nil),
+            now: .now
         ).page
         page.hasLogin = request.hasLogin
         page.version = .current

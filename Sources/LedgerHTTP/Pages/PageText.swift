@@ -75,17 +75,6 @@ enum PageText {
         String(RFC3339.text(moment).prefix(10)) + " " + clock(moment)
     }
 
-    static func time(_ moment: Timestamp?, withDay: Bool = false) -> HTML {
-        guard let moment else { return "–" }
-        let exact = RFC3339.text(moment)
-        return "<time datetime=\"\(exact)\" title=\"\(exact)\">\(withDay ? dayAndClock(moment) : clock(moment))</time>"
-    }
-
-    /// A time near the present, with its day if it is another one.
-    static func time(_ moment: Timestamp, near now: Timestamp) -> HTML {
-        time(moment, withDay: RFC3339.text(moment).prefix(10) != RFC3339.text(now).prefix(10))
-    }
-
     /// An execution of a task, in words.
     static func execution(_ execution: ExecutionIdentity) -> String {
         execution.execution.map { "attempt \(execution.attempt), \(visible($0.text))" }

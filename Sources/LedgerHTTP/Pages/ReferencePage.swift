@@ -36,7 +36,7 @@ struct ReferencePage {
                 <a href="./openapi.json">openapi.json</a>, OpenAPI \(text(description["openapi"])).</p>
                 \(groups.map(section))
                 <section><h2 id="schemas">Schemas</h2>\(fields(description["components"]?["schemas"]).map(schema))</section></main></div>
-                """)
+                """, hasTimes: false)
     }
 
     // MARK: Operations

@@ -22,7 +22,7 @@ struct StallsSection {
         let stalled = stalls.since.map { since in
             HTML(
                 """
-                <p class="stalled"><strong>Stalled</strong> since \(PageText.time(since, withDay: true)) UTC: no unit was done, \
+                <p class="stalled"><strong>Stalled</strong> since \(PageTime.stated(since, near: now)): no unit was done, \
                 for longer than this job's pauses before. \(stalls.silentCount == 0 ? "All executions have reported recently." : "")</p>
                 """)
         }
@@ -36,7 +36,7 @@ struct StallsSection {
             guard let last = task.executions.last, let since = last.silentSince else { return nil }
             let execution = last.name.map { HTML(" (\(HTML.name($0)))") }
             return """
-                <li><a href="\(links.task(task.name))">\(HTML.name(task.name))</a>\(execution), last event at \(PageText.time(since, near: now)) UTC \
+                <li><a href="\(links.task(task.name))">\(HTML.name(task.name))</a>\(execution), last event at \(PageTime.stated(since, near: now)) \
                 \(PageParts.silence("silent", since: since, now: now))</li>
                 """
         }

@@ -144,7 +144,7 @@ struct TasksSection {
             <td><span class="attempt">#\(execution.attempt)</span> \(execution.name.map { HTML.name($0) } ?? "<i>unnamed</i>")\(reporter)</td>\
             <td>\(state(execution, of: task))</td>\
             <td class="counts">\(counts.words)</td><td>\(progress)\(rest > 0 ? HTML("<small>and \(rest) more</small>") : "")</td>\
-            <td>\(PageText.time(execution.lastAt, near: now))</td>\
+            <td>\(PageTime.second(execution.lastAt, near: now))</td>\
             <td class="number">\(PageText.number(execution.id.sequence))\(last)</td></tr>
             """
     }

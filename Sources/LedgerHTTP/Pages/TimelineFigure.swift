@@ -21,18 +21,22 @@ struct TimelineFigure {
         guard let start = executions.map(\.startedAt).min(), let end = executions.map({ self.end(of: $0) }).max()
         else { return nil }
         let scale = Scale(start: start, span: max(1, end.microseconds - start.microseconds))
-        let ticks = ChartAxis.times(from: start, to: Timestamp(microseconds: start.microseconds + scale.span))
+        let latest = Timestamp(microseconds: start.microseconds + scale.span)
+        let axis = ChartAxis.span(from: start, to: latest)
+        let ticks = ChartAxis.times(from: start, to: latest)
         let shown = ticks.map { (x: scale.x($0.at), text: $0.text) }.filter { (30...970).contains($0.x) }
         let texts = shown.enumerated().map { SVGText.tick($1.text, at: $1.x, isMinor: $0 % 2 == 1) }
+        let lines = shown.map { SVGText.line(at: $0.x) }
         let hasSuperseded = executions.contains { !$0.isCounted }
         return """
             <figure class="timeline"><svg class="patterns" aria-hidden="true"><defs><pattern id="hatch" width="6" height="6" \
             patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="2.5" height="6"/></pattern></defs></svg>\
-            <ul>\(tasks.map { row($0, scale, shown.map(\.x)) })</ul>\
-            <svg class="times" aria-hidden="true">\(texts)</svg>
-            <figcaption><span class="left">\(PageText.time(start, withDay: true))</span>\
+            <div class="rows"><div class="lanes"><svg class="lines" aria-hidden="true"\(axis)>\(lines)</svg>\
+            <ul>\(tasks.map { row($0, scale) })</ul></div></div>\
+            <svg class="times" aria-hidden="true"\(axis)>\(texts)</svg>
+            <figcaption><span class="left">\(PageTime.second(start))</span>\
             <span class="keys">\(keys)\(hasSuperseded ? "<span class=\"key superseded\">superseded</span>" as HTML : "")</span>\
-            <span class="right">\(PageText.time(end, withDay: true))</span></figcaption></figure>
+            <span class="right">\(PageTime.second(end))</span></figcaption></figure>
             """
     }
 
@@ -67,16 +71,12 @@ struct TimelineFigure {
             })
     }
 
-    private func row(_ task: TaskSummary, _ scale: Scale, _ ticks: [Int64]) -> HTML {
-        let lines = ticks.map { x in
-            HTML(
-                "<line class=\"grid\" x1=\"\(SVGText.percent(x))\" x2=\"\(SVGText.percent(x))\" y1=\"0\" y2=\"100%\"/>")
-        }
+    private func row(_ task: TaskSummary, _ scale: Scale) -> HTML {
         let bars = task.executions.map { bar($0, of: task, scale, isAlone: task.executions.count == 1) }
         let words = task.executions.map { self.words($0, of: task) }.joined(separator: "; ")
         return """
             <li data-key="\(task.id.sequence)"><a href="\(links.task(task.name))">\(HTML.name(task.name))</a>\
-            <svg class="lane" role="img" aria-label="\(words)">\(lines)\(bars)</svg></li>
+            <svg class="lane" role="img" aria-label="\(words)">\(bars)</svg></li>
             """
     }
 
@@ -101,7 +101,7 @@ struct TimelineFigure {
         let hatch: HTML? = execution.isCounted ? nil : rectangle(x, width, "hatched", fill: " fill=\"url(#hatch)\"")
         return """
             <g class="execution" data-outcome="\(outcome)" data-counts="\(execution.isCounted ? "counted" : "superseded")">\
-            <title>\(words(execution, of: task))</title>\(rectangle(x, heard, "heard"))\(unheard)\(hatch)</g>
+            \(PageTime.title("\(words(execution, of: task)) · from ", execution.startedAt))\(rectangle(x, heard, "heard"))\(unheard)\(hatch)</g>
             """
     }
 
@@ -110,8 +110,8 @@ struct TimelineFigure {
         let took = end(of: execution).microseconds - execution.startedAt.microseconds
         let superseded = execution.isCounted ? "" : ", superseded"
         return """
-            attempt \(execution.attempt)\(name): \(outcome(execution, of: task))\(superseded), from \
-            \(PageText.clock(execution.startedAt)), \(PageText.duration(microseconds: took))
+            attempt \(execution.attempt)\(name): \(outcome(execution, of: task))\(superseded), \
+            \(PageText.duration(microseconds: took))
             """
     }
 }

@@ -49,10 +49,10 @@ struct TimelineSection {
             <defs><pattern id="hatch-all" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">\
             <rect width="2.5" height="6"/></pattern></defs>\(hatching(layers, scale, top))\(hints(timeline, layers, failures, scale))</svg>\
             \(hasFailures ? strip(failures, scale) : nil)\
-            <svg class="times" aria-hidden="true">\(timeTexts(timeline))</svg></div>
-            <figcaption><span class="left">\(PageText.time(timeline.bounds[0], withDay: true))</span>\
+            <svg class="times" aria-hidden="true"\(ChartAxis.span(from: timeline.bounds[0], to: timeline.end))>\(timeTexts(timeline))</svg></div>
+            <figcaption><span class="left">\(PageTime.second(timeline.bounds[0]))</span>\
             <span class="keys">\(layers.map { HTML("<span class=\"key execution\" data-outcome=\"\($0.name)\">\($0.name)</span>") })</span>\
-            <span class="right">\(PageText.time(timeline.end, withDay: true))</span></figcaption></figure></section>
+            <span class="right">\(PageTime.second(timeline.end))</span></figcaption></figure></section>
             """
     }
 
@@ -168,11 +168,11 @@ struct TimelineSection {
                 let counts = layers.filter { $0.count(index) >= 0.05 }.map {
                     "\(Self.average($0.count(index))) \($0.name)"
                 }
-                let failed = failures[index] > 0 ? ", \(PageText.number(failures[index])) failed then" : ""
+                let failed = failures[index] > 0 ? ", \(PageText.number(failures[index])) failed" : ""
                 let words = counts.isEmpty ? "nothing at work" : "at work: \(counts.joined(separator: ", "))"
                 return """
                     <rect class="hint" x="\(SVGText.percent(scale.x(index)))" width="\(SVGText.percent(scale.width(index)))" height="100%">\
-                    <title>\(PageText.dayAndClock(timeline.bounds[index])): \(words)\(failed)</title></rect>
+                    \(PageTime.title("\(words)\(failed) · from ", timeline.bounds[index]))</rect>
                     """
             })
     }

@@ -80,7 +80,7 @@ struct WallPage {
             return HTML(
                 """
                 <li data-key="\(view.id.description)"><a href="./jobs/\(view.id.description)">\(HTML.name(view.description.name))</a> \
-                <small>\(view.description.key.map { HTML("\(HTML.name($0)) · ") })failed \(JobParts.ago(ended, now: now))\
+                <small>\(view.description.key.map { HTML("\(HTML.name($0)) · ") })failed \(PageTime.ago(ended, now: now))\
                 \(view.snapshot.message.map { HTML(": \(PageText.visible($0.firstLine))") })</small></li>
                 """)
         }

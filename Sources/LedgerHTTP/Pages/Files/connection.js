@@ -1,7 +1,8 @@
 // Shows whether the page is live, how old its newest event is, and that the connection is lost.
 
 import { now } from "./clock.js";
-import { age, dateAndTime, timeOfDay } from "./text.js";
+import { age } from "./text.js";
+import { fullText, secondText } from "./times.js";
 
 const noticeTime = 60_000;
 
@@ -31,7 +32,7 @@ export class Connection {
   constructor() {
     setInterval(() => this.#show(), 1000);
     addEventListener("beforeprint", () => {
-      this.#element.dataset.printed = `as of ${dateAndTime(now())} UTC`;
+      this.#element.dataset.printed = `as of ${fullText(new Date(now()))}`;
     });
   }
 
@@ -86,7 +87,7 @@ export class Connection {
       case "past": return "showing the past";
       case "lost": {
         const rest = Math.max(0, Math.ceil((this.#retryAt - performance.now()) / 1000));
-        return `${this.#reason} · as of ${timeOfDay(this.#connectedAt)}, ${age(now() - this.#connectedAt)} ago · `
+        return `${this.#reason} · as of ${secondText(new Date(this.#connectedAt))}, ${age(now() - this.#connectedAt)} ago · `
           + (rest > 0 ? `trying again in ${rest}\u202fs` : "trying again");
       }
       default: return this.#words.textContent;

@@ -10,7 +10,8 @@ import { patch } from "./patch.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
 import { StatusError } from "./stream.js";
-import { dateAndTime, duration, firstLine, number, parse, percent, remaining, visible } from "./text.js";
+import { duration, firstLine, number, parse, percent, remaining, visible } from "./text.js";
+import { makeTime, setTime } from "./times.js";
 
 const main = document.querySelector("#job");
 const id = main.dataset.job;
@@ -140,8 +141,8 @@ function showFigures() {
     count.dataset.zero = String(value == 0);
     (count.querySelector("dd a") ?? count.querySelector("dd")).textContent = number(value);
   }
-  head.querySelector(".idle").textContent = typeof job.idle_since !== "string" ? ""
-    : `idle since ${dateAndTime(Date.parse(job.idle_since))} UTC: all tasks have ended`;
+  head.querySelector(".idle").replaceChildren(...(typeof job.idle_since !== "string" ? []
+    : ["idle since ", makeTime(job.idle_since), ": all tasks have ended"]));
   head.querySelector(".newest").textContent = firstLine(job.message);
   const silence = head.querySelector(".silence");
   if (silence !== null) silence.dataset.since = job.stalled_since ?? "";
@@ -155,16 +156,17 @@ function showFinish() {
   const finish = document.querySelector("#head .finish");
   const words = job.state === "running" ? remaining(job.estimate, now()) : "";
   if (words === "") return finish.replaceChildren();
-  const end = `until ${dateAndTime(Date.parse(job.estimate.finish_at.p50))} UTC`;
-  if (finish.querySelector(".left") === null) {
-    for (const name of ["left", "end"]) {
+  if (finish.querySelector(".end time") === null) {
+    const [left, end] = ["left", "end"].map((name) => {
       const span = document.createElement("span");
       span.className = name;
-      finish.append(span, " ");
-    }
+      return span;
+    });
+    end.append("until ", makeTime(job.estimate.finish_at.p50));
+    finish.replaceChildren(left, " ", end);
   }
   finish.querySelector(".left").textContent = `${words} left`;
-  finish.querySelector(".end").textContent = end;
+  setTime(finish.querySelector(".end time"), job.estimate.finish_at.p50);
 }
 
 /** Shows the speed of the indicator that is being worked on, as JobPage.swift does. */

@@ -8,7 +8,7 @@ import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
 import { duration, firstLine, number, percent, remaining, silentText } from "./text.js";
-import { setTime, showTimes, showZone } from "./times.js";
+import { setTime, showAges } from "./times.js";
 import { urgencyOf } from "./urgency.js";
 
 const listInterval = 1_000; // The list is not fetched more often than this.
@@ -92,7 +92,7 @@ function tick() {
     setText(row.querySelector(".elapsed"), duration(now() - Date.parse(job.started_at ?? job.created_at)));
   }
   showSilences((element) => element.closest("[data-state]")?.dataset.state === "running");
-  showTimes();
+  showAges();
 }
 
 /** Completes what the server has rendered. */
@@ -104,7 +104,6 @@ function show() {
 }
 
 show();
-showZone();
 
 addEventListener("change", (event) => {
   if (event.target.matches("form.filters :is(select, input[type=checkbox])")) event.target.form.requestSubmit();

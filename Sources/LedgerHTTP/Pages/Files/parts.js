@@ -3,13 +3,14 @@
 import { learnFrom } from "./clock.js";
 import { elements, patch } from "./patch.js";
 import { StatusError } from "./stream.js";
+import { showTimes } from "./times.js";
 
 const timeout = 30_000;
 const pauseMin = 1_000; // After a failure; doubles with each further one.
 const pauseMax = 30_000;
 const pressedMax = 5_000; // In case the release of a button is never reported, as after a drag out of the window.
 
-/** Fetches a part of the page at an address; returns its elements. */
+/** Fetches a part of the page at an address; returns its elements, with times as the page shows them. */
 export async function fetchPart(name, url, signal) {
   const address = new URL(url);
   address.hash = "";
@@ -18,7 +19,9 @@ export async function fetchPart(name, url, signal) {
   const response = await fetch(address, { signal: signal ? AbortSignal.any([signal, limit]) : limit, redirect: "manual" });
   learnFrom(response);
   if (!response.ok) throw StatusError.of(response);
-  return elements(await response.text());
+  const made = elements(await response.text());
+  made.forEach((element) => showTimes(element));
+  return made;
 }
 
 // While a button of the pointer is pressed nothing is changed, so that the click reaches the element below the pointer.

@@ -100,15 +100,10 @@ export function rate(perSecond, unit = null) {
   return `${duration(1000 / perSecond)} each`;
 }
 
-/** The time of day in UTC; takes milliseconds since 1970. */
-export function timeOfDay(time) {
-  return new Date(time).toISOString().slice(11, 19);
-}
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** The date and the time of day in UTC; takes milliseconds since 1970. */
-export function dateAndTime(time) {
-  return new Date(time).toISOString().slice(0, 19).replace("T", " ");
-}
+/** A day in the viewer's time zone, without its year: `29 Nov`. */
+export const dayAndMonth = (date) => `${date.getDate()} ${months[date.getMonth()]}`;
 
 /** An execution of a task, in words. */
 export function executionText(execution) {

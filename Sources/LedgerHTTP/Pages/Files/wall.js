@@ -8,7 +8,7 @@ import { Part } from "./parts.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
 import { duration, firstLine, number, percent, remaining, silentText } from "./text.js";
-import { showTimes, showZone } from "./times.js";
+import { showAges } from "./times.js";
 import { urgencyOf } from "./urgency.js";
 
 const listInterval = 1_000; // The tiles are not fetched more often than this.
@@ -87,12 +87,11 @@ function tick() {
     setText(tile.querySelector(".elapsed"), duration(now() - Date.parse(job.started_at ?? job.created_at)));
   }
   showSilences((element) => element.closest("[data-state]")?.dataset.state === "running");
-  showTimes();
+  showAges();
   requestList();
 }
 
 tick();
-showZone();
 
 document.addEventListener("visibilitychange", () => list.schedule());
 setInterval(tick, 1000);
