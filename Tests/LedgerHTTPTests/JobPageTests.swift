@@ -124,6 +124,12 @@ struct JobPageTests {
             #expect(csv.count == 121 && csv[0].hasSuffix(",failed_at_work,superseded_at_work,failed"))
             let failed = csv.dropFirst().compactMap { $0.split(separator: ",").last.flatMap { Int($0) } }
             #expect(failed.reduce(0, +) == 3)
+            // The JSON beside it contains the same numbers.
+            #expect(shown.contains("part=timeline&amp;as=json"))
+            let response = try await client.get("/jobs/\(job)?part=timeline&as=json")
+            #expect(response.headers["content-type"] == "application/json")
+            let intervals = try #require(response.json["intervals"]?.elements)
+            #expect(intervals.count == 120)
         }
     }
 

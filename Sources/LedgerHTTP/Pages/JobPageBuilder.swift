@@ -37,15 +37,17 @@ struct JobPageBuilder: Sendable {
         guard let part = parameters["part"] else {
             return whole(page.page(try await parts.all))
         }
-        guard try parameters.choice("as", ExportFormat.self) == nil else {
-            return try await parts.csv(part).response("\(job)-\(part)")
+        return switch try parameters.choice("as", ExportFormat.self) {
+        case nil: Page.html(try await parts.piece(part))
+        case .csv: try await parts.csv(part).response("\(job)-\(part)")
+        case .json: try await parts.json(part)
         }
-        return Page.html(try await parts.piece(part))
     }
 
     /// The formats in which a part can be saved.
     private enum ExportFormat: String, CaseIterable {
         case csv
+        case json
     }
 
     /// Returns the response with the page of one task.
@@ -71,7 +73,9 @@ struct JobPageBuilder: Sendable {
             return section
         }
         guard let part = parameters["part"] else { return whole(page.page(events: try await events().html)) }
-        let isCSV = try parameters.choice("as", ExportFormat.self) != nil
+        let format = try parameters.choice("as", ExportFormat.self)
+        guard format != .json else { throw HTTPProblem.noJSON(of: part) }
+        let isCSV = format == .csv
         switch part {
         case "head": return Page.html(page.head)
         case "tasks": return isCSV ? page.executions.csv.response("\(job)-task") : Page.html(page.executions.html)
@@ -188,6 +192,12 @@ struct JobPageBuilder: Sendable {
                 throw HTTPProblem.invalid(
                     parameter: "part", "must be one of chart, timeline, tasks, events, explanation")
             }
+        }
+
+        /// The data of a part for which the API has no route.
+        func json(_ part: String) async throws -> LedgerResponse {
+            guard part == "timeline" else { throw HTTPProblem.noJSON(of: part) }
+            return try await timeline.json
         }
 
         private var moments: HTML {
@@ -356,6 +366,11 @@ extension Snapshot {
 }
 
 extension HTTPProblem {
+    /// The API has the data of other parts.
+    fileprivate static func noJSON(of part: String) -> HTTPProblem {
+        .invalid(parameter: "as", "can be json only for the part timeline, not for \(part)")
+    }
+
     fileprivate static func noSuchTask(_ name: Name, of job: JobID) -> HTTPProblem {
         HTTPProblem(.notFound, "No such task", "The job \(job) has no task \(name.quotation) at this moment.")
     }

@@ -95,7 +95,7 @@ struct PageRoutes: Sendable {
         name: "part", type: .string, description: "Only this part of the page")
 
     private static let format = Route.Parameter(
-        name: "as", type: .string, description: "csv: the data of the part, to save")
+        name: "as", type: .string, description: "csv: the data of the part, to save; json: that of the part timeline")
 
     static func page(_ description: String) -> Route.ResponseSpec {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/html")

@@ -1,5 +1,6 @@
 internal import Ledger
 internal import LedgerStore
+internal import LedgerWire
 
 /// A figure of all executions of a job over time.
 ///
@@ -29,7 +30,7 @@ struct TimelineSection {
         guard isShown else { return "<section id=\"timeline\" hidden></section>" }
         guard let timeline else {
             return """
-                <section id="timeline" data-drawn="no">\(heading(nil))<p class="empty"><a href="\(link.with("draw", "1").text)#timeline">Draw the \
+                <section id="timeline" data-drawn="no">\(heading)<p class="empty"><a href="\(link.with("draw", "1").text)#timeline">Draw the \
                 timeline</a> <small>reads \(PageText.number(executionCount)) executions</small></p></section>
                 """
         }
@@ -40,7 +41,7 @@ struct TimelineSection {
         let scale = Scale(timeline)
         let hasFailures = failures.contains { $0 > 0 }
         return """
-            <section id="timeline" data-drawn="yes">\(heading(csvLink))\
+            <section id="timeline" data-drawn="yes">\(heading)\
             <figure class="overview\(hasFailures ? " failing" : "")"><div class="axes"><svg class="values" aria-hidden="true">\
             \(ticks.map { valueText($0, top) })</svg>\
             <svg class="plot" role="img" aria-label="\(summary(timeline, layers, failures))">\(ticks.map { gridLine($0, top) })\
@@ -56,11 +57,10 @@ struct TimelineSection {
             """
     }
 
-    private var csvLink: String { link.with("draw", "1").with("part", "timeline").with("as", "csv").text }
-
-    private func heading(_ csv: String?) -> HTML {
-        let export = csv.map { HTML("<span class=\"exports\"><a href=\"\($0)\" download>CSV</a></span>") }
-        return "<div class=\"heading\"><h2>All executions over time</h2>\(export)</div>"
+    private var heading: HTML {
+        let data = link.with("draw", "1").with("part", "timeline")
+        let exports = PageParts.exports(csv: data.with("as", "csv").text, json: data.with("as", "json").text)
+        return "<div class=\"heading\"><h2>All executions over time</h2>\(timeline == nil ? nil : exports)</div>"
     }
 
     // MARK: Layers
@@ -72,6 +72,9 @@ struct TimelineSection {
         let tops: [Double]
 
         func count(_ index: Int) -> Double { tops[index] - bases[index] }
+
+        /// The count to three decimals, for programs.
+        func rounded(_ index: Int) -> Double { (count(index) * 1_000).rounded() / 1_000 }
     }
 
     /// The names of all layers, from the lowest to the highest.
@@ -233,11 +236,34 @@ struct TimelineSection {
         let layers = layers(timeline)
         let failures = failures(timeline)
         for index in timeline.bounds.indices {
-            let counts = names.map { name in
-                layers.first { $0.name == name }.map { String(($0.count(index) * 1_000).rounded() / 1_000) } ?? "0"
-            }
+            let counts = names.map { name in layers.first { $0.name == name }.map { String($0.rounded(index)) } ?? "0" }
             text.append([CSVText.time(timeline.bounds[index])] + counts + [String(failures[index])])
         }
         return text
+    }
+
+    /// The counts of each interval as JSON, with the same numbers.
+    var json: LedgerResponse {
+        let layers = timeline.map { self.layers($0) } ?? []
+        let failures = timeline.map { self.failures($0) } ?? []
+        return .json(headers: Page.headers()) { writer in
+            writer.object { writer in
+                writer.name("intervals")
+                writer.array((timeline?.bounds ?? []).enumerated()) { writer, interval in
+                    writer.object { writer in
+                        writer.field("from", RFC3339.text(interval.element))
+                        writer.name("at_work")
+                        writer.object { writer in
+                            for name in Self.names {
+                                let layer = layers.first { $0.name == name }
+                                writer.field(name, layer?.rounded(interval.offset) ?? 0)
+                            }
+                        }
+                        writer.field("failed", failures[interval.offset])
+                    }
+                }
+                writer.field("to", timeline.map { RFC3339.text($0.end) })
+            }
+        }
     }
 }
