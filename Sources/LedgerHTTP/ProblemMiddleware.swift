@@ -71,8 +71,12 @@ struct ProblemMiddleware: RouterMiddleware {
         }
         let route = table.route(request.method == .head ? .get : request.method, context.endpointPath)
         let problem = problem(of: error, request, route, context)
-        let response =
-            route?.refusal?(problem, request.headers, context.identity) ?? problem.response(to: context.identity)
+        let response: LedgerResponse =
+            if let page = route?.page, request.isForPerson {
+                Page.problem(problem, root: page, of: context.identity)
+            } else {
+                route?.refusal?(problem, request.headers, context.identity) ?? problem.response(to: context.identity)
+            }
         return (response.response, problem.details.status)
     }
 
@@ -100,9 +104,11 @@ struct ProblemMiddleware: RouterMiddleware {
         // OPTIONS * is about the server (RFC 9110, section 9.3.7).
         let methods = request.head.path == "*" ? table.methods : table.methods(of: request.uri.path)
         guard !methods.isEmpty else {
-            return HTTPProblem(
-                .notFound, "No such route", "There is no route \(request.uri.path). See /openapi.json."
-            ).response(to: identity)
+            let problem = HTTPProblem(
+                .notFound, "No such route", "There is no route \(request.uri.path). See /openapi.json.")
+            return request.isForPerson
+                ? Page.problem(problem, root: PageRoot(of: request.uri.path), of: identity)
+                : problem.response(to: identity)
         }
         let allowed = (methods.map(\.rawValue) + (methods.contains(.get) ? ["HEAD"] : []) + ["OPTIONS"]).sorted()
             .joined(separator: ", ")

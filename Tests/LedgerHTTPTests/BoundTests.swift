@@ -99,9 +99,11 @@ struct BoundTests {
                 try await withThrowingDiscardingTaskGroup { group in
                     for path in reads {
                         group.addTask {
-                            let response = try await client.get(path)
+                            let response = try await client.get(path, headers: ["Accept": "text/html"])
                             #expect([503, 504].contains(response.status), "\(path): \(response.status)")
                             let text = String(decoding: response.body, as: UTF8.self)
+                            // Pages show the problem to people.
+                            #expect(text.contains("Try again</a>") != path.hasPrefix("/v1/"), "\(path)")
                             #expect(!text.contains("Outcome unknown"), "\(path)")
                             #expect(response.headers["retry-after"] != nil, "\(path)")
                         }

@@ -82,6 +82,22 @@ struct PageTests {
         }
     }
 
+    @Test("a person gets a page for an address without a route, and a program gets problem+json")
+    func unknownAddresses() async throws {
+        try await withServer { client, _ in
+            for (path, root) in [("/nothing", "./"), ("/nothing/", "../"), ("/a/b//c?d=/e", "../../../")] {
+                let response = try await client.get(path, headers: ["Accept": "text/html,*/*;q=0.8"])
+                #expect(response.status == 404)
+                #expect(text(response).contains("<h1>No such route</h1>"), "\(path)")
+                #expect(text(response).contains("<a href=\"\(root)\">All jobs</a>"), "\(path)")
+                let forProgram = try await client.get(path, headers: ["Accept": "*/*"])
+                #expect(try forProgram.status == 404 && forProgram.json["title"]?.text == "No such route")
+            }
+            let post = try await client.request("POST", "/nothing", headers: ["Accept": "text/html"])
+            #expect(post.headers["content-type"] == "application/problem+json")
+        }
+    }
+
     @Test("a page as of any event shows the bars, tasks and events of that moment")
     func showsThePast() async throws {
         try await withServer { client, _ in

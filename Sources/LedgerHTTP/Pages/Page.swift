@@ -70,12 +70,14 @@ struct Page: Sendable {
 
     /// The page of an error.
     static func problem(_ problem: HTTPProblem, root: PageRoot, of request: RequestIdentity) -> LedgerResponse {
+        let again: HTML? = problem.isTemporary ? "<a href=\"\">Try again</a> " : nil
         var response = Page(
             root: root, title: "\(problem.details.title) – progress ledger", icon: "\(root.rawValue)pages/icon.svg",
             script: "session.js",
             body: """
                 <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
-                <p>Request <code>\(request.id)</code></p><p><a href="\(root.rawValue)">All jobs</a></p></main>
+                <p class="ways">\(again)<a href="\(root.rawValue)">All jobs</a></p>
+                <p><small>Status \(problem.details.status) · request <code>\(request.id)</code></small></p></main>
                 """,
             hasTimes: false
         ).response(HTTPResponse.Status(code: problem.details.status))
@@ -92,11 +94,10 @@ extension Page {
     static func refusal(
         _ problem: HTTPProblem, root: PageRoot, of request: Request, _ identity: RequestIdentity
     ) -> LedgerResponse {
-        let isForPerson = request.headers[values: .accept].contains { $0.contains("text/html") }
         guard problem.details.status == HTTPResponse.Status.unauthorized.code else {
             return Self.problem(problem, root: root, of: identity)
         }
-        guard isForPerson, request.method == .get else { return problem.response(to: identity) }
+        guard request.isForPerson else { return problem.response(to: identity) }
         let target = String((request.head.path ?? "/").drop { $0 == "/" })
         return LedgerResponse(
             status: .seeOther,
@@ -105,10 +106,30 @@ extension Page {
 }
 
 /// The address of the server's root, relative to a page.
-enum PageRoot: String, Sendable {
-    case ofJobs = "./"
-    case ofJob = "../"
-    case ofTask = "../../"
+struct PageRoot: RawRepresentable, Sendable {
+    let rawValue: String
+
+    static let ofJobs = PageRoot(rawValue: "./")
+    static let ofJob = PageRoot(rawValue: "../")
+    static let ofTask = PageRoot(rawValue: "../../")
+
+    init(rawValue: String) { self.rawValue = rawValue }
+
+    /// The address of the root, relative to any path below it.
+    init(of path: String) {
+        let depth = path.count { $0 == "/" } - 1
+        rawValue = depth < 1 ? "./" : String(repeating: "../", count: depth)
+    }
+}
+
+extension Request {
+    /// Whether a browser requests a page for a person to read.
+    var isForPerson: Bool { method == .get && headers[values: .accept].contains { $0.contains("text/html") } }
+}
+
+extension HTTPProblem {
+    /// Whether the same request may succeed later.
+    fileprivate var isTemporary: Bool { [429, 503, 504].contains(details.status) }
 }
 
 extension HTTPField.Name {
