@@ -18,6 +18,47 @@ def test_large_numbers_fit_a_narrow_page(browser, ledger, url):
         assert outside == [], path
 
 
+def test_tables_of_a_narrow_page_need_no_scrolling_sideways(browser, ledger, url):
+    job = ledger.create("narrow")
+    ledger.append(job, progress("a task", "tiles", total=1_000, done=400), progress("other", "layers", total=5, done=1))
+    ledger.append(job, {"type": "execution_finished", "task": "a task", "attempt": 1, "outcome": "failed",
+                        "message": "CUDA out of memory: tried to allocate 2.00 GiB (GPU 0)", "link": "https://logs.example/" + "x" * 80})
+    ledger.append(job, {"type": "execution_started", "task": "a task", "attempt": 2}, progress("a task", "tiles", attempt=2, done=1))
+    browser.resize(*SMALL_PHONE)
+    for path in [f"/jobs/{job}?indicator=tiles", f"/jobs/{job}/task?name=a%20task", "/docs"]:
+        browser.open(url + path)
+        hidden = browser.run("""
+            return [...document.querySelectorAll(".wide")].filter((part) => part.scrollWidth > part.clientWidth)
+              .map((part) => part.getAttribute("aria-label"));
+        """)
+        assert hidden == [], path
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), path
+    # Executions are still sorted by their titles, and each number of an explanation has its name.
+    browser.open(f"{url}/jobs/{job}?indicator=tiles").wait_live()
+    assert browser.find("#tasks thead a").is_displayed()
+    assert browser.run("""
+        const [cell] = document.querySelectorAll("#explanation td[data-name=superseded]");
+        return getComputedStyle(cell, "::before").content;
+    """) != "none"
+
+
+def test_reports_in_tables_keep_their_words_in_lines(browser, ledger, url):
+    job = ledger.create("words")
+    ledger.append(job, progress("a task", "tiles", total=1_000, done=400), progress("a task", "layers", total=5, done=1), {
+        "type": "execution_finished", "task": "a task", "attempt": 1, "outcome": "failed", "message": "out of memory " * 10})
+    for width in [700, 768, 900, 1440]:
+        browser.resize(width, 900)
+        browser.open(f"{url}/jobs/{job}").wait_live()
+        lines = browser.run("""
+            return [...document.querySelectorAll("#tasks .reported, #events .reported")].map((report) => {
+              const range = document.createRange();
+              range.selectNodeContents(report);
+              return new Set([...range.getClientRects()].map((box) => Math.round(box.top / 8))).size;
+            });
+        """)
+        assert max(lines) <= 2, (width, lines)
+
+
 def test_silent_executions_fit_the_list_of_jobs(browser, ledger, url):
     job = ledger.create("silent", tags={"ledger.lease": "1"})
     for number in range(12):

@@ -31,7 +31,7 @@ struct EventsSection {
             \(PageParts.select("Type", "type", EventType.allCases.map(\.name), filter.type?.name))\
             \(PageParts.select("Verdict", "verdict", Verdict.allCases.map(\.rawValue), filter.verdict?.rawValue))\
             \(isOfTask ? nil : HTML("<label>Task <input name=\"task\" value=\"\(filter.task ?? "")\" maxlength=\"200\"></label>"))<button>Show</button></form>
-            <div class="wide" tabindex="0" role="region" aria-label="Events"><table><thead><tr><th scope="col" class="number">Event</th>\
+            <div class="wide" tabindex="0" role="region" aria-label="Events"><table class="stacked events"><thead><tr><th scope="col" class="number">Event</th>\
             <th scope="col">Time</th><th scope="col">Type</th><th scope="col">Task</th><th scope="col">Execution</th>\
             <th scope="col">Change</th>\(hasReporters ? "<th scope=\"col\">Reporter</th>" as HTML : "")<th scope="col">Verdict</th>\
             </tr></thead><tbody>\(page.events.map(row))\

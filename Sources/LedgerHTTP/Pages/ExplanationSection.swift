@@ -31,7 +31,7 @@ struct ExplanationSection {
             <section id="explanation"><div class="heading"><h2>Why \(HTML.label(indicator.label)) shows \(shown(indicator.counted))</h2>\
             \(exports)<a class="close" href="\(link.without("indicator", "from", "executions").text)">Close</a></div>\
             <p class="conservation">\(terms)</p>\(scope)
-            <div class="wide" tabindex="0" role="region" aria-label="Explanation"><table><thead><tr><th scope="col">Task</th><th scope="col">Execution</th>\
+            <div class="wide" tabindex="0" role="region" aria-label="Explanation"><table class="stacked explanation"><thead><tr><th scope="col">Task</th><th scope="col">Execution</th>\
             <th scope="col" class="number">Superseded</th><th scope="col" class="number">Discarded</th><th scope="col">Reason</th>\
             <th scope="col" class="number">Counted</th></tr></thead><tbody>\
             \(explanation.entries.map(row))\(explanation.entries.isEmpty ? Self.nothing : "")</tbody></table></div>
@@ -66,8 +66,10 @@ struct ExplanationSection {
     }
 
     private func row(_ entry: Explanation.Entry) -> HTML {
-        func cell(_ units: Units) -> HTML {
-            units == .zero ? "<span class=\"none\">–</span>" : "\(shown(units))"
+        // The names are shown where a narrow window has no header.
+        func cell(_ name: String, _ units: Units) -> HTML {
+            let text: HTML = units == .zero ? "<span class=\"none\">–</span>" : "\(shown(units))"
+            return "<td class=\"number\" data-name=\"\(name)\">\(text)</td>"
         }
         let reason = entry.supersededBy.map { HTML("superseded by \(PageText.execution($0))") }
         let discarded: HTML? =
@@ -75,8 +77,8 @@ struct ExplanationSection {
         return """
             <tr data-counts="\(entry.isCounted ? "counted" : "superseded")"><td><a href="\(links.task(entry.task))">\(HTML.name(entry.task))</a></td>\
             <td><span class="attempt">#\(entry.execution.attempt)</span> \(entry.execution.execution.map { HTML.name($0) } ?? "<i>unnamed</i>")</td>\
-            <td class="number">\(cell(entry.superseded))</td><td class="number">\(cell(entry.discarded))</td>\
-            <td>\(reason)\(discarded)</td><td class="number">\(cell(entry.counted))</td></tr>
+            \(cell("superseded", entry.superseded))\(cell("discarded", entry.discarded))\
+            <td>\(reason)\(discarded)</td>\(cell("counted", entry.counted))</tr>
             """
     }
 

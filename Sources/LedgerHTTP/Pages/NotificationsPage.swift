@@ -14,12 +14,12 @@ struct NotificationsPage {
             body: """
                 <header class="top"><nav aria-label="Breadcrumb"><a href="./">Jobs</a></nav></header>
                 <main data-now="\(RFC3339.text(now))"><h1>Notifications</h1><section><h2>Subscriptions</h2>
-                <div class="wide" tabindex="0" role="region" aria-label="Subscriptions"><table><thead><tr>\
+                <div class="wide" tabindex="0" role="region" aria-label="Subscriptions"><table class="stacked"><thead><tr>\
                 <th scope="col">Subscription</th><th scope="col">State</th><th scope="col">Receiver</th>\
                 <th scope="col">When</th><th scope="col">Jobs</th></tr></thead><tbody>\(subscriptions.map(row))\
                 \(subscriptions.isEmpty ? Self.noSubscription : "")</tbody></table></div></section>
                 <section><h2>Newest deliveries</h2>
-                <div class="wide" tabindex="0" role="region" aria-label="Deliveries"><table><thead><tr>\
+                <div class="wide" tabindex="0" role="region" aria-label="Deliveries"><table class="stacked deliveries"><thead><tr>\
                 <th scope="col">Created</th><th scope="col">Subscription</th><th scope="col">Kind</th>\
                 <th scope="col">Job</th><th scope="col">State</th><th scope="col" class="number">Attempts</th>\
                 <th scope="col">Next attempt</th><th scope="col">Error</th></tr></thead><tbody>\(deliveries.map(row))\
@@ -54,7 +54,7 @@ struct NotificationsPage {
             <tr data-state="\(delivery.state.rawValue)"><td>\(PageTime.second(delivery.createdAt, near: now))</td>\
             <td>\(name.map { HTML.name($0) } ?? "\(delivery.subscription.text)")</td>\
             <td>\(delivery.cause.kind.text)</td><td>\(job)</td><td>\(delivery.state.rawValue)</td>\
-            <td class="number">\(delivery.attempts)</td><td>\(delivery.nextAt.map { PageTime.second($0, near: now) } ?? "")</td>\
+            <td class="number" data-name="attempts">\(delivery.attempts)</td><td\(delivery.nextAt == nil ? nil : " data-name=\"next\"" as HTML)>\(delivery.nextAt.map { PageTime.second($0, near: now) } ?? "")</td>\
             <td>\(PageText.visible(delivery.error ?? ""))</td></tr>
             """
     }

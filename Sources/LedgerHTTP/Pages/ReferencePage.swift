@@ -100,7 +100,7 @@ struct ReferencePage {
             let schemas = Set(fields(response.value["content"]).compactMap { $0.value["schema"]?["$ref"]?.text })
             let headers = fields(response.value["headers"]).map { HTML("<code>\($0.name)</code> ") }
             return """
-                <tr><th scope="row">\(response.name)</th><td>\(text(response.value["description"]))</td>\
+                <tr><th scope="row">\(response.name)</th><td class="meaning">\(text(response.value["description"]))</td>\
                 <td>\(schemas.sorted().map { HTML("\(reference($0)) ") })</td><td>\(headers)</td></tr>
                 """
         }
@@ -146,7 +146,7 @@ struct ReferencePage {
 
     private func row(_ name: JSONValue?, _ schema: JSONValue?, _ remark: HTML, _ meaning: JSONValue?) -> HTML {
         """
-        <tr><th scope="row"><code>\(text(name))</code></th><td>\(type(schema))</td><td>\(remark)</td><td>\(text(meaning))</td></tr>
+        <tr><th scope="row"><code>\(text(name))</code></th><td>\(type(schema))</td><td>\(remark)</td><td class="meaning">\(text(meaning))</td></tr>
         """
     }
 

@@ -38,7 +38,7 @@ struct TasksSection {
         let timeline = TimelineFigure(tasks: page.tasks, isRunning: isRunning, now: now, links: links).html
         return """
             <section id="tasks"><div class="heading"><h2>Executions</h2>\(exports)</div>\(isOfTask ? nil : form(first))\(timeline)
-            <div class="wide" tabindex="0" role="region" aria-label="Executions"><table><thead><tr>\
+            <div class="wide" tabindex="0" role="region" aria-label="Executions"><table class="stacked executions"><thead><tr>\
             \(header("Task", .name))\(header("Execution", .attempts))\(header("State", .longest))<th scope="col">Counts</th>\
             <th scope="col">Reported</th>\(header("Last event", .quietest))\
             \(header("Events", filter.order == .started ? .newest : .started, isNumber: true))</tr></thead><tbody>\(page.tasks.map(rows))\
