@@ -206,11 +206,13 @@ def test_a_job_of_a_hundred_thousand_tasks_stays_usable(browser, ledger, url):
 def test_pages_are_accessible_and_load_nothing_from_elsewhere(browsers, story, url, size, dark):
     browser = browsers(size=size, dark=dark)
     browser.expected = ["404"]
-    for path in ["/", f"/jobs/{story}?indicator=tiles", f"/jobs/{story}?at_sequence=3", "/jobs/nonsense"]:
+    for path in ["/", "/wall", f"/jobs/{story}?indicator=tiles", f"/jobs/{story}?at_sequence=3", f"/jobs/{story}/task?name=tile-17",
+                 "/notifications", "/jobs/nonsense", "/no/such/page"]:
         browser.open(url + path)
-        if path != "/jobs/nonsense":
+        if browser.all("#connection"):
             browser.wait(lambda: browser.state() in ("live", "past"))
-            browser.wait(lambda: path == "/" or browser.text("#chain strong") is not None)
+        if browser.all("#chain"):
+            browser.wait(lambda: browser.text("#chain strong") is not None)
         assert browser.violations() == [], path
         hosts = browser.run("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)")
         assert set(hosts) <= {url}
