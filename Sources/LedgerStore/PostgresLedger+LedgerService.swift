@@ -54,6 +54,8 @@ extension PostgresLedger: LedgerService {
         case .idempotencyKeyReused:
             throw StoreError(.idempotencyKeyReused, "the Idempotency-Key was already used with other content")
         case .existed(let id):
+            // The job of an idempotency key may have been moved to another shard.
+            if placement != nil { return try await job(id).map { .done($0, isNew: false) } ?? .reserved(id) }
             return .done(try await existing(id), isNew: false)
         case .reserved(let id): return .reserved(id)
         case .otherMap: return .otherMap

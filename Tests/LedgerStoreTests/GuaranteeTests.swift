@@ -104,9 +104,10 @@ struct GuaranteeTests {
                 let check = try #require(await ledger.readiness().checks.first { $0.name == "guarantees" })
                 #expect(!check.isPassed && check.detail.contains("job_refuse_statement of job"), "\(check)")
                 #expect(check.detail.contains("progress-ledger migrate"))
-                #expect(try await ledger.status().guaranteeFaults.count == 1)
+                #expect(check.detail.contains("job_refuse_deletion of job"))
+                #expect(try await ledger.status().guaranteeFaults.count == 2)
                 let figure = await ledger.statistics().first { $0.name == "progress_ledger_guarantee_faults" }
-                #expect(figure?.value == 1)
+                #expect(figure?.value == 2)
             }
         }
     }

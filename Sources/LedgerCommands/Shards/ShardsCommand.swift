@@ -12,7 +12,10 @@ struct ShardsCommand: AsyncParsableCommand {
             Each database is a shard with a number. The commands connect to the databases of the file of shards, with \
             logins that own the ledger. Migrate each database first: progress-ledger migrate --database ….
             """,
-        subcommands: [ShardsListCommand.self, ShardsAddCommand.self, ShardsDrainCommand.self, ShardsResumeCommand.self])
+        subcommands: [
+            ShardsListCommand.self, ShardsAddCommand.self, ShardsDrainCommand.self, ShardsMoveCommand.self,
+            ShardsResumeCommand.self,
+        ])
 
     /// Runs the body with access to the shards of the file.
     static func with(
@@ -28,8 +31,15 @@ struct ShardsCommand: AsyncParsableCommand {
         do { result = .success(try await body(administration)) } catch { result = .failure(error) }
         await administration.close()
         do { try result.get() } catch let error as StoreError {
-            guard error.code == .conflict else { throw error }
-            throw CommandFailure(.refused, "Nothing was changed: \(error.message).")
+            switch error.code {
+            case .conflict, .severalShards, .invalid:
+                throw CommandFailure(.refused, "Nothing was changed: \(error.message).")
+            case .unknownJob: throw CommandFailure(.notFound, "Nothing was changed: \(error.message).")
+            case .outcomeUnknown:
+                throw CommandFailure(
+                    .outcomeUnknown, "The outcome is unknown: \(error.message). Run the command again.")
+            default: throw error
+            }
         }
     }
 

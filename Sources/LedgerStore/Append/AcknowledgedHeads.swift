@@ -62,7 +62,7 @@ final class AcknowledgedHeads: Sendable {
     private func compare(
         _ heads: [(job: JobID, head: JobHead)], on pool: Pool
     ) async throws(PQError) -> [Loss] {
-        // The event of a retired month is absent, but its head exists; that is no loss.
+        // The event of a retired month is absent, but its head exists; that is no loss. A moved job is in another shard.
         let rows = try await pool.query(
             Query(
                 """
@@ -71,7 +71,8 @@ final class AcknowledgedHeads: Sendable {
                 left join ledger.job_head as head on head.job_id = known.job_id
                 left join ledger.event as event
                     on event.job_id = known.job_id and event.sequence = known.sequence
-                where head.sequence is null or head.sequence < known.sequence or event.hash <> known.hash
+                where (head.sequence is null or head.sequence < known.sequence or event.hash <> known.hash)
+                    and not exists (select from ledger.moved_job as moved where moved.job_id = known.job_id)
                 """,
                 [
                     .uuids(heads.map(\.job.uuid)), .sequences(heads.map(\.head.sequence)),

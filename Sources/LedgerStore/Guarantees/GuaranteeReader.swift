@@ -40,7 +40,8 @@ struct GuaranteeReader: Sendable {
     private static let requiredTriggers: String = {
         let ofEvents = Guarantees.eventRefusals.map { ("event", $0) }
         let others = [
-            ("job", Guarantees.jobRefusal), ("job_head", Guarantees.headRefusal),
+            ("job", Guarantees.jobRefusal), ("job", Guarantees.jobDeletion), ("job_head", Guarantees.headRefusal),
+            ("job_head", Guarantees.headDeletion),
             ("retirement", Guarantees.retirementRefusal),
         ]
         return (ofEvents + others).map { "('\($0.0)', '\($0.1.name)', \($0.1.type)::smallint)" }.joined(separator: ", ")
@@ -126,7 +127,7 @@ struct GuaranteeReader: Sendable {
                     and rule.convalidated and pg_get_constraintdef(rule.oid) = 'CHECK ((retired_hash = hash))'
             )
             union all
-            select 6, format('%s may call retire_jobs', case caller.oid when 0 then 'everybody' else 'role ' || $1 end)
+            select 6, format('%s may call %s', case caller.oid when 0 then 'everybody' else 'role ' || $1 end, proc.proname)
             from pg_proc as proc
             join schema on proc.pronamespace = schema.oid
             cross join lateral (
@@ -139,7 +140,7 @@ struct GuaranteeReader: Sendable {
                 select oid from pg_roles
                 where rolname = $1 and not rolsuper and has_function_privilege(oid, proc.oid, 'execute')
             ) as caller
-            where proc.proname = 'retire_jobs'
+            where proc.proname in ('retire_jobs', 'move_job')
             union all
             select 7, format('role %s does not exist', $1) where not exists (select from pg_roles where rolname = $1)
             union all

@@ -17,7 +17,8 @@ enum GuaranteeRepair {
         ]
         sql += Guarantees.eventRefusals.map { triggers($0, on: "event") }
         sql += [
-            triggers(Guarantees.jobRefusal, on: "job"), triggers(Guarantees.headRefusal, on: "job_head"),
+            triggers(Guarantees.jobRefusal, on: "job"), triggers(Guarantees.jobDeletion, on: "job"),
+            triggers(Guarantees.headRefusal, on: "job_head"), triggers(Guarantees.headDeletion, on: "job_head"),
             triggers(Guarantees.retirementRefusal, on: "retirement"), retiredHead,
         ]
         sql.append(revoking)
@@ -31,7 +32,8 @@ enum GuaranteeRepair {
         sql.append("revoke all on function \(functions) from public")
         sql.append("grant execute on function \(functions) to \(Guarantees.serviceRole)")
         sql.append(
-            "revoke all on function ledger.\(Guarantees.retirement) from public, \(Guarantees.serviceRole)")
+            "revoke all on function ledger.\(Guarantees.retirement), ledger.\(Guarantees.move) "
+                + "from public, \(Guarantees.serviceRole)")
         return sql.map { Query($0, prepare: false) }
     }
 

@@ -28,6 +28,9 @@ enum Guarantees {
         name: "job_refuse_statement", events: "update or delete or truncate", isForEachRow: false, type: 58)
     static let headRefusal = Refusal(
         name: "job_head_refuse_statement", events: "delete or truncate", isForEachRow: false, type: 42)
+    /// The triggers that let only a moved job be deleted.
+    static let jobDeletion = Refusal(name: "job_refuse_deletion", events: "delete", isForEachRow: true, type: 11)
+    static let headDeletion = Refusal(name: "job_head_refuse_deletion", events: "delete", isForEachRow: true, type: 11)
     static let retirementRefusal = Refusal(
         name: "retirement_refuse_statement", events: "update or delete or truncate", isForEachRow: false, type: 58)
 
@@ -35,7 +38,7 @@ enum Guarantees {
     static let refusalBody = """
 
         begin
-            -- The one exception: ledger.retire_jobs() deletes the events of jobs that it has recorded as retired.
+            -- One exception: ledger.retire_jobs() deletes the events of jobs that it has recorded as retired.
             if tg_op = 'DELETE' and current_setting('ledger.retires_jobs', true) = 'on' then
                 if tg_name = 'event_refuse_statement' then
                     return null;
@@ -45,6 +48,25 @@ enum Guarantees {
                     join ledger.job_head as head on head.job_id = retirement.job_id and head.hash = retirement.hash
                     where retirement.job_id = old.job_id and head.retired_hash = retirement.hash
                 ) then
+                    return old;
+                end if;
+            end if;
+            -- The other one: ledger.move_job() deletes a job that it has recorded as moved, first its events, last the job.
+            if tg_op = 'DELETE' and current_setting('ledger.moves_job', true) = 'on' then
+                if tg_name in ('event_refuse_statement', 'job_head_refuse_statement', 'job_refuse_statement') then
+                    return null;
+                end if;
+                if tg_name in ('event_refuse_change', 'job_head_refuse_deletion') and exists (
+                    select from ledger.moved_job as moved
+                    join ledger.job_head as head on head.job_id = moved.job_id and head.hash = moved.hash
+                    where moved.job_id = old.job_id
+                ) then
+                    return old;
+                end if;
+                if tg_name = 'job_refuse_deletion'
+                    and exists (select from ledger.moved_job where moved_job.job_id = old.job_id)
+                    and not exists (select from ledger.job_head as head where head.job_id = old.job_id)
+                then
                     return old;
                 end if;
             end if;
@@ -74,7 +96,7 @@ enum Guarantees {
                     "schema_migration", "job", "job_head", "event", "retirement", "import_partition", "access_token",
                     "idempotency_key", "run_summary", "subscription", "delivery", "notification_floor",
                     "notification_state", "noticed_stall", "shard", "shard_map", "job_key",
-                    "shard_commit",
+                    "shard_commit", "moved_job",
                 ]
                     + projections + operations),
             Grant(
@@ -109,6 +131,11 @@ enum Guarantees {
     ///
     /// Only the owner may call it.
     static let retirement = "retire_jobs(uuid[], bigint[], bytea[], bytea, text, boolean)"
+
+    /// The function that deletes a moved job.
+    ///
+    /// Only the owner may call it.
+    static let move = "move_job(uuid, bigint, bytea, integer)"
 
     /// The constraint by which the head of a retired job cannot move.
     static let retiredHead = "job_head_retired"

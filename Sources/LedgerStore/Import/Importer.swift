@@ -166,7 +166,8 @@ struct Importer: Sendable {
         _ = try await ComputeThreads.run { () throws(Refusal) in try check(excerpt.events, excerpt, after: nil) }
     }
 
-    private static func check(
+    /// Verifies events that follow a head, and returns the head after them.
+    static func check(
         _ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: JobHead?
     ) throws(Refusal) -> JobHead {
         var check: ChainCheck
@@ -194,7 +195,8 @@ struct Importer: Sendable {
             chain: HashChain(head: check.position.hash))
     }
 
-    private static func statements(_ new: [RecordedEvent], _ job: JobID, _ head: JobHead) throws(PQError) -> [Query] {
+    /// The statements that insert events, up to a new head.
+    static func statements(_ new: [RecordedEvent], _ job: JobID, _ head: JobHead) throws(PQError) -> [Query] {
         var statements: [Query] = []
         var columns = EventColumns()
         for one in new {

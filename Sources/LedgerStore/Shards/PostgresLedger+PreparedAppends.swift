@@ -41,11 +41,11 @@ extension PostgresLedger {
         return try result.get()
     }
 
-    private static func preparingIsDisabled(_ error: PQError) -> StoreError {
+    static func preparingIsDisabled(_ error: PQError) -> StoreError {
         StoreError(
             .severalShards,
-            "its jobs are in several shards, and PostgreSQL's setting max_prepared_transactions is 0 in one of them: set "
-                + "it to 10 or more in each shard, or send a request for each job",
+            "it needs several shards, and PostgreSQL's setting max_prepared_transactions is 0 in one of them: set it to 10 "
+                + "or more in each shard, or send a request for each job",
             cause: error)
     }
 
@@ -73,38 +73,22 @@ extension PostgresLedger {
     ///
     /// The returned decision is durable.
     func settle(_ append: PreparedAppend) async throws(StoreError) -> Bool {
-        let results = try await attempting("settling an append to several shards") { () throws(PQError) in
-            try await appendPool.commit([
-                PreparedAppendStatements.refuse(append), PreparedAppendStatements.decision(append),
-            ])
-        }
-        guard let row = results[1].first else {
-            throw StoreError(.corrupt, "the decision about an append is missing")
-        }
-        do throws(PQError) { return try row.decode(0) } catch {
-            throw StoreError(error, while: "settling an append to several shards")
+        try await attempting("settling an append to several shards") { () throws(PQError) in
+            try await PreparedParts(pool: appendPool).settle(append)
         }
     }
 
     /// Ends a prepared transaction; nothing happens if it has ended.
     func endPrepared(_ name: String, commits: Bool) async throws(StoreError) {
-        do throws(PQError) {
-            _ = try await appendPool.query(
-                PreparedAppendStatements.end(name, commits: commits), isDurableWrite: true)
-        } catch {
-            guard error.sqlState != .undefinedObject else { return }
-            throw StoreError(error, while: "ending a prepared append")
+        try await attempting("ending a prepared append") { () throws(PQError) in
+            try await PreparedParts(pool: appendPool).end(name, commits: commits)
         }
     }
 
     /// The prepared transactions of appends, with their ages.
     func preparedParts(olderThan age: Duration) async throws(StoreError) -> [(name: String, age: Duration)] {
         try await attempting("reading prepared appends") { () throws(PQError) in
-            var parts: [(name: String, age: Duration)] = []
-            for row in try await pool.query(PreparedAppendStatements.prepared(olderThan: age)) {
-                parts.append((name: try row.decode(0), age: .seconds(try row.decode(1, as: Double.self))))
-            }
-            return parts
+            try await PreparedParts(pool: pool).list(olderThan: age)
         }
     }
 

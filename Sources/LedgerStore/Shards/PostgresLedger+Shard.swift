@@ -13,20 +13,13 @@ extension PostgresLedger {
     /// The number of this shard; nil if the ledger is not divided.
     public func shardNumber() async throws(StoreError) -> Int? { try await shardState()?.number }
 
-    /// The version of the map that the shard knows; 0 without one.
-    func mapVersion() async throws(StoreError) -> Int64 {
-        try await attempting("reading the map of the shards") { () throws(PQError) in
-            try await shardStore.version() ?? 0
-        }
+    /// Reads what the shard knows about the place of a job. One round trip.
+    func trace(of job: JobID) async throws(StoreError) -> ShardStore.Trace {
+        try await attempting("looking for a job") { () throws(PQError) in try await shardStore.trace(of: job) }
     }
 
     /// Whether the job is in this shard, retired or not.
-    func contains(_ job: JobID) async throws(StoreError) -> Bool {
-        do throws(StoreError) { return try await stamp(of: job) != nil } catch {
-            guard error.code == .retired else { throw error }
-            return true
-        }
-    }
+    func contains(_ job: JobID) async throws(StoreError) -> Bool { try await trace(of: job).isHere }
 
     /// Returns the job that has a key, or has reserved it.
     func holder(of key: Name) async throws(StoreError) -> JobID? {

@@ -7,7 +7,9 @@ public import PQ
 /// A change is recorded in all shards before it holds in one of them. If it is interrupted, ``resume()`` completes it;
 /// until then no job with a key is created, and everything else goes on.
 public struct ShardAdministration: Sendable {
-    private let pools: [Int: Pool]
+    let pools: [Int: Pool]
+    /// Connections with the role of the service, for what its servers may have to end.
+    let servicePools: [Int: Pool]
     private let logger: Logger
 
     /// A shard, as ``list()`` shows it.
@@ -37,19 +39,25 @@ public struct ShardAdministration: Sendable {
     public init(_ targets: [Int: ConnectionTarget], logger: Logger) {
         self.targets = targets
         self.logger = logger
-        pools = targets.mapValues { target in
-            var settings = Pool.Settings()
-            settings.connectionsMax = 2
-            settings.applicationName = "progress-ledger shards"
-            settings.session = LedgerSession.requirements(
-                role: nil, statementTimeout: .seconds(120), lockTimeout: "60s")
-            settings.session.isWritable = true
-            return Pool(target: target, settings: settings, logger: logger)
-        }
+        pools = targets.mapValues { Self.pool($0, role: nil, logger) }
+        servicePools = targets.mapValues { Self.pool($0, role: Guarantees.serviceRole, logger) }
+    }
+
+    private static func pool(_ target: ConnectionTarget, role: String?, _ logger: Logger) -> Pool {
+        var settings = Pool.Settings()
+        // The lock, a transaction, and a read beside it.
+        settings.connectionsMax = 3
+        settings.applicationName = "progress-ledger shards"
+        settings.session = LedgerSession.requirements(
+            role: role, statementTimeout: .seconds(600), idleTimeout: .seconds(120), lockTimeout: "60s")
+        settings.session.isWritable = true
+        return Pool(target: target, settings: settings, logger: logger)
     }
 
     /// Closes the connections.
-    public func close() async { for pool in pools.values { await pool.close() } }
+    public func close() async {
+        for pool in Array(pools.values) + Array(servicePools.values) { await pool.close() }
+    }
 
     // MARK: Reading
 
@@ -174,7 +182,7 @@ public struct ShardAdministration: Sendable {
         }
     }
 
-    private func on<R>(
+    func on<R>(
         _ number: Int, _ body: (Pool) async throws(PQError) -> R
     ) async throws(StoreError) -> R {
         guard let pool = pools[number] else {
@@ -198,8 +206,13 @@ public struct ShardAdministration: Sendable {
     private func change(
         _ plan: ([Int: ShardStore.State]) async throws(StoreError) -> ShardMap?
     ) async throws(StoreError) {
+        try await locked { () throws(StoreError) in try await changeLocked(plan) }
+    }
+
+    /// Runs the closure while no other command changes the shards.
+    func locked<R>(_ body: () async throws(StoreError) -> R) async throws(StoreError) -> R {
         guard let first = pools[0] else { throw StoreError(.schema, "shard 0 is missing: give its connection string") }
-        let result: Result<Void, StoreError>
+        let result: Result<R, StoreError>
         do throws(PQError) {
             result = try await first.withConnection { lease throws(PQError) in
                 let lock = "hashtextextended('ledger.shards', 0)"
@@ -210,10 +223,10 @@ public struct ShardAdministration: Sendable {
                 }
                 // The lock ends with the session, whatever happens.
                 await lease.doNotReuse()
-                do throws(StoreError) { return .success(try await changeLocked(plan)) } catch { return .failure(error) }
+                do throws(StoreError) { return .success(try await body()) } catch { return .failure(error) }
             }
         } catch { throw StoreError(error, while: "changing the map").naming(shard: 0) }
-        try result.get()
+        return try result.get()
     }
 
     private func changeLocked(
@@ -233,7 +246,7 @@ public struct ShardAdministration: Sendable {
         JobID(createdAt: .now, randomHigh: .random(in: 0 ... .max), randomLow: .random(in: 0 ... .max))
     }
 
-    private func states() async throws(StoreError) -> [Int: ShardStore.State] {
+    func states() async throws(StoreError) -> [Int: ShardStore.State] {
         var states: [Int: ShardStore.State] = [:]
         for number in pools.keys.sorted() {
             guard

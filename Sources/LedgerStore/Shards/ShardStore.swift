@@ -14,6 +14,8 @@ struct ShardStore: Sendable {
         var version: Int64
         /// Whether other shards may have an older version.
         var isChanging: Bool
+        /// Whether a job was moved from this shard.
+        var hasMovedJobs = false
         var versions: [ShardMap.Version]
     }
 
@@ -41,13 +43,14 @@ struct ShardStore: Sendable {
 
     // MARK: Reading
 
+    private static let hasMovedJobs = Query("select exists (select from ledger.moved_job)")
     private static let versions = Query("select version, owners, since from ledger.shard_map order by version")
 
     /// Reads the state of the shard; nil if the database is not a shard.
     func state() async throws(PQError) -> State? {
         let results = try await pool.withTransaction(isolation: .repeatableRead, readOnly: true) {
             transaction throws(PQError) in
-            try await transaction.commit(after: [Self.state, Self.versions])
+            try await transaction.commit(after: [Self.state, Self.versions, Self.hasMovedJobs])
         }
         guard let row = results[0].first else { return nil }
         var versions: [ShardMap.Version] = []
@@ -60,12 +63,32 @@ struct ShardStore: Sendable {
         guard !versions.isEmpty else { throw PQError(.decoding, "a shard has no map") }
         return State(
             number: Int(try row.decode(0, as: Int32.self)), ledger: try row.decode(1), version: try row.decode(2),
-            isChanging: try row.decode(3), versions: versions)
+            isChanging: try row.decode(3), hasMovedJobs: try results[2][0].decode(0), versions: versions)
     }
 
-    /// Reads the version of the map that the shard knows.
-    func version() async throws(PQError) -> Int64? {
-        try await pool.query(Self.state).first?.decode(2, as: Int64.self)
+    /// What a shard knows about the place of a job.
+    struct Trace: Hashable {
+        /// The version of the map that the shard knows; 0 without one.
+        var mapVersion: Int64
+        /// Whether the job is in this shard, retired or not.
+        var isHere: Bool
+        /// The shard to which the job was moved; nil if it was not.
+        var movedTo: Int?
+    }
+
+    /// Reads what the shard knows about the place of a job. One round trip.
+    func trace(of job: JobID) async throws(PQError) -> Trace {
+        let row = try await pool.query(
+            Query(
+                """
+                select
+                    coalesce((select version from ledger.shard), 0),
+                    exists (select from ledger.job where job_id = $1),
+                    (select shard from ledger.moved_job where job_id = $1)
+                """, [.uuid(job.uuid)]))[0]
+        return Trace(
+            mapVersion: try row.decode(0), isHere: try row.decode(1),
+            movedTo: try row.decodeIfPresent(2, as: Int32.self).map(Int.init))
     }
 
     // MARK: Keys

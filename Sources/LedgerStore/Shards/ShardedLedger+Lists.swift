@@ -86,6 +86,7 @@ extension ShardedLedger {
         let map = map
         var found: [JobID: R] = [:]
         var failure: StoreError?
+        var failed: Set<JobID> = []
         var rest: [JobID: [Int]] = [:]
         for id in ids {
             let first = location(of: id)
@@ -115,9 +116,20 @@ extension ShardedLedger {
                     }
                 case .failure(let error):
                     failure = error.naming(shard: shard)
-                    for id in groups[shard] ?? [] { rest[id] = nil }
+                    for id in groups[shard] ?? [] {
+                        rest[id] = nil
+                        failed.insert(id)
+                    }
                 }
             }
+        }
+        // The others do not exist, or were moved.
+        for id in ids where found[id] == nil && !failed.contains(id) {
+            do throws(StoreError) {
+                guard let shard = try await find(id, besides: location(of: id)) else { continue }
+                let answer = try await on(shard) { (ledger) throws(StoreError) in try await body(ledger, [id]) }
+                found.merge(answer) { first, _ in first }
+            } catch { failure = error }
         }
         return (found, failure)
     }

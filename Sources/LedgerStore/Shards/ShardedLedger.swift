@@ -34,6 +34,8 @@ public final class ShardedLedger: LedgerService, Service {
 
     private struct MapState {
         var map: ShardMap
+        /// Whether jobs were moved between shards, so that the map alone does not tell where a job is.
+        var hasMovedJobs: Bool
         /// The divided ledger, which all shards must be part of.
         let ledger: JobID
     }
@@ -52,16 +54,16 @@ public final class ShardedLedger: LedgerService, Service {
             throw StoreError(
                 .schema, "the map of the ledger has shard \(missing[0]), for which no connection string is given")
         }
-        return ShardedLedger(shards, first, found.map, found.ledger, logger)
+        return ShardedLedger(shards, first, found, logger)
     }
 
     private init(
-        _ shards: [Int: PostgresLedger], _ first: PostgresLedger, _ map: ShardMap, _ ledger: JobID, _ logger: Logger
+        _ shards: [Int: PostgresLedger], _ first: PostgresLedger, _ found: MapState, _ logger: Logger
     ) {
         self.shards = shards
         self.first = first
         self.logger = logger
-        state = Mutex(MapState(map: map, ledger: ledger))
+        state = Mutex(found)
         for (number, shard) in shards {
             let parent = replayParent(of: number)
             shard.replayParent.withLock { $0 = parent }
@@ -70,6 +72,9 @@ public final class ShardedLedger: LedgerService, Service {
 
     /// The present map.
     public var map: ShardMap { state.withLock { $0.map } }
+
+    /// Whether jobs were moved between shards, so that the map alone does not tell where a job is.
+    private var hasMovedJobs: Bool { state.withLock { $0.hasMovedJobs } }
 
     /// Runs the shards, rereads the map and settles appends.
     ///
@@ -107,7 +112,10 @@ public final class ShardedLedger: LedgerService, Service {
     /// Reads the map from all shards that respond.
     func reloadMap() async throws(StoreError) {
         let found = try await Self.read(shards, logger: logger)
-        let (ledger, present) = state.withLock { ($0.ledger, $0.map.current.number) }
+        let (ledger, present) = state.withLock { state in
+            state.hasMovedJobs = state.hasMovedJobs || found.hasMovedJobs
+            return (state.ledger, state.map.current.number)
+        }
         guard found.ledger == ledger else {
             throw StoreError(.schema, "a shard belongs to another ledger than before")
         }
@@ -119,7 +127,7 @@ public final class ShardedLedger: LedgerService, Service {
     /// Reads the newest version of the map that all shards have.
     private static func read(
         _ shards: [Int: PostgresLedger], logger: Logger
-    ) async throws(StoreError) -> (map: ShardMap, ledger: JobID) {
+    ) async throws(StoreError) -> MapState {
         var states: [ShardStore.State] = []
         var failure: StoreError?
         for (number, result) in await fanOut(shards, { (ledger) throws(StoreError) in try await ledger.shardState() }) {
@@ -150,7 +158,9 @@ public final class ShardedLedger: LedgerService, Service {
                 .unavailable, "the first map of the shards is being written: run 'progress-ledger shards resume'",
                 retryAfter: .seconds(1))
         }
-        return (ShardMap(versions: versions), newest.ledger)
+        return MapState(
+            map: ShardMap(versions: versions), hasMovedJobs: states.contains(where: \.hasMovedJobs),
+            ledger: newest.ledger)
     }
 
     // MARK: Routing
@@ -163,7 +173,7 @@ public final class ShardedLedger: LedgerService, Service {
 
     /// Remembers the shard of a job, if its id alone does not determine it.
     func confirm(_ job: JobID, in shard: Int) {
-        if map.versions.count > 1 { remember(job, in: shard) }
+        if map.versions.count > 1 || hasMovedJobs { remember(job, in: shard) }
     }
 
     private func remember(_ job: JobID, in shard: Int) { locations.withLock { $0.put(shard, job) } }
@@ -221,18 +231,34 @@ public final class ShardedLedger: LedgerService, Service {
         try await route(job, isMissing: { $0 == nil }, body)
     }
 
-    /// Returns the shard of a job that is not in this one; nil if it does not exist.
+    /// Returns the shard of a job that this one does not seem to have; nil if it does not exist.
     ///
-    /// - Throws: ``StoreError/Code/unavailable`` if a shard that may have the job is away.
+    /// - Throws: ``StoreError/Code/unavailable`` if a shard that may have the job is away, or if it is being moved.
     func find(_ job: JobID, besides first: Int) async throws(StoreError) -> Int? {
+        let trace = try await on(first) { (ledger) throws(StoreError) in try await ledger.trace(of: job) }
+        // It has come back meanwhile.
+        if trace.isHere { return first }
         // This server may not know yet that the slot has another owner. Its former owner does.
-        let version = try await on(first) { (ledger) throws(StoreError) in try await ledger.mapVersion() }
-        if version > map.current.number { try await reloadMap() }
-        for shard in map.owners(of: job) where shard != first {
-            if try await on(shard, { (ledger) throws(StoreError) in try await ledger.contains(job) }) {
+        if trace.mapVersion > map.current.number { try await reloadMap() }
+        var wasMoved = trace.movedTo != nil
+        var rest = (trace.movedTo.map { [$0] } ?? []) + map.owners(of: job)
+        var asked: Set<Int> = [first]
+        while !rest.isEmpty {
+            let shard = rest.removeFirst()
+            guard asked.insert(shard).inserted else { continue }
+            let trace = try await on(shard) { (ledger) throws(StoreError) in try await ledger.trace(of: job) }
+            if trace.isHere {
                 remember(job, in: shard)
                 return shard
             }
+            if let next = trace.movedTo {
+                wasMoved = true
+                rest.insert(next, at: 0)
+            }
+        }
+        guard !wasMoved else {
+            throw StoreError(
+                .unavailable, "job \(job) is being moved to another shard", jobs: [job], retryAfter: .seconds(1))
         }
         return nil
     }
@@ -242,7 +268,8 @@ public final class ShardedLedger: LedgerService, Service {
     /// For operations with results that do not show whether the job exists.
     func home(of job: JobID) async throws(StoreError) -> PostgresLedger {
         let first = location(of: job)
-        let isCertain = locations.withLock { $0.peek(job) != nil } || map.owners(of: job).count == 1
+        let isCertain =
+            locations.withLock { $0.peek(job) != nil } || (map.owners(of: job).count == 1 && !hasMovedJobs)
         if isCertain { return try ledger(first) }
         if try await on(first, { (ledger) throws(StoreError) in try await ledger.contains(job) }) {
             remember(job, in: first)

@@ -40,6 +40,19 @@ struct KilledShardServerTests {
         return acknowledged
     }
 
+    /// The number of prepared transactions in these databases.
+    private static func prepared(_ targets: [Int: ConnectionTarget]) async throws -> Int {
+        var count = 0
+        for target in targets.values {
+            let pool = Pool(target: target, logger: TestCluster.logger)
+            let rows = try await pool.query(
+                Query("select count(*) from pg_prepared_xacts where database = current_database()"))
+            count += try rows[0].decode(0, as: Int.self)
+            await pool.close()
+        }
+        return count
+    }
+
     @Test("killed at any moment, it leaves each request over several shards recorded or absent")
     func killedWhileAppending() async throws {
         try await withLedgerDatabases(3) { targets in
@@ -82,6 +95,7 @@ struct KilledShardServerTests {
                     return try await group.reduce(into: []) { $0 += $1 }
                 }
                 let killed = ContinuousClock.now
+                try await eventually(equals: 0) { try await Self.prepared(targets) }
                 let found = try await eventually({ Set($0).count == 1 }) {
                     var found: [[String]] = []
                     for job in all { found.append(try await Self.reports(of: job, at: url).sorted()) }

@@ -56,6 +56,18 @@ struct ShardsCommandTests {
 
             let list = try await CommandRun.ledger("jobs", "--server", url)
             #expect(list.lines.count == 13, "\(list.output)")
+            let row = try #require(list.lines.dropFirst().first)
+            let job = try #require(row.split(separator: " ").first.map(String.init))
+            for shard in ["1", "0"] {
+                let moved = try await shards("move", job, "--to", shard)
+                #expect(moved.status == 0, "\(moved.errors)")
+                let isMoved = moved.output.contains("to shard \(shard): events 1 to 1,")
+                #expect(isMoved || moved.output.contains("already"), "\(moved.output)")
+            }
+            let repeated = try await shards("move", job, "--to", "0", "--json")
+            #expect(repeated.status == 0 && repeated.output.contains("\"to\":0,\"events\":null"), "\(repeated.output)")
+            let missing = try await shards("move", "01900000-0000-7000-8000-000000000000", "--to", "0")
+            #expect(missing.status == ExitStatus.notFound.rawValue, "\(missing.errors)")
             let verified = try await CommandRun.ledger("verify", "--all", "--server", url)
             #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
             let status = try await eventually({ $0.output.contains("shard    1: 0 slots") }) {

@@ -1,0 +1,37 @@
+internal import Ledger
+internal import PQ
+
+/// The prepared transactions of one database that belong to appends to several shards, or to moves of jobs.
+struct PreparedParts: Sendable {
+    /// Sessions with the role that has prepared them.
+    let pool: Pool
+
+    /// Reads the prepared transactions that are older than this, with their ages.
+    func list(olderThan age: Duration) async throws(PQError) -> [(name: String, age: Duration)] {
+        var parts: [(name: String, age: Duration)] = []
+        for row in try await pool.query(PreparedAppendStatements.prepared(olderThan: age)) {
+            parts.append((name: try row.decode(0), age: .seconds(try row.decode(1, as: Double.self))))
+        }
+        return parts
+    }
+
+    /// Decides not to commit, unless it was decided already. For the shard that decides.
+    ///
+    /// The returned decision is durable.
+    func settle(_ append: PreparedAppend) async throws(PQError) -> Bool {
+        let results = try await pool.commit([
+            PreparedAppendStatements.refuse(append), PreparedAppendStatements.decision(append),
+        ])
+        guard let row = results[1].first else { throw PQError(.decoding, "the decision about an append is missing") }
+        return try row.decode(0)
+    }
+
+    /// Ends a prepared transaction; nothing happens if it has ended.
+    func end(_ name: String, commits: Bool) async throws(PQError) {
+        do throws(PQError) {
+            _ = try await pool.query(PreparedAppendStatements.end(name, commits: commits), isDurableWrite: true)
+        } catch {
+            guard error.sqlState == .undefinedObject else { throw error }
+        }
+    }
+}
