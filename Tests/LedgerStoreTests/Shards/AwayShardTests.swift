@@ -73,4 +73,37 @@ struct AwayShardTests {
             }
         }
     }
+
+    @Test("an append that waits for the shard that decides it is a warning, until that shard is back")
+    func settlementWarning() async throws {
+        try await withTestServer { server in
+            try await withLedgerDatabases(1) { targets in
+                var targets = targets
+                targets[1] = server.target
+                _ = try await Migrator(target: server.target, logger: Self.silent).migrate()
+                try await addShards([0, 1], of: targets)
+                try await withRunningShards(targets, projection: nil) { ledger, shards in
+                    let shard = try #require(shards[0])
+                    let job = try await shard.createJob(JobDescription(name: "n")).view.id
+                    let id = JobID(createdAt: .now, randomHigh: 1, randomLow: .random(in: 0 ... .max))
+                    let append = PreparedAppend(id: id, decider: 1)
+                    try await server.kill()
+                    _ = try await shard.prepare(
+                        AppendRequest(entries: [(job, Self.progress(1))]), as: append.name(in: 0))
+                    try await eventually({ $0.contains { $0.name == "settlement" && $0.isWarning && $0.isPassed } }) {
+                        await ledger.readiness().checks
+                    }
+                    let figures = await shard.statistics()
+                    let age = figures.first { $0.name == "progress_ledger_prepared_transaction_seconds" }?.value
+                    #expect(age.map { $0 > 0 } == true)
+                    try await server.start()
+                    try await eventually({ !$0.contains { $0.name == "settlement" } }) {
+                        await ledger.readiness().checks
+                    }
+                    #expect(try await shard.preparedParts(olderThan: .zero).isEmpty)
+                    #expect(try await shard.append([Self.progress(2)], to: job) == 2...2, "the prepared part is absent")
+                }
+            }
+        }
+    }
 }

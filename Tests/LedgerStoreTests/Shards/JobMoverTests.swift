@@ -6,7 +6,7 @@ import Testing
 
 @testable import LedgerStore
 
-/// A job that is moved is in exactly one shard at any time, also if the mover is killed.
+/// A moved job is in exactly one shard at any time, also if the mover is killed.
 @Suite("Moves of jobs between shards", .timeLimit(.minutes(10)))
 struct JobMoverTests {
     private static let silent = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
