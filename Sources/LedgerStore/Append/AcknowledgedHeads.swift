@@ -62,7 +62,7 @@ final class AcknowledgedHeads: Sendable {
     private func compare(
         _ heads: [(job: JobID, head: JobHead)], on pool: Pool
     ) async throws(PQError) -> [Loss] {
-        // The event of a retired month is absent, but its head exists; that is no loss. A moved job is in another shard.
+        // The event of a retired month is absent, but its head exists; that is no loss. A moved job is elsewhere.
         let rows = try await pool.query(
             Query(
                 """

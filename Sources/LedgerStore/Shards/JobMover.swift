@@ -22,7 +22,9 @@ struct JobMover: Sendable {
 
     let job: JobID
     let source: (number: Int, pool: Pool)
-    /// The target, with the role of the service: its servers may end the prepared transaction.
+    /// The target, with the role of the service.
+    ///
+    /// Its servers may have to end the prepared transaction.
     let target: (number: Int, pool: Pool)
     /// Is called after each step. Tests stop there.
     var afterStep: @Sendable (Step) async throws -> Void = { _ in }
@@ -139,7 +141,9 @@ struct JobMover: Sendable {
     /// A table with rows of jobs that are copied.
     struct Table {
         let name: String
-        /// Whether it has rows of several projections, of which only the live one is copied.
+        /// Whether it has rows of several projections.
+        ///
+        /// Only the live one is copied.
         var isOfProjection = true
     }
 

@@ -13,7 +13,7 @@ extension PostgresLedger {
     /// The number of this shard; nil if the ledger is not divided.
     public func shardNumber() async throws(StoreError) -> Int? { try await shardState()?.number }
 
-    /// Reads what the shard knows about the place of a job. One round trip.
+    /// Reads the shard's knowledge about the place of a job. One round trip.
     func trace(of job: JobID) async throws(StoreError) -> ShardStore.Trace {
         try await attempting("looking for a job") { () throws(PQError) in try await shardStore.trace(of: job) }
     }

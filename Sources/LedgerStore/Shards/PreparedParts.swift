@@ -1,7 +1,9 @@
 internal import Ledger
 internal import PQ
 
-/// The prepared transactions of one database that belong to appends to several shards, or to moves of jobs.
+/// The prepared transactions of the ledger in one database.
+///
+/// They belong to appends to several shards, or to moves of jobs.
 struct PreparedParts: Sendable {
     /// Sessions with the role that has prepared them.
     let pool: Pool
@@ -15,9 +17,9 @@ struct PreparedParts: Sendable {
         return parts
     }
 
-    /// Decides not to commit, unless it was decided already. For the shard that decides.
+    /// Decides not to commit, unless it was decided already.
     ///
-    /// The returned decision is durable.
+    /// For the shard that decides. The returned decision is durable.
     func settle(_ append: PreparedAppend) async throws(PQError) -> Bool {
         let results = try await pool.commit([
             PreparedAppendStatements.refuse(append), PreparedAppendStatements.decision(append),

@@ -13,10 +13,11 @@ extension ShardAdministration {
         public var position: ChainPosition?
     }
 
-    /// Moves a job to another shard, with its events, its projection and its pending notifications.
+    /// Moves a job to another shard.
     ///
-    /// It can be repeated after a failure. If the program is killed at any moment, the job is in exactly one shard. A
-    /// server settles what was prepared within 5 s; without a server, the next command does.
+    /// Its events, its projection and its pending notifications move with it. It can be repeated after a failure. If
+    /// the program is killed at any moment, the job is in exactly one shard. A server settles what was prepared within
+    /// 5 s; without a server, the next command does.
     ///
     /// - Throws: ``StoreError/Code/unknownJob``; ``StoreError/Code/conflict`` if the job was retired, is not folded, or
     ///   if a replay is in progress; ``StoreError/Code/severalShards`` if PostgreSQL prepares no transactions. The job
@@ -71,7 +72,7 @@ extension ShardAdministration {
     /// The time to wait for the prepared transactions of others.
     private static let settlementMax: Duration = .seconds(5)
 
-    /// Ends what interrupted commands and servers have left prepared in a shard.
+    /// Ends the prepared transactions of interrupted commands and servers in a shard.
     ///
     /// It would keep the move waiting. The younger transactions belong to programs that work.
     private func settleParts(in number: Int) async throws(StoreError) {

@@ -8,7 +8,9 @@ public import PQ
 /// until then no job with a key is created, and everything else goes on.
 public struct ShardAdministration: Sendable {
     let pools: [Int: Pool]
-    /// Connections with the role of the service, for what its servers may have to end.
+    /// Connections with the role of the service.
+    ///
+    /// Its servers may have to end the transactions that are prepared with them.
     let servicePools: [Int: Pool]
     private let logger: Logger
 

@@ -66,7 +66,7 @@ struct ShardStore: Sendable {
             isChanging: try row.decode(3), hasMovedJobs: try results[2][0].decode(0), versions: versions)
     }
 
-    /// What a shard knows about the place of a job.
+    /// A shard's knowledge about the place of a job.
     struct Trace: Hashable {
         /// The version of the map that the shard knows; 0 without one.
         var mapVersion: Int64
@@ -76,7 +76,7 @@ struct ShardStore: Sendable {
         var movedTo: Int?
     }
 
-    /// Reads what the shard knows about the place of a job. One round trip.
+    /// Reads the shard's knowledge about the place of a job. One round trip.
     func trace(of job: JobID) async throws(PQError) -> Trace {
         let row = try await pool.query(
             Query(

@@ -34,7 +34,7 @@ public final class ShardedLedger: LedgerService, Service {
 
     private struct MapState {
         var map: ShardMap
-        /// Whether jobs were moved between shards, so that the map alone does not tell where a job is.
+        /// Whether jobs were moved between shards.
         var hasMovedJobs: Bool
         /// The divided ledger, which all shards must be part of.
         let ledger: JobID
@@ -73,7 +73,7 @@ public final class ShardedLedger: LedgerService, Service {
     /// The present map.
     public var map: ShardMap { state.withLock { $0.map } }
 
-    /// Whether jobs were moved between shards, so that the map alone does not tell where a job is.
+    /// Whether jobs were moved between shards.
     private var hasMovedJobs: Bool { state.withLock { $0.hasMovedJobs } }
 
     /// Runs the shards, rereads the map and settles appends.
@@ -231,7 +231,9 @@ public final class ShardedLedger: LedgerService, Service {
         try await route(job, isMissing: { $0 == nil }, body)
     }
 
-    /// Returns the shard of a job that this one does not seem to have; nil if it does not exist.
+    /// Returns the shard of a job that this one does not seem to have.
+    ///
+    /// `nil` if the job does not exist.
     ///
     /// - Throws: ``StoreError/Code/unavailable`` if a shard that may have the job is away, or if it is being moved.
     func find(_ job: JobID, besides first: Int) async throws(StoreError) -> Int? {
