@@ -114,10 +114,12 @@ struct ClaimedJobs {
 
     /// Decodes the result of the claim.
     ///
-    /// - Parameter requested: The jobs, in the order of their numbers, from 1.
+    /// - Parameters:
+    ///   - requested: The jobs, in the order of their numbers, from 1.
+    ///   - recent: The states of earlier steps, from which the folds continue if they are the stored ones.
     /// - Throws: ``PQError/Code/decoding`` if a job's events do not continue its snapshot's sequence. The projection
     ///   then stops instead of skipping events.
-    init(_ rows: Rows, requested: [JobID]) throws(PQError) {
+    init(_ rows: Rows, requested: [JobID], recent: RecentFolds) throws(PQError) {
         var (records, snapshots) = (RecordReader(), RecordReader())
         var number: Int64 = 0
         var next = EventSequence.start
@@ -129,7 +131,7 @@ struct ClaimedJobs {
                 }
                 if requestedNumber != number {
                     number = requestedNumber
-                    next = try add(requested[Int(number) - 1], row, &snapshots)
+                    next = try add(requested[Int(number) - 1], row, &snapshots, recent)
                 }
                 let event = try FoldedEventRow.decode(&record)
                 guard event.sequence == next else {
@@ -196,14 +198,20 @@ struct ClaimedJobs {
     /// Adds the job that has its first event in this row.
     ///
     /// - Returns: The sequence of that event.
-    private mutating func add(_ id: JobID, _ row: Row, _ snapshots: inout RecordReader) throws(PQError) -> EventSequence
-    {
+    private mutating func add(
+        _ id: JobID, _ row: Row, _ snapshots: inout RecordReader, _ recent: RecentFolds
+    ) throws(PQError) -> EventSequence {
         guard indices.updateValue(jobs.count, forKey: id) == nil else {
             throw PQError(.decoding, "the events of job \(id) are not in consecutive rows")
         }
         let before = jobs.count
         try snapshots.read(row, 1) { record throws(PQError) in
             let snapshot = try SnapshotRecord(&record)
+            if let state = recent.take(id, storedAs: snapshot) {
+                jobs.append(
+                    Job(id: id, projection: snapshot.projection, fold: state.fold, estimate: state.estimate))
+                return
+            }
             // A job begins with the empty state, and its first event changes nothing in it.
             let estimate =
                 snapshot.estimate.map { EstimateState(stored: $0) }
@@ -284,21 +292,24 @@ struct ClaimedJobs {
     }
 
     /// Restores the state parts read by ``StateQueries/queries(for:)``.
-    mutating func restore(_ results: [Rows]) throws(PQError) {
-        guard results.count == 3 else { throw PQError(.decoding, "expected three results") }
-        for row in results[0] {
-            var columns = row.columns
-            let index = try jobIndex(&columns)
-            jobs[index].fold.restore(try TaskRow.decode(&columns))
-            let last = try ExecutionRow.decode(&columns)
-            jobs[index].restore(last, work: try columns.nextIfPresent())
-            if let named = try ExecutionRow.decodeIfPresent(&columns) { jobs[index].fold.restore(named) }
+    mutating func restore(_ part: StateQueries.Part, _ rows: Rows) throws(PQError) {
+        switch part {
+        case .tasks:
+            for row in rows {
+                var columns = row.columns
+                let index = try jobIndex(&columns)
+                jobs[index].fold.restore(try TaskRow.decode(&columns))
+                let last = try ExecutionRow.decode(&columns)
+                jobs[index].restore(last, work: try columns.nextIfPresent())
+                if let named = try ExecutionRow.decodeIfPresent(&columns) { jobs[index].fold.restore(named) }
+            }
+        case .attempts:
+            for row in rows {
+                var columns = row.columns
+                jobs[try jobIndex(&columns)].fold.restore(try ExecutionRow.decode(&columns))
+            }
+        case .labels: try restoreIndicators(rows)
         }
-        for row in results[1] {
-            var columns = row.columns
-            jobs[try jobIndex(&columns)].fold.restore(try ExecutionRow.decode(&columns))
-        }
-        try restoreIndicators(results[2])
     }
 
     /// Restores the state parts read by ``StateQueries/dependentQueries(for:)``.

@@ -24,6 +24,16 @@ public struct ProjectionSettings: Sendable {
     /// execution that has reported on a thousand labels takes about 100 kB, on a few labels a few hundred bytes. An
     /// execution that is superseded also needs the indicators that it counted on.
     public var executionsPerBatchMax = 1_000
+    /// Maximum memory of the states of recently folded jobs, in bytes.
+    ///
+    /// It is an estimate; 0 keeps none. A running task takes about a kilobyte. The states of all jobs that report at
+    /// the same time should fit in.
+    public var recentFoldBytesMax = 64 << 20
+    /// Maximum memory of the state of one such job.
+    ///
+    /// It is enough for some 4,000 tasks. A larger job leaves room for others, and its state is read again from time to
+    /// time.
+    public var recentFoldBytesPerJobMax = 4 << 20
     /// Minimum time from the start of one step to the start of the next.
     ///
     /// Under load, many small steps therefore become fewer larger ones. An event waits at most this long for its step

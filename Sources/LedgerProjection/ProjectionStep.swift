@@ -11,11 +11,24 @@ struct ProjectionStep {
     let pool: Pool
     let settings: ProjectionSettings
     /// The subscriptions to notifications.
-    var subscriptions = SubscriptionMatcher()
+    var subscriptions: SubscriptionMatcher
     /// The percentages that subscriptions ask for.
-    var percentages = RecentPercentages()
+    private let percentages = RecentPercentages()
+    /// The states of recently folded jobs.
+    private let recent: RecentFolds
     /// The backend for spans; nil for none.
     var tracer: (any Tracer)?
+
+    init(
+        pool: Pool, settings: ProjectionSettings, subscriptions: SubscriptionMatcher = SubscriptionMatcher(),
+        tracer: (any Tracer)? = nil
+    ) {
+        self.pool = pool
+        self.settings = settings
+        self.subscriptions = subscriptions
+        self.tracer = tracer
+        recent = RecentFolds(bytesMax: settings.recentFoldBytesMax, bytesPerJobMax: settings.recentFoldBytesPerJobMax)
+    }
 
     /// The result of a step.
     struct Result {
@@ -48,11 +61,11 @@ struct ProjectionStep {
     /// and must not be trusted.
     private static let asynchronousCommit = Query("set local synchronous_commit = off", prepare: false)
 
-    /// Runs the step for these jobs, usually in three round trips.
+    /// Runs the step for these jobs, in two or three round trips.
     ///
-    /// They are: claim and read events, read states, store and commit. Events that touch very many executions are
-    /// folded in portions, each with two round trips. The committed result is visible at once and on the disk slightly
-    /// later.
+    /// They are: claim and read events, read the states that are not in memory, store and commit. Events that touch
+    /// very many executions are folded in portions, each with one or two round trips more. The committed result is
+    /// visible at once and on the disk slightly later.
     ///
     /// - Parameter projections: The projection of each job to fold up to the live one's sequence; nil for the live ones
     ///   themselves.
@@ -77,7 +90,7 @@ struct ProjectionStep {
 
     private func perform(_ jobs: [JobID], into projections: [Int16]?) async throws -> Result {
         let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
-        return try await pool.withTransaction { transaction in
+        let (result, folded) = try await pool.withTransaction { transaction in
             let claim =
                 projections.map { ClaimQueries.claim(jobs, into: $0, eventsMax: eventsMax) }
                 ?? ClaimQueries.claim(jobs, eventsMax: eventsMax)
@@ -85,7 +98,7 @@ struct ProjectionStep {
                 [IndexedLookup.planning, Self.asynchronousCommit, claim]
                     + (projections == nil ? [SubscriptionMatcher.version] : []))
             var claims = try await ComputeThreads.run { () throws(PQError) in
-                try ClaimedJobs(claimed[2], requested: jobs)
+                try ClaimedJobs(claimed[2], requested: jobs, recent: recent)
             }
             // A replay enqueues nothing.
             if projections == nil {
@@ -94,11 +107,12 @@ struct ProjectionStep {
                         to: claims.jobs.map(\.id), version: claimed[3], in: &transaction))
             }
             var result = Result()
+            var folded: [ClaimedJobs.Job] = []
             let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
             let full = claims.jobs.filter { $0.events.count == eventsMax }.map(\.id)
             while !claims.jobs.isEmpty {
-                let statements = try await fold(&claims, in: &transaction, into: &result)
+                let statements = try await fold(&claims, in: &transaction, into: &result, &folded)
                 if claims.jobs.isEmpty {
                     _ = try await transaction.commit(after: statements)
                 } else {
@@ -107,15 +121,19 @@ struct ProjectionStep {
             }
             let damaged = Set(result.damaged.map(\.job))
             result.unfinished = full.filter { !damaged.contains($0) }
-            return result
+            return (result, folded)
         }
+        recent.insert(folded)
+        return result
     }
 
-    /// Folds a prefix of the claimed events after reading the states that it touches.
+    /// Folds a prefix of the claimed events, after reading the states that it lacks.
     ///
+    /// - Parameter folded: Receives the jobs that were folded completely.
     /// - Returns: The statements that store the result.
     private func fold(
-        _ claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result
+        _ claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result,
+        _ folded: inout [ClaimedJobs.Job]
     ) async throws -> [Query] {
         var prefix = claims
         if claims.eventCount > settings.executionsPerBatchMax {
@@ -127,9 +145,12 @@ struct ProjectionStep {
         }
         prefix.restorePercentages(percentages)
         let percentQueries = prefix.percentQueries
-        var states = try await transaction.pipeline(StateQueries.queries(for: prefix) + percentQueries)
-        if !percentQueries.isEmpty { try prefix.restorePercentages(states.removeLast()) }
-        try prefix.restore(states)
+        let queries = StateQueries.queries(for: prefix)
+        if !queries.isEmpty || !percentQueries.isEmpty {
+            let rows = try await transaction.pipeline(queries.map(\.query) + percentQueries)
+            for (query, rows) in zip(queries, rows) { try prefix.restore(query.part, rows) }
+            if let percents = rows.dropFirst(queries.count).first { try prefix.restorePercentages(percents) }
+        }
         let further = StateQueries.dependentQueries(for: prefix)
         if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
 
@@ -154,6 +175,8 @@ struct ProjectionStep {
         }
         for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
         result.damaged += damaged
+        let unfinished = Set(claims.jobs.map(\.id) + damaged.map(\.job))
+        folded += prefix.jobs.filter { !unfinished.contains($0.id) }
         return statements
     }
 

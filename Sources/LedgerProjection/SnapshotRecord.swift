@@ -9,6 +9,12 @@ struct SnapshotRecord {
     /// The encoded state of its estimates; nil if there is none.
     let estimate: [UInt8]?
 
+    init(projection: Int16, progress: JobProgress, estimate: [UInt8]?) {
+        self.projection = projection
+        self.progress = progress
+        self.estimate = estimate
+    }
+
     /// Returns the SQL of the record that ``init(_:)`` decodes.
     ///
     /// - Parameter name: The alias of the snapshot in the statement.

@@ -8,17 +8,28 @@ internal import PQ
 enum StateQueries {
     private static let indicatorColumns = "indicator.job_id, \(IndicatorRow.columns), indicator.pattern"
 
+    /// The kind of state that a statement reads.
+    enum Part {
+        /// Tasks with their last executions, and the named executions.
+        ///
+        /// A named execution that is the last one is not read twice.
+        case tasks
+        /// The first execution of each attempt.
+        case attempts
+        /// Indicators by label.
+        case labels
+    }
+
     /// Returns the statements that read tasks, their executions, and indicators.
     ///
-    /// They read tasks with their last executions and with the named executions if these are others, the first
-    /// execution of an attempt, and indicators by label. They must run after ``IndexedLookup/planning``, in its
-    /// transaction.
-    static func queries(for claims: ClaimedJobs) -> [Query] {
+    /// There is none for a part of which the folds have everything. They must run after ``IndexedLookup/planning``, in
+    /// its transaction.
+    static func queries(for claims: ClaimedJobs) -> [(part: Part, query: Query)] {
         var tasks = Keys()
         var attempts = Keys()
         var labels = Keys()
         for job in claims.jobs {
-            let needs = FoldKeys(of: job.events)
+            let needs = FoldKeys(of: job.events, missingIn: job.fold)
             var named: Set<Name> = []
             for execution in needs.namedExecutions {
                 named.insert(execution.task)
@@ -30,7 +41,11 @@ enum StateQueries {
             }
             for label in needs.labels { labels.add(job, label?.text ?? "") }
         }
-        return [taskQuery(tasks), attemptedQuery(attempts), labelQuery(labels)]
+        var queries: [(part: Part, query: Query)] = []
+        if !tasks.isEmpty { queries.append((.tasks, taskQuery(tasks))) }
+        if !attempts.isEmpty { queries.append((.attempts, attemptedQuery(attempts))) }
+        if !labels.isEmpty { queries.append((.labels, labelQuery(labels))) }
+        return queries
     }
 
     /// Returns the statements that read indicators by sequence and report pages.

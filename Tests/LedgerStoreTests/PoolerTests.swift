@@ -123,7 +123,9 @@ struct PoolerTests {
         }
     }
 
-    /// With two sessions by turns, two connections that execute one transaction each in turn keep a session each.
+    /// Two sessions by turns look like two connections with a session each.
+    ///
+    /// They do if the connections execute one transaction each in turn.
     @Test("a pooler in transaction mode that gives out two sessions by turns is refused")
     func twoSessions() async throws {
         try await withLedgerDatabase { target in

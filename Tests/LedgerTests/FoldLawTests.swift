@@ -59,8 +59,10 @@ struct FoldLawTests {
         }
     }
 
-    @Test("folding event by event, in batches or from a stored state gives the same result", arguments: seeds)
-    func isIndependentOfBatches(seed: UInt64) throws {
+    @Test(
+        "folding event by event, in batches, from a stored state or in memory gives the same result", arguments: seeds,
+        [0, 0.9, 1])
+    func isIndependentOfBatches(seed: UInt64, shareInMemory: Double) throws {
         var generator = SeededGenerator(seed: seed ^ 0xBA7C4)
         let events = RandomHistory.events(count: 900, seed: seed)
         var whole = Fold()
@@ -71,7 +73,8 @@ struct FoldLawTests {
         while !rest.isEmpty {
             let batch = rest.prefix(Int.random(in: 1...150, using: &generator))
             rest = rest.dropFirst(batch.count)
-            try stored.fold(Array(batch))
+            let keepsState = Double.random(in: 0..<1, using: &generator) < shareInMemory
+            try stored.fold(Array(batch), keepsState: keepsState)
             try #require(stored.isConserved, "after \(stored.progress.sequence)")
         }
         #expect(stored.progress == whole.progress)

@@ -14,15 +14,21 @@ struct StoredFold {
     private var patterns: [IndicatorID: [UInt8]] = [:]
     private var work: [ExecutionID: [UInt8]] = [:]
 
-    mutating func fold(_ events: [Event]) throws {
-        var fold = Fold(progress)
-        var state = try EstimateState(encoded: estimate)
-        try restore(FoldKeys(of: events), into: &fold, &state)
+    /// The state of the last batch in memory.
+    private var recent: (fold: Fold, state: EstimateState)?
+
+    /// - Parameter keepsState: Whether the fold of the last batch is continued; else it begins from the stored state.
+    mutating func fold(_ events: [Event], keepsState: Bool = false) throws {
+        var (fold, state) = (Fold(progress), try EstimateState(encoded: estimate))
+        if keepsState, let recent { (fold, state) = recent }
+        try restore(FoldKeys(of: events, missingIn: fold), into: &fold, &state)
         let further = fold.dependentKeys(of: events)
         for id in further.indicators { try restore(id, into: &fold, &state) }
         for key in further.pages { if let bytes = pages[key] { fold.restore(ReportPage(bytes: bytes), at: key) } }
         for event in events { try state.apply(event, to: &fold) }
         store(try fold.takeChanges(), state)
+        fold.removePages()
+        recent = (fold, state)
     }
 
     private func restore(_ keys: FoldKeys, into fold: inout Fold, _ state: inout EstimateState) throws {

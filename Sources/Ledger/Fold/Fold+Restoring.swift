@@ -26,6 +26,16 @@ extension Fold {
         if pages.updateValue(page, forKey: key) == nil { countNote(key.part) }
     }
 
+    /// Removes the pages of report numbers.
+    ///
+    /// A page in memory may lack entries that are stored, because entries are added without reading the page. The pages
+    /// that the fold needs to continue must be restored again.
+    public mutating func removePages() {
+        for key in pages.keys { countNote(nil, replacing: key.part) }
+        pages = [:]
+        archivedCount = 0
+    }
+
     mutating func insert(_ task: JobTask) {
         taskIndices[task.name] = tasks.count
         tasks.append(task)

@@ -6,7 +6,8 @@
 /// A fold may contain a whole job, or only the part that the next events affect. The cost of a batch then depends on
 /// its events and not on the size of the job. To continue a stored fold: create it with the stored ``JobProgress``,
 /// restore the keys of ``FoldKeys``, then those of ``dependentKeys(of:)``, apply the events, and store
-/// ``takeChanges()``. To the fold, parts that were not restored do not exist.
+/// ``takeChanges()``. To the fold, parts that were not restored do not exist. Instead of a stored fold, the same one in
+/// memory can be continued after ``removePages()``.
 public struct Fold: Sendable {
     /// The version of the rules that the fold implements.
     ///
@@ -44,7 +45,7 @@ public struct Fold: Sendable {
     ///
     /// An execution may have a thousand labels, or one.
     private(set) var contributionCount = 0
-    private(set) var archivedCount = 0
+    var archivedCount = 0
     /// The UTF-8 length of the notes in memory, for ``memoryEstimate``.
     ///
     /// They are messages, units and parts.
@@ -53,6 +54,10 @@ public struct Fold: Sendable {
     private(set) var noteBytes = 0
     /// Whether changes are tracked for ``takeChanges()``.
     let tracksChanges: Bool
+    /// Whether the fold has all tasks, executions and indicators of the job.
+    ///
+    /// It does if it began with the job, whose first event creates none of them.
+    let isComplete: Bool
 
     private static let comparedIndicatorsMax = 6
 
@@ -73,6 +78,7 @@ public struct Fold: Sendable {
     public init(_ progress: JobProgress = JobProgress(), tracksChanges: Bool = true) {
         self.progress = progress
         self.tracksChanges = tracksChanges
+        isComplete = progress.sequence <= 1
         countNote(progress.message)
     }
 
@@ -390,11 +396,18 @@ public struct Fold: Sendable {
     ///
     /// The first event that names an indicator fixes its position, even if the event is discarded.
     private mutating func indicatorIndex(of label: Name?, namedBy event: Event) -> Int {
+        existingIndicatorIndex(of: label)
+            ?? insert(IndicatorState(id: IndicatorID(event.sequence), label: label, updatedAt: event.recordedAt))
+    }
+
+    private func existingIndicatorIndex(of label: Name?) -> Int? {
         // Most jobs have few indicators; comparing their labels costs less than a dictionary lookup.
         for index in 0..<min(indicators.count, Self.comparedIndicatorsMax) where indicators[index].label == label {
             return index
         }
-        if indicators.count > Self.comparedIndicatorsMax, let index = labelledIndicators[label] { return index }
-        return insert(IndicatorState(id: IndicatorID(event.sequence), label: label, updatedAt: event.recordedAt))
+        return indicators.count > Self.comparedIndicatorsMax ? labelledIndicators[label] : nil
     }
+
+    /// Whether the fold has the indicator of this label.
+    func hasIndicator(labelled label: Name?) -> Bool { existingIndicatorIndex(of: label) != nil }
 }

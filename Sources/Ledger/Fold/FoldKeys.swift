@@ -1,6 +1,6 @@
-/// The parts of a job that a fold needs for these events, by the events alone.
+/// The parts of a job that a fold needs for these events and does not have.
 ///
-/// They must be restored before the events are folded.
+/// They must be restored before the events are folded. Keys of parts that do not exist yet are among them.
 public struct FoldKeys: Sendable {
     /// An execution, identified by its task and name.
     public struct NamedExecution: Hashable, Sendable {
@@ -23,18 +23,30 @@ public struct FoldKeys: Sendable {
     /// The indicators; nil is the default one.
     public private(set) var labels: Set<Name?> = []
 
-    /// Collects the keys of these events. Costs a pass over them.
-    public init(of events: some Sequence<Event>) {
+    /// Whether nothing must be restored.
+    public var isEmpty: Bool { tasks.isEmpty && labels.isEmpty }
+
+    /// Collects the keys of these events that the fold does not have.
+    ///
+    /// Costs a pass over the events; nothing for a fold that has the whole job.
+    public init(of events: some Sequence<Event>, missingIn fold: Fold) {
+        guard !fold.isComplete else { return }
         for event in events {
             guard let reference = event.body.reference else { continue }
-            tasks.insert(reference.task)
             if let name = reference.execution {
-                namedExecutions.insert(NamedExecution(task: reference.task, name: name))
+                if fold.executionIndex(of: reference) == nil {
+                    tasks.insert(reference.task)
+                    namedExecutions.insert(NamedExecution(task: reference.task, name: name))
+                }
             } else {
+                // The fold may have a later execution of the attempt without the first one.
+                tasks.insert(reference.task)
                 attemptedExecutions.insert(
                     AttemptedExecution(task: reference.task, attempt: reference.attempt ?? 1))
             }
-            if case .progress(let progress) = event.body { labels.insert(progress.label) }
+            if case .progress(let progress) = event.body, !fold.hasIndicator(labelled: progress.label) {
+                labels.insert(progress.label)
+            }
         }
     }
 }

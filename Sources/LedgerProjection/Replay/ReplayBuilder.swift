@@ -17,6 +17,7 @@ struct ReplayBuilder: Sendable {
     ///
     /// A job with events that are missing or cannot be folded stays behind.
     func catchUp(_ projections: [(job: JobID, number: Int16)]) async throws {
+        let step = step
         var remaining = projections[...]
         while !remaining.isEmpty {
             var group = Dictionary(

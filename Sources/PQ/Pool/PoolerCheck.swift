@@ -5,8 +5,8 @@
 /// effects and not by their names.
 ///
 /// The check stores a value in the session of one connection, and then reads it through this connection and through a
-/// second one, twice in turn. A pooler that gives out its last session first gives the same one to both connections, and
-/// one that gives them out by turns gives two of them to one connection.
+/// second one, twice in turn. A pooler that gives out its last session first gives the same one to both connections.
+/// One that gives them out by turns gives two of them to one connection.
 struct PoolerCheck {
     /// The number of times that each connection executes two transactions.
     ///

@@ -5,8 +5,11 @@ import Testing
 
 @Suite("States and summaries of estimates", .ownThread)
 struct EstimateStateTests {
-    @Test("a state that is stored after each batch equals one folded at once", arguments: FoldLawTests.seeds)
-    func isIndependentOfBatches(seed: UInt64) throws {
+    @Test(
+        "a state that is stored after each batch, or kept in memory, equals one folded at once",
+        arguments: FoldLawTests.seeds, [0, 0.9, 1])
+    func isIndependentOfBatches(seed: UInt64, shareInMemory: Double) throws {
+        var generator = SeededGenerator(seed: seed)
         var rest = RandomHistory.events(count: 300, seed: seed)[...]
         var whole = (fold: Fold(tracksChanges: false), state: EstimateState())
         var stored = StoredFold()
@@ -15,7 +18,8 @@ struct EstimateStateTests {
             let batch = Array(rest.prefix(size))
             rest = rest.dropFirst(size)
             for event in batch { try whole.state.apply(event, to: &whole.fold) }
-            try stored.fold(batch)
+            let keepsState = Double.random(in: 0..<1, using: &generator) < shareInMemory
+            try stored.fold(batch, keepsState: keepsState)
             try #require(try stored.estimateState() == whole.state, "after event \(whole.fold.progress.sequence)")
             size = size * 7 % 11 + 1
         }
