@@ -12,9 +12,11 @@ internal import Synchronization
 /// the last event, the counts and the state of estimates, which another history would not have in common.
 final class RecentFolds: Sendable {
     /// A folded state and how it was stored.
-    struct State {
+    ///
+    /// It is a class because the cache moves its entries, and these are large.
+    final class State: Sendable {
         let projection: Int16
-        var fold: Fold
+        let fold: Fold
         let estimate: EstimateState
         /// The estimate's state as it was stored.
         let storedEstimate: [UInt8]
@@ -25,8 +27,9 @@ final class RecentFolds: Sendable {
         init?(of job: ClaimedJobs.Job) {
             guard let estimate = job.estimate else { return nil }
             projection = job.projection
-            fold = job.fold
+            var fold = job.fold
             fold.removePages()
+            self.fold = fold
             self.estimate = estimate
             storedEstimate = estimate.encoded
         }
