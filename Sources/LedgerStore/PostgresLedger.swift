@@ -204,7 +204,8 @@ public final class PostgresLedger: Service {
         jobStates = JobStates(pool)
         stamps = BatchedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
         }
-        sharedSnapshots = BatchedLookup(on: pool.reactor, jobsMax: 50) { jobs throws(PQError) in
+        // Reading jobs takes several round trips, and their estimates are computed.
+        sharedSnapshots = BatchedLookup(on: pool.reactor, jobsMax: 50, queriesMax: 4) { jobs throws(PQError) in
             try await reader.stamped(jobs)
         }
         eventReader = EventReader(pool: pool)

@@ -48,7 +48,13 @@ final class ResponseCache: Sendable {
     }
 
     /// Whether there is an entry that may be used if its snapshot is current.
-    func contains(_ job: JobID) -> Bool { entries.withLock { $0.peek(job)?.isFresh(at: now()) ?? false } }
+    ///
+    /// - Parameter sequence: The sequence that the snapshot must have reached.
+    func contains(_ job: JobID, atLeast sequence: EventSequence = .start) -> Bool {
+        entries.withLock { entries in
+            entries.peek(job).map { $0.isFresh(at: now()) && $0.stamp.sequence >= sequence } ?? false
+        }
+    }
 
     /// The approximate memory of all entries, in bytes.
     var byteCount: Int { entries.withLock { $0.cost } }

@@ -46,10 +46,9 @@ struct ProgressRoutes: Sendable {
         if let moment = try await moment(parameters, job) {
             return try await historic(request, moment, policy)
         }
-        if let sequence = try parameters.sequence("min_sequence") {
-            try await waitUntilFolded(job, sequence)
-        }
-        return try await endpoint.respond(to: request, policy: policy)
+        let sequence = try parameters.sequence("min_sequence") ?? .start
+        if sequence > .start { try await waitUntilFolded(job, sequence) }
+        return try await endpoint.respond(to: request, policy: policy, atLeast: sequence)
     }
 
     /// Waits until the snapshot has reached this sequence.

@@ -44,10 +44,14 @@ struct SnapshotEndpoint: Sendable {
     /// Responds for any counting policy.
     ///
     /// It waits for a change if the client prefers that and has the present snapshot.
-    func respond(to request: RouteRequest, policy: CountingPolicy) async throws -> LedgerResponse {
+    ///
+    /// - Parameter sequence: The sequence that the snapshot is known to have reached.
+    func respond(
+        to request: RouteRequest, policy: CountingPolicy, atLeast sequence: EventSequence = .start
+    ) async throws -> LedgerResponse {
         let job = try request.job()
         let tags = request.request.headers[values: .ifNoneMatch]
-        var found = try await find(job, ifNoneMatch: tags, policy)
+        var found = try await find(job, ifNoneMatch: tags, policy, atLeast: sequence)
         guard request.wait > 0, found.response.status == .notModified else { return found.response }
         let end = ContinuousClock.now + .seconds(request.wait)
         while found.response.status == .notModified, !Task.isShuttingDownGracefully {
@@ -56,7 +60,7 @@ struct SnapshotEndpoint: Sendable {
             try await waitForChange(of: job, after: found.sequence, atMost: min(rest, Self.readAgainAfter))
             // Read again in any case: a ledger that was restored from a backup has another snapshot of a lower
             // sequence, and a stall begins without any event.
-            found = try await find(job, ifNoneMatch: tags, policy)
+            found = try await find(job, ifNoneMatch: tags, policy, atLeast: .start)
         }
         var response = found.response
         response.headers[.preferenceApplied] = "wait=\(request.wait)"
@@ -66,13 +70,13 @@ struct SnapshotEndpoint: Sendable {
     // MARK: Finding the response
 
     private func find(
-        _ job: JobID, ifNoneMatch tags: [String], _ policy: CountingPolicy
+        _ job: JobID, ifNoneMatch tags: [String], _ policy: CountingPolicy, atLeast sequence: EventSequence
     ) async throws -> Found {
         let found: Found? =
             switch policy {
             case .last:
                 try await withCheckedContinuation { continuation in
-                    find(job, ifNoneMatch: tags, on: EventLoopExecutor.group.any()) {
+                    find(job, ifNoneMatch: tags, atLeast: sequence, on: EventLoopExecutor.group.any()) {
                         continuation.resume(returning: $0)
                     }
                 }.get()
@@ -88,14 +92,16 @@ struct SnapshotEndpoint: Sendable {
     ///
     /// The cache provides it if the cached one is current.
     ///
-    /// - Parameter whenDone: Called once, on the loop; gets nil if there is no such job.
+    /// - Parameters:
+    ///   - sequence: The sequence that the snapshot is known to have reached.
+    ///   - whenDone: Called once, on the loop; gets nil if there is no such job.
     private func find(
-        _ job: JobID, ifNoneMatch tags: [String], on loop: any EventLoop,
+        _ job: JobID, ifNoneMatch tags: [String], atLeast sequence: EventSequence = .start, on loop: any EventLoop,
         whenDone: @escaping @Sendable (Result<Found?, StoreError>) -> Void
     ) {
         // Revalidation costs a query, which is wasted if the snapshot has to be read in any case: a stall may have
         // begun since the client read it, without any event.
-        guard cache.contains(job) else {
+        guard cache.contains(job, atLeast: sequence) else {
             return read(job, ifNoneMatch: tags, on: loop, whenDone: whenDone)
         }
         service.stamp(of: job) { result in

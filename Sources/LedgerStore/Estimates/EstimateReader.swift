@@ -25,6 +25,8 @@ struct EstimateReader: Sendable {
         /// The state as of the snapshot; nil if it must first be built.
         let state: EstimateState?
         let moment: Timestamp
+        /// The tasks of the running executions that were read with the state.
+        var runningTasks = SnapshotReader.RunningTasks()
         /// The names of the tasks that have begun, with the executions of a past snapshot.
         ///
         /// Nil for the live projection, which is asked for them if it is necessary.
@@ -147,7 +149,12 @@ struct EstimateReader: Sendable {
             if let past = questions[index].past {
                 results[index].waitingTasks = executions.compactMap { past.taskName($0) }
             } else {
-                asked += executions.map { (index, $0) }
+                let names = executions.map { questions[index].runningTasks.name(of: $0) }
+                if !names.contains(nil) {
+                    results[index].waitingTasks = names.compactMap { $0 }
+                } else {
+                    asked += executions.map { (index, $0) }
+                }
             }
         }
         guard !asked.isEmpty else { return }

@@ -39,10 +39,20 @@ final class RecentEstimates: Sendable {
         guard job.snapshot.state == .running else { return nil }
         return cache.withLock { cache in
             cache.find(job.id) { entry in
-                (0..<Self.ageMax).contains(now.microseconds - entry.outlook.estimate.at.microseconds)
-                    && Self.fits(entry, job.snapshot)
+                Self.isRecent(entry, at: now) && Self.fits(entry, job.snapshot)
             }
         }?.outlook
+    }
+
+    /// Returns the jobs among these that have an estimate of the last second.
+    func jobs(among ids: [JobID], at now: Timestamp) -> Set<JobID> {
+        cache.withLock { cache in
+            Set(ids.filter { id in cache.peek(id).map { Self.isRecent($0, at: now) } ?? false })
+        }
+    }
+
+    private static func isRecent(_ entry: Entry, at now: Timestamp) -> Bool {
+        (0..<ageMax).contains(now.microseconds - entry.outlook.estimate.at.microseconds)
     }
 
     /// Whether two snapshots differ too little for a new estimate within a second.

@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// Batches concurrent lookups by job.
 ///
-/// Requests that arrive while a query runs share the next query. There is no timer: an uncontended request has its own
+/// Requests that arrive while all queries run share the next one. There is no timer: an uncontended request has its own
 /// query and is not delayed. Queries run on the reactor's thread, as the connections do.
 final class BatchedLookup<Found: Sendable>: Sendable {
     /// The callback of a request. It gets nil if there is no such job.
@@ -22,20 +22,23 @@ final class BatchedLookup<Found: Sendable>: Sendable {
         /// The jobs with waiting requests, in the order of arrival.
         var queue: Deque<JobID> = []
         var waiterCount = 0
-        var isRunning = false
+        var runningCount = 0
     }
 
     private let reactor: Reactor
     private let jobsMax: Int
+    private let queriesMax: Int
     private let read: Read
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - jobsMax: The maximum number of jobs in one query.
+    ///   - queriesMax: The maximum number of queries at the same time. One shares the most; more wait less for others.
     ///   - read: The query.
-    init(on reactor: Reactor, jobsMax: Int, read: @escaping Read) {
+    init(on reactor: Reactor, jobsMax: Int, queriesMax: Int = 1, read: @escaping Read) {
         self.reactor = reactor
         self.jobsMax = jobsMax
+        self.queriesMax = queriesMax
         self.read = read
     }
 
@@ -43,19 +46,20 @@ final class BatchedLookup<Found: Sendable>: Sendable {
     ///
     /// - Parameter whenDone: Called once, on any thread; must not block.
     func get(_ job: JobID, whenDone: @escaping Completion) {
-        let (isAccepted, isIdle) = state.withLock { state in
+        let (isAccepted, isFree) = state.withLock { state in
             guard state.waiterCount < waitersMax else { return (false, false) }
             if state.waiting[job] == nil { state.queue.append(job) }
             state.waiting[job, default: []].append(whenDone)
             state.waiterCount += 1
-            defer { state.isRunning = true }
-            return (true, !state.isRunning)
+            guard state.runningCount < queriesMax else { return (true, false) }
+            state.runningCount += 1
+            return (true, true)
         }
         guard isAccepted else {
             let message = "\(waitersMax) requests already wait for a snapshot"
             return whenDone(.failure(StoreError(.overloaded, message, retryAfter: .seconds(1))))
         }
-        guard isIdle else { return }
+        guard isFree else { return }
         // It reads for all callers, so it is not a part of the trace of one.
         Task.detached(name: "batched-lookup", executorPreference: reactor.taskExecutor) { await self.run() }
     }
@@ -77,11 +81,11 @@ final class BatchedLookup<Found: Sendable>: Sendable {
 
     /// Takes the requests of the next query; nil if there is none.
     ///
-    /// Nil ends the loop, and the next request starts it again.
+    /// Nil ends the loop, and the next request starts another one.
     private func takeBatch() -> [JobID: [Completion]]? {
         state.withLock { state in
             guard !state.queue.isEmpty else {
-                state.isRunning = false
+                state.runningCount -= 1
                 return nil
             }
             var group: [JobID: [Completion]] = [:]

@@ -70,11 +70,7 @@ struct SnapshotReader: Sendable {
     private static let oneJobAttempted =
         "\(columns(showing: "shown.counted_events + shown.superseded_events > 0"))\nwhere job.job_id = $1"
 
-    func job(_ id: JobID) async throws(PQError) -> StampedJob? {
-        let rows = try await pool.query(Query(Self.oneJob, [.uuid(id.uuid)]))
-        guard let row = rows.first else { return nil }
-        return try await completed([recordingMissing(try Self.decode(row))]).first
-    }
+    func job(_ id: JobID) async throws(PQError) -> StampedJob? { try await stamped([id])[id] }
 
     /// Reads a job without its estimate and stalls.
     func plainJob(_ id: JobID) async throws(PQError) -> JobView? {
@@ -84,18 +80,24 @@ struct SnapshotReader: Sendable {
     }
 
     /// Fills in the histories of the snapshots, the estimates and the stalls.
-    private func completed(_ jobs: [StampedJob]) async throws(PQError) -> [StampedJob] {
-        var jobs = try await withHistories(jobs)
-        let found = try await outlooks(of: jobs.map(\.view))
-        for (index, outlook) in zip(jobs.indices, found) {
-            jobs[index].view.estimate = outlook.estimate
-            jobs[index].view.stalls = outlook.stalls
+    ///
+    /// - Parameter states: The states of estimates that were read with the jobs.
+    private func completed(
+        _ jobs: [StampedJob], with states: [JobID: Estimated] = [:]
+    ) async throws(PQError) -> [StampedJob] {
+        // The two need different statements, and neither waits for the other.
+        async let withHashes = Result { () async throws(PQError) in try await withHistories(jobs) }
+        let found = try await outlooks(of: jobs.map(\.view), with: states)
+        var completed = try await withHashes.get()
+        for (index, outlook) in zip(completed.indices, found) {
+            completed[index].view.estimate = outlook.estimate
+            completed[index].view.stalls = outlook.stalls
         }
-        return jobs
+        return completed
     }
 
     /// Records whether the snapshot of a job that was read is missing.
-    private func recordingMissing(_ job: StampedJob) -> StampedJob {
+    func recordingMissing(_ job: StampedJob) -> StampedJob {
         if job.stamp.projection == Self.missingProjection { missing.note(true) }
         return job
     }
@@ -122,20 +124,30 @@ struct SnapshotReader: Sendable {
     }
 
     /// Reads the existing jobs among these, with their stamps.
+    ///
+    /// The states of estimates are read with them, unless recent estimates may serve or there are too many jobs.
     func stamped(_ ids: [JobID]) async throws(PQError) -> [JobID: StampedJob] {
-        let rows = try await pool.query(Query(Self.severalJobs, [.uuids(ids.map(\.uuid))]))
+        let recent = ids.count > Self.statesAtOnce ? Set(ids) : estimates.recent.jobs(among: ids, at: .now)
+        let (plain, open) = (ids.filter { recent.contains($0) }, ids.filter { !recent.contains($0) })
+        let query = Query(Self.severalJobs, [.uuids(plain.map(\.uuid))])
+        guard !open.isEmpty else { return try await completedJobs(try await pool.query(query), [:]) }
+        let queries = [Query(Self.estimated, [.uuids(open.map(\.uuid))])] + (plain.isEmpty ? [] : [query])
+        let results = try await pool.lookUp(queries)
+        let states = try await estimated(results[0])
+        return try await completedJobs(results.dropFirst().first, states)
+    }
+
+    /// Decodes and completes the jobs of these rows, and those that were read with states of estimates.
+    private func completedJobs(_ rows: Rows?, _ states: [JobID: Estimated]) async throws(PQError) -> [JobID: StampedJob]
+    {
         // A job may have very many indicators.
         let jobs = try await ComputeThreads.run { () throws(PQError) in
-            var jobs: [JobID: StampedJob] = [:]
-            for row in rows {
-                let job = recordingMissing(try Self.decode(row))
-                jobs[job.view.id] = job
-            }
+            var jobs = states.values.map(\.job)
+            if let rows { for row in rows { jobs.append(recordingMissing(try Self.decode(row))) } }
             return jobs
         }
         return Dictionary(
-            try await completed(Array(jobs.values)).map { ($0.view.id, $0) },
-            uniquingKeysWith: { first, _ in first })
+            try await completed(jobs, with: states).map { ($0.view.id, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Fills in the histories of snapshots that are behind the ledger.
@@ -312,4 +324,11 @@ package final class MissingSnapshots: Sendable {
 extension StampedJob {
     /// Whether the snapshot is behind the ledger.
     fileprivate var isBehind: Bool { stamp.sequence < stamp.ledgerSequence }
+}
+
+extension Result where Success: Sendable, Failure == PQError {
+    /// Runs the closure and keeps its result or its error.
+    fileprivate init(_ body: () async throws(PQError) -> Success) async {
+        do throws(PQError) { self = .success(try await body()) } catch { self = .failure(error) }
+    }
 }
