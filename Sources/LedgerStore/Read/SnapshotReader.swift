@@ -137,7 +137,7 @@ struct SnapshotReader: Sendable {
         return try await completedJobs(results.dropFirst().first, states)
     }
 
-    /// Decodes and completes the jobs of these rows, and those that were read with states of estimates.
+    /// Decodes the jobs of these rows, and completes them and those with states.
     private func completedJobs(_ rows: Rows?, _ states: [JobID: Estimated]) async throws(PQError) -> [JobID: StampedJob]
     {
         // A job may have very many indicators.

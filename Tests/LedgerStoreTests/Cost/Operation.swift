@@ -162,8 +162,15 @@ struct Operation: Sendable {
             ).created
             #expect(!created)
         },
-        Operation("read a job", statements: ["where job.job_id = $1"], rowsMax: 10, pagesMax: 30) { ledger, subject in
+        Operation("read a job", statements: ["where job.job_id = any($1)"], rowsMax: 10, pagesMax: 30) {
+            ledger, subject in
             let view = try await ledger.job(subject.job)
+            #expect(view != nil)
+        },
+        Operation(
+            "read a job counting all executions", statements: ["where job.job_id = $1"], rowsMax: 10, pagesMax: 30
+        ) { ledger, subject in
+            let view = try await ledger.job(subject.job, counting: .all)
             #expect(view != nil)
         },
         Operation("read the stamp of a snapshot", statements: ["where head.job_id = any($1)"], rowsMax: 5, pagesMax: 20)
