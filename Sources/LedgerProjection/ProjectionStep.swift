@@ -107,7 +107,7 @@ struct ProjectionStep {
                         to: claims.jobs.map(\.id), version: claimed[3], in: &transaction))
             }
             var result = Result()
-            var folded: [ClaimedJobs.Job] = []
+            var folded: [RecentFolds.State] = []
             let ids = Set(claims.jobs.map(\.id))
             result.unclaimed = jobs.filter { !ids.contains($0) }
             let full = claims.jobs.filter { $0.events.count == eventsMax }.map(\.id)
@@ -129,11 +129,11 @@ struct ProjectionStep {
 
     /// Folds a prefix of the claimed events, after reading the states that it lacks.
     ///
-    /// - Parameter folded: Receives the jobs that were folded completely.
+    /// - Parameter folded: Receives the states of the jobs that were folded completely.
     /// - Returns: The statements that store the result.
     private func fold(
         _ claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result,
-        _ folded: inout [ClaimedJobs.Job]
+        _ folded: inout [RecentFolds.State]
     ) async throws -> [Query] {
         var prefix = claims
         if claims.eventCount > settings.executionsPerBatchMax {
@@ -154,14 +154,19 @@ struct ProjectionStep {
         let further = StateQueries.dependentQueries(for: prefix)
         if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
 
-        let (changes, damaged, statements) = await ComputeThreads.run {
+        let continued = Set(claims.jobs.map(\.id))
+        let (changes, damaged, statements, states) = await ComputeThreads.run {
             // The states are folded in place: of copies, everything that changes would be copied.
             let (changes, damaged) = prefix.foldEvents()
-            return (
-                changes, damaged,
+            let statements =
                 StateChanges.statements(changes) + DeliveryStore.insertions(of: changes.flatMap(\.notifications))
-            )
+            let dropped = continued.union(damaged.map(\.job))
+            let states = prefix.jobs.filter { !dropped.contains($0.id) }.compactMap { RecentFolds.State(of: $0) }
+            // The rest of them is freed here, and not on the thread of the connections.
+            prefix = .none
+            return (changes, damaged, statements, states)
         }
+        folded += states
         for change in changes {
             claims.continueFolding(with: change.job, from: change)
             percentages.insert(change)
@@ -175,8 +180,6 @@ struct ProjectionStep {
         }
         for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
         result.damaged += damaged
-        let unfinished = Set(claims.jobs.map(\.id) + damaged.map(\.job))
-        folded += prefix.jobs.filter { !unfinished.contains($0.id) }
         return statements
     }
 

@@ -15,17 +15,19 @@ final class RecentFolds: Sendable {
     ///
     /// It is a class because the cache moves its entries, and these are large.
     final class State: Sendable {
+        let job: JobID
         let projection: Int16
         let fold: Fold
         let estimate: EstimateState
         /// The estimate's state as it was stored.
         let storedEstimate: [UInt8]
 
-        /// Creates the state of a job after its changes were stored.
+        /// Creates the state of a job after its events were folded.
         ///
         /// Nil if it has no state of estimates: that is built from the events and stored apart from the fold.
         init?(of job: ClaimedJobs.Job) {
             guard let estimate = job.estimate else { return nil }
+            self.job = job.id
             projection = job.projection
             var fold = job.fold
             fold.removePages()
@@ -67,13 +69,14 @@ final class RecentFolds: Sendable {
         return state
     }
 
-    /// Remembers the states of these jobs after their step was committed.
+    /// Remembers states after their step was committed.
     ///
     /// A state that has become too large is dropped. The next step reads the parts that it needs.
-    func insert(_ jobs: [ClaimedJobs.Job]) {
-        let states = jobs.compactMap { job in State(of: job).map { (job.id, $0, $0.bytes) } }
+    func insert(_ states: [State]) {
         cache.withLock { cache in
-            for (job, state, bytes) in states where bytes <= bytesPerJobMax { cache.put(state, job, cost: bytes) }
+            for state in states where state.bytes <= bytesPerJobMax {
+                cache.put(state, state.job, cost: state.bytes)
+            }
         }
     }
 }

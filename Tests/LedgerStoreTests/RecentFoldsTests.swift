@@ -139,12 +139,12 @@ struct RecentFoldsTests {
         func stored(_ projection: Int16) -> SnapshotRecord {
             SnapshotRecord(projection: projection, progress: progress, estimate: EstimateState().encoded)
         }
-        for job in jobs { folds.insert([job]) }
+        for job in jobs { folds.insert([try #require(RecentFolds.State(of: job))]) }
         #expect(jobs.map { folds.take($0.id, storedAs: stored(1)) != nil } == [false, true, true, true, true])
         // What was taken is gone.
         #expect(folds.take(jobs[4].id, storedAs: stored(1)) == nil)
 
-        folds.insert([jobs[0]])
+        folds.insert([try #require(RecentFolds.State(of: jobs[0]))])
         #expect(folds.take(jobs[0].id, storedAs: stored(2)) == nil)
     }
 }
