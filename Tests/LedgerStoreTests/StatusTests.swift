@@ -136,6 +136,8 @@ struct StatusTests {
         try await withLedgerDatabase { target in
             var settings = ProjectionSettings()
             settings.failureRetryPause = (.milliseconds(10), .milliseconds(50))
+            // A worker that has the state in memory does not read the damaged one.
+            settings.recentFoldBytesMax = 0
             try await withRunningLedger(on: target, projection: settings, replays: ReplaySettings()) { ledger in
                 let job = try await ledger.createJob(JobDescription(name: "n")).view.id
                 let other = try await ledger.createJob(JobDescription(name: "other")).view.id
