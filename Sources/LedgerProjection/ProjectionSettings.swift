@@ -26,13 +26,13 @@ public struct ProjectionSettings: Sendable {
     public var executionsPerBatchMax = 1_000
     /// Maximum memory of the states of recently folded jobs, in bytes.
     ///
-    /// It is an estimate; 0 keeps none. A running task takes about a kilobyte. The states of all jobs that report at
-    /// the same time should fit in.
+    /// It is an estimate; 0 keeps none. A task takes about a kilobyte, and up to six with numbered reports. The states
+    /// of all jobs that report at the same time should fit in.
     public var recentFoldBytesMax = 64 << 20
     /// Maximum memory of the state of one such job.
     ///
-    /// It is enough for some 4,000 tasks. A larger job leaves room for others, and its state is read again from time to
-    /// time.
+    /// It is enough for 700 to 4,000 tasks. A larger job leaves room for others, and its state is read again from time
+    /// to time.
     public var recentFoldBytesPerJobMax = 4 << 20
     /// Minimum time from the start of one step to the start of the next.
     ///

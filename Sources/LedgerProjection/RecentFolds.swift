@@ -37,7 +37,7 @@ final class RecentFolds: Sendable {
         }
 
         /// Its approximate memory in bytes.
-        var bytes: Int { 2_048 + fold.memoryEstimate + estimate.memoryEstimate }
+        var bytes: Int { 2_048 + fold.memoryEstimateWithReports + estimate.memoryEstimate }
 
         func isStored(as snapshot: SnapshotRecord) -> Bool {
             projection == snapshot.projection && fold.progress == snapshot.progress

@@ -108,7 +108,7 @@ struct SchemaTests {
             "0016_parts.sql": "54d86b7838031eacba1da5fa55a20dd98a5eb603be5d51b2dfc0f782d3850d9d",
             "0017_distribution.sql": "4ac23509b6eb33388ca0cee6681c6c70896d9840a0c4748aecb91b460f743489",
             "0018_shards.sql": "e9e5c5c147d8e919c144465fbfb451f6ce8a402457c18a5f8be370d76281fd01",
-            "0019_moved_jobs.sql": "27a218292cd137fe7c86676f1e1767010ef57f663a4a395c833317d1a852012b",
+            "0019_moved_jobs.sql": "2fafda8021d2b1c8f327ef721a3569abfb953bcf954d7ddfeb349ea4bbdf2cbb",
         ]
         for migration in Migration.all {
             #expect(

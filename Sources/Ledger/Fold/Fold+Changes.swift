@@ -79,6 +79,11 @@ extension Fold {
             + pages.count * 160 + archivedCount * 16 + dirty.discards.count * 128 + indicators.count * 384 + noteBytes
     }
 
+    /// The same estimate with the report numbers of the executions.
+    ///
+    /// It contains the parts of the state of estimates that belong to the contributions.
+    public var memoryEstimateWithReports: Int { memoryEstimate + reportCount * 40 + contributionCount * 32 }
+
     /// The same estimate for tasks and executions that have not reported anything yet.
     public static func memoryEstimate(tasks: Int, executions: Int) -> Int { tasks * 224 + executions * 384 }
 }

@@ -44,6 +44,8 @@ extension Fold {
 
     mutating func insert(_ execution: Execution) -> Int {
         let index = executions.count
+        contributionCount += execution.contributions.entries.count
+        reportCount += execution.reports.recent.count
         executions.append(execution)
         executionIndices[execution.id] = index
         if let name = execution.name {

@@ -44,7 +44,11 @@ public struct Fold: Sendable {
     /// The number of contributions of all executions, for ``memoryEstimate``.
     ///
     /// An execution may have a thousand labels, or one.
-    private(set) var contributionCount = 0
+    var contributionCount = 0
+    /// The number of report numbers with the executions.
+    ///
+    /// It is for ``memoryEstimateWithReports``.
+    var reportCount = 0
     var archivedCount = 0
     /// The UTF-8 length of the notes in memory, for ``memoryEstimate``.
     ///
@@ -369,7 +373,9 @@ public struct Fold: Sendable {
             if contribution.part != nil {
                 archive(contribution.entry, of: contribution.part, by: index)
             } else {
-                for entry in executions[index].reports.insert(contribution.entry) { archive(entry, by: index) }
+                let archived = executions[index].reports.insert(contribution.entry)
+                reportCount += 1 - archived.count
+                for entry in archived { archive(entry, by: index) }
             }
         }
         if contribution.carried > 0 { indicators[indicator].carried += Int128(contribution.carried) }

@@ -71,8 +71,9 @@ final class AcknowledgedHeads: Sendable {
                 left join ledger.job_head as head on head.job_id = known.job_id
                 left join ledger.event as event
                     on event.job_id = known.job_id and event.sequence = known.sequence
-                where (head.sequence is null or head.sequence < known.sequence or event.hash <> known.hash)
-                    and not exists (select from ledger.moved_job as moved where moved.job_id = known.job_id)
+                where head.sequence < known.sequence or event.hash <> known.hash
+                    or head.sequence is null
+                        and not exists (select from ledger.moved_job as moved where moved.job_id = known.job_id)
                 """,
                 [
                     .uuids(heads.map(\.job.uuid)), .sequences(heads.map(\.head.sequence)),

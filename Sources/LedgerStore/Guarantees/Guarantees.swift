@@ -59,12 +59,15 @@ enum Guarantees {
                 if tg_name in ('event_refuse_change', 'job_head_refuse_deletion') and exists (
                     select from ledger.moved_job as moved
                     join ledger.job_head as head on head.job_id = moved.job_id and head.hash = moved.hash
-                    where moved.job_id = old.job_id
+                    where moved.job_id = old.job_id and moved.xmin = pg_current_xact_id()::xid
                 ) then
                     return old;
                 end if;
                 if tg_name = 'job_refuse_deletion'
-                    and exists (select from ledger.moved_job where moved_job.job_id = old.job_id)
+                    and exists (
+                        select from ledger.moved_job as moved
+                        where moved.job_id = old.job_id and moved.xmin = pg_current_xact_id()::xid
+                    )
                     and not exists (select from ledger.job_head as head where head.job_id = old.job_id)
                 then
                     return old;

@@ -121,7 +121,7 @@ struct Importer: Sendable {
 
     private func head(
         of job: JobID, _ transaction: inout Transaction
-    ) async throws(PQError) -> (head: JobHead?, clock: Timestamp) {
+    ) async throws -> (head: JobHead?, clock: Timestamp) {
         let results = try await transaction.pipeline([
             Query(
                 """
@@ -131,9 +131,14 @@ struct Importer: Sendable {
                 for update
                 """, [.uuid(job.uuid)]),
             Query("select clock_timestamp()"),
+            Query("select exists (select from ledger.moved_job where job_id = $1)", [.uuid(job.uuid)]),
         ])
         let clock = try results[1][0].decode(0, as: Timestamp.self)
-        guard let row = results[0].first else { return (nil, clock) }
+        guard let row = results[0].first else {
+            // It was moved, perhaps while this waited for its head. The caller looks for it again.
+            guard try !results[2][0].decode(0, as: Bool.self) else { throw Refusal.otherMap }
+            return (nil, clock)
+        }
         let head = JobHead(
             sequence: try row.decode(0), recordedAt: try row.decode(2),
             chain: HashChain(head: try row.decode(1, as: EventHash.self)), isRetired: try row.decode(3))

@@ -77,6 +77,11 @@ struct JobMover: Sendable {
                     throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])
                 }
                 try await waitForFold(position.sequence, &original)
+                // A replay must not make another projection live between the copies of two tables.
+                _ = try await original.query(
+                    Query(
+                        "select from ledger.snapshot where job_id = $1 order by projection for update",
+                        [.uuid(job.uuid)]))
                 _ = try await copy.query(
                     Query("delete from ledger.snapshot where job_id = $1", [.uuid(job.uuid)]))
                 for table in Self.tables { try await copyRows(table, &original, &copy) }

@@ -50,8 +50,11 @@ extension PostgresLedger {
     }
 
     /// Writes the last part of an append with the decision to commit all parts.
+    ///
+    /// - Parameter planned: Receives the sequences before the commit, which may end without a response.
     func decide(
-        _ append: PreparedAppend, _ request: AppendRequest
+        _ append: PreparedAppend, _ request: AppendRequest,
+        planned: @Sendable ([JobID: ClosedRange<EventSequence>]) -> Void
     ) async throws(StoreError) -> [JobID: ClosedRange<EventSequence>] {
         let result: Result<[JobID: ClosedRange<EventSequence>], StoreError>
         result = try await attempting("appending events to several shards") { () throws(PQError) in
@@ -59,9 +62,11 @@ extension PostgresLedger {
                 switch try await Self.plan(request, &transaction) {
                 case .failure(let error): return .failure(error)
                 case .success(let (plan, sequences)):
+                    planned(sequences)
                     let rows = try await transaction.commit(
                         after: plan.statements + [PreparedAppendStatements.commit(append)])
                     try AppendGroupWriter.check(rows.first?.affectedRows ?? 0, plan)
+                    appender.acknowledged.acknowledge(plan.newHeads)
                     return .success(sequences)
                 }
             }

@@ -33,7 +33,10 @@ struct PreparedParts: Sendable {
         do throws(PQError) {
             _ = try await pool.query(PreparedAppendStatements.end(name, commits: commits), isDurableWrite: true)
         } catch {
-            guard error.sqlState == .undefinedObject else { throw error }
+            // Another session has ended it, or is ending it by the same decision.
+            guard error.sqlState == .undefinedObject || error.sqlState == .objectNotInPrerequisiteState else {
+                throw error
+            }
         }
     }
 }

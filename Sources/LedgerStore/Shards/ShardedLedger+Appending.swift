@@ -45,17 +45,19 @@ extension ShardedLedger {
         _ entries: [(job: JobID, draft: EventDraft)]
     ) async throws(StoreError) -> [(job: JobID, sequences: ClosedRange<EventSequence>)] {
         let jobs = Set(entries.map(\.job))
-        do throws(StoreError) { return try await appendLocated(entries) } catch {
-            // A job may be elsewhere than its id says.
-            guard error.code == .unknownJob else { throw error }
-            for job in error.jobs where jobs.contains(job) { _ = try await find(job, besides: location(of: job)) }
-            guard error.jobs.contains(where: isElsewhere) else { throw error }
-            return try await appendLocated(entries)
+        // Jobs may be elsewhere than was known. Each attempt finds those of at least one more shard.
+        for _ in shards {
+            do throws(StoreError) { return try await appendLocated(entries) } catch {
+                guard error.code == .unknownJob else { throw error }
+                var isFound = false
+                for job in error.jobs where jobs.contains(job) {
+                    if try await find(job, besides: location(of: job)) != nil { isFound = true }
+                }
+                guard isFound else { throw error }
+            }
         }
+        return try await appendLocated(entries)
     }
-
-    /// Whether the shard of a job is not the first one in which to look for it.
-    private func isElsewhere(_ job: JobID) -> Bool { location(of: job) != map.owners(of: job)[0] }
 
     private func appendLocated(
         _ entries: [(job: JobID, draft: EventDraft)]

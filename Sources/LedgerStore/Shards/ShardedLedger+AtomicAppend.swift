@@ -44,6 +44,7 @@ extension ShardedLedger {
         var sequences: [JobID: ClosedRange<EventSequence>] = [:]
         var prepared: [Int] = []
         var mayBeDecided = false
+        let planned = Mutex<[JobID: ClosedRange<EventSequence>]>([:])
         do throws(StoreError) {
             for shard in parts.keys.sorted(by: >) where shard != decider {
                 guard let request = parts[shard] else { continue }
@@ -57,7 +58,7 @@ extension ShardedLedger {
             guard let request = parts[decider] else { return [:] }
             mayBeDecided = true
             let found = try await on(decider) { (ledger) throws(StoreError) in
-                try await ledger.decide(append, request)
+                try await ledger.decide(append, request) { sequences in planned.withLock { $0 = sequences } }
             }
             sequences.merge(found) { $1 }
         } catch {
@@ -65,6 +66,7 @@ extension ShardedLedger {
                 for shard in prepared { await end(append, in: shard, commits: false) }
                 throw error.code == .corrupt ? Self.tookTooLong(error) : error
             }
+            sequences.merge(planned.withLock { $0 }) { $1 }
         }
         // The append is recorded, whatever happens now. A part that cannot be committed is committed by the settlement.
         for shard in prepared { await end(append, in: shard, commits: true) }
@@ -183,7 +185,9 @@ extension ShardedLedger {
     private func forgetDecisions(
         _ prepared: [Result<[(name: String, age: Duration)], StoreError>]
     ) async {
-        // A shard that does not respond may have prepared transactions.
+        // A shard that does not respond may have prepared transactions, and so may one that this server does not know,
+        // because its file of shards is older than the map.
+        guard map.shards.allSatisfy({ shards[$0] != nil }) else { return }
         guard prepared.allSatisfy({ if case .success(let found) = $0 { found.isEmpty } else { false } }) else { return }
         for (shard, ledger) in shards {
             do throws(StoreError) { try await ledger.forgetDecisions() } catch {

@@ -25,7 +25,10 @@ extension ShardedLedger {
         let found = try await onPresent { (ledger) throws(StoreError) in
             try await ledger.jobs(filter, in: order, limit: limit, after: cursor)
         }
+        var seen: Set<JobID> = []
+        // A job that is moved meanwhile may be read in both shards.
         let merged = found.values.joined().sorted { order == .newest ? $0.id > $1.id : $0.id < $1.id }
+            .filter { seen.insert($0.id).inserted }
         return JobList(jobs: Array(merged.prefix(limit)), missingShards: found.missing)
     }
 
@@ -138,7 +141,12 @@ extension ShardedLedger {
         let found = try await onAll { (ledger) throws(StoreError) in
             try await ledger.heads(after: cursor, limit: limit)
         }
-        return Array(found.flatMap(\.value).sorted { $0.job < $1.job }.prefix(limit))
+        var seen: Set<JobID> = []
+        // A job that is moved meanwhile may be read in both shards.
+        let sorted = found.flatMap(\.value).sorted {
+            ($0.job, $1.position?.sequence ?? .start) < ($1.job, $0.position?.sequence ?? .start)
+        }
+        return Array(sorted.filter { seen.insert($0.job).inserted }.prefix(limit))
     }
 
     public func observeSnapshots(_ body: @escaping @Sendable (SnapshotHint) -> Void) -> SnapshotSubscription {

@@ -120,7 +120,10 @@ public final class ShardedLedger: LedgerService, Service {
             throw StoreError(.schema, "a shard belongs to another ledger than before")
         }
         guard found.map.current.number > present else { return }
-        state.withLock { $0.map = found.map }
+        state.withLock { state in
+            // Another call may have read a newer one.
+            if found.map.current.number > state.map.current.number { state.map = found.map }
+        }
         logger.notice("the map of the shards has changed", metadata: ["map.version": "\(found.map.current.number)"])
     }
 

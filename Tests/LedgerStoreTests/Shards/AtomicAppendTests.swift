@@ -87,7 +87,7 @@ struct AtomicAppendTests {
             let all: [(PostgresLedger) async throws -> Void] = [
                 { _ = try await $0.prepare(try request(2), as: append.name(in: 2)) },
                 { _ = try await $0.prepare(try request(1), as: append.name(in: 1)) },
-                { _ = try await $0.decide(append, try request(0)) },
+                { _ = try await $0.decide(append, try request(0)) { _ in } },
                 { try await $0.endPrepared(append.name(in: 2), commits: true) },
                 { try await $0.endPrepared(append.name(in: 1), commits: true) },
             ]
@@ -101,7 +101,9 @@ struct AtomicAppendTests {
             // What it has done, it may try to go on with after a long pause.
             if steps == 2 {
                 let shard = try #require(shards[0])
-                await #expect(throws: StoreError.self) { try await shard.decide(append, try request(0)) }
+                await #expect(throws: StoreError.self) {
+                    try await shard.decide(append, try request(0), planned: { _ in })
+                }
                 #expect(try await Self.heads(ledger, jobs) == [1])
             }
             for (number, job) in jobs {

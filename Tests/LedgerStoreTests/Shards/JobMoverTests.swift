@@ -92,7 +92,35 @@ struct JobMoverTests {
                         #expect(try await ledger.verify(job, Verification.Range())?.isIntact == true)
                     }
                     #expect(try await ledger.status().guaranteeFaults.isEmpty)
+                    // A server that has last seen it elsewhere finds it, for several jobs at once, too.
+                    let second = try await Self.makeJob(ledger, try Self.key(ledger, 1))
+                    _ = try await Self.move(job, to: 1, of: targets)
+                    _ = try await Self.move(second, to: 2, of: targets)
+                    _ = try await other.append([(job, Self.progress(7)), (second, Self.progress(6))])
+                    for moved in [job, second] { _ = try await Self.move(moved, to: 0, of: targets) }
+                    let ends = try await other.append([(job, Self.progress(8)), (second, Self.progress(7))])
+                    #expect(ends.map(\.sequences.upperBound) == [9, 8])
                 }
+            }
+        }
+    }
+
+    @Test("a shard from which a job was moved does not import it again")
+    func importsAfterMove() async throws {
+        try await withLedgerDatabases(2) { targets in
+            try await addShards([0, 1], of: targets)
+            try await withRunningShards(targets) { ledger, shards in
+                let job = try await Self.makeJob(ledger, try Self.key(ledger))
+                let excerpt = try #require(try await ledger.excerpt(job, after: 0, limit: 100))
+                _ = try await Self.move(job, to: 1, of: targets)
+                // A server that has looked for the job before the move asks the shard that had it.
+                let pool = Pool(target: try #require(targets[0]), logger: Self.silent)
+                let importer = Importer(pool: pool, mapVersion: nil)
+                await #expect(throws: Importer.Refusal.self) { try await importer.importExcerpt(excerpt) }
+                await pool.close()
+                #expect(try await Self.places(job, shards) == [1])
+                #expect(try await ledger.importExcerpt(excerpt).appended == 0)
+                #expect(try await Self.places(job, shards) == [1])
             }
         }
     }
