@@ -205,7 +205,7 @@ public final class PostgresLedger: Service {
         stamps = BatchedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in try await reader.stamps(jobs)
         }
         // Reading jobs takes several round trips, and their estimates are computed.
-        sharedSnapshots = BatchedLookup(on: pool.reactor, jobsMax: 50, queriesMax: 4) { jobs throws(PQError) in
+        sharedSnapshots = BatchedLookup(on: pool.reactor, jobsMax: 50, queriesMax: 2) { jobs throws(PQError) in
             try await reader.stamped(jobs)
         }
         eventReader = EventReader(pool: pool)
