@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Waits of callers by a clock that moves only when somebody pauses.
+// Waits of callers by a clock that moves only when a caller pauses.
 
 // manualClock is a clock whose pauses end at once.
 type manualClock struct {

@@ -1,4 +1,4 @@
-"""A clock that moves only when somebody pauses or a test moves it."""
+"""A clock that moves only when a caller pauses or a test moves it."""
 
 from __future__ import annotations
 

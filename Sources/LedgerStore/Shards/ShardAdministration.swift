@@ -27,7 +27,7 @@ public struct ShardAdministration: Sendable {
         ///
         /// `nil` if it is not a shard, or does not respond.
         public var version: Int64?
-        /// Whether a change of the map is to be resumed.
+        /// Whether a change of the map must be resumed.
         public var isChanging: Bool
         /// Whether the database lacks the tables of shards.
         public var isUnmigrated = false

@@ -95,7 +95,6 @@ struct ShardStore: Sendable {
 
     /// The job that has a key of a slot of this shard, or has reserved it.
     enum KeyHolder: Hashable {
-        case nobody
         case job(JobID)
         /// The map has changed.
         case otherMap

@@ -151,7 +151,7 @@ extension ShardedLedger {
             }
             switch result {
             case .job(let holder): return try Self.check(holder, is: job)
-            case .otherMap, .nobody: try await waitForMap(after: map)
+            case .otherMap: try await waitForMap(after: map)
             }
         }
         throw Self.mapIsChanging

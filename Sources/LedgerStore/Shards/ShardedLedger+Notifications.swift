@@ -19,7 +19,8 @@ extension ShardedLedger {
                     .conflict,
                     "the ledger has the maximum of \(Limits.subscriptionsMax) subscriptions; remove some")
             }
-            // As in a ledger with one database: every later event has a later time than the subscription.
+            // As in a ledger with one database, every later event gets a later time. The subscription is recorded, even
+            // if the caller no longer waits.
             do { try await Task.sleep(for: PostgresLedger.acknowledgementPause) } catch {}
             return (subscription, secret)
         } catch {

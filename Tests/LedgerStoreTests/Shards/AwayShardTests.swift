@@ -33,7 +33,7 @@ struct AwayShardTests {
                     let here = try #require(jobs[0])
                     let there = try #require(jobs[1])
                     try await server.kill()
-                    // Nobody has to wait for the other shard.
+                    // No request waits for the other shard.
                     let started = ContinuousClock.now
                     for job in here {
                         _ = try await ledger.append([Self.progress(1)], to: job)
