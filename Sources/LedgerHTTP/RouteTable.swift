@@ -65,7 +65,7 @@ struct Route: Sendable {
     }
 
     /// The permission that it needs.
-    var access: RouteAccess
+    var access: RoutePermission
     var method: HTTPRequest.Method
     /// The path as OpenAPI writes it: `/v1/jobs/{job}`.
     var path: String

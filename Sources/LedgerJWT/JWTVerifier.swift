@@ -28,7 +28,7 @@ public final class JWTVerifier: Sendable {
         /// The numbers of the last readings of the keys that began and that took effect.
         var readings: (begun: UInt64, applied: UInt64) = (0, 0)
         /// When an unknown key may next cause one.
-        var nextReload = ContinuousClock.now
+        var nextReload: ContinuousClock.Instant
 
         mutating func replaceKeys(_ keys: JWTKeySet, _ content: [UInt8]) {
             self.keys = keys
@@ -67,18 +67,24 @@ public final class JWTVerifier: Sendable {
 
     private let settings: JWTSettings
     private let clock: @Sendable () -> Timestamp
+    private let now: @Sendable () -> ContinuousClock.Instant
     private let state: Mutex<State>
 
     /// Reads the rules, and the keys if they are in a file.
     ///
-    /// - Parameter clock: The clock of the expiry; nil for that of this machine.
+    /// - Parameters:
+    ///   - clock: The clock of the expiry; nil for that of this machine.
+    ///   - now: The clock of the intervals between readings.
     public init(
-        _ settings: JWTSettings, clock: (@Sendable () -> Timestamp)? = nil
+        _ settings: JWTSettings, clock: (@Sendable () -> Timestamp)? = nil,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) throws(JWTSettingsError) {
         self.settings = settings
+        self.now = now
         self.clock = clock ?? { Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)) }
         let content = try Self.read(settings.rules, bytesMax: Self.rulesBytesMax)
-        var state = State(rules: try Self.rules(content, settings.rules), rulesContent: content)
+        var state = State(
+            rules: try Self.rules(content, settings.rules), rulesContent: content, nextReload: now())
         if case .file(let path) = settings.keys {
             let keys = try Self.read(path, bytesMax: JWTKeySet.bytesMax)
             state.replaceKeys(try JWTKeySet(keys, source: path), keys)
@@ -165,8 +171,9 @@ public final class JWTVerifier: Sendable {
     public func reloadForUnknownKey() async -> Bool {
         let reload: Task<Bool, Never>? = state.withLock { state in
             if let reload = state.reload { return reload }
-            guard state.nextReload <= .now else { return nil }
-            state.nextReload = .now + Self.unknownKeyInterval
+            let now = self.now()
+            guard state.nextReload <= now else { return nil }
+            state.nextReload = now + Self.unknownKeyInterval
             let reload = Task(name: "reading keys") { [self] in
                 defer { self.state.withLock { $0.reload = nil } }
                 do { try await readKeys() } catch { return false }
@@ -186,16 +193,16 @@ public final class JWTVerifier: Sendable {
     public func reloadChanges(_ logger: Logger) async {
         var failures: [String: String] = [:]
         var unusable: [String] = []
-        var nextURL = ContinuousClock.now
+        var nextURL = now()
         while !Task.isCancelled {
             await report(to: logger, &failures, settings.rules) { () throws(JWTSettingsError) in try readRules() }
             switch settings.keys {
             case .file(let path):
                 await report(to: logger, &failures, path) { () async throws(JWTSettingsError) in try await readKeys() }
-            case .url(let url) where nextURL <= .now:
+            case .url(let url) where nextURL <= now():
                 await report(to: logger, &failures, url) { () async throws(JWTSettingsError) in try await readKeys() }
                 let isKnown = state.withLock { $0.keys != nil }
-                nextURL = .now + (isKnown ? Self.urlInterval : Self.urlRetryInterval)
+                nextURL = now() + (isKnown ? Self.urlInterval : Self.urlRetryInterval)
             case .url: break
             }
             let current = state.withLock { $0.keys?.unusable ?? [] }

@@ -147,7 +147,7 @@ public struct NotificationSender: Service {
     }
 
     private func search() async {
-        let search = MomentSearch(ledger: ledger, settings: settings, logger: logger)
+        let search = RunningJobSearch(ledger: ledger, settings: settings, logger: logger)
         await repeating(every: settings.searchInterval, "cannot look for late and stalled jobs") {
             if try await search.run() { ledger.notificationSignal.signal() }
         }

@@ -46,14 +46,14 @@ final class RecentFolds: Sendable {
     }
 
     private let bytesPerJobMax: Int
-    private let cache: Mutex<ClockCache<JobID, State>>
+    private let cache: Mutex<BoundedCache<JobID, State>>
 
     /// - Parameters:
     ///   - bytesMax: The maximum memory of all states; 0 to keep none.
     ///   - bytesPerJobMax: The maximum memory of the state of one job.
     init(bytesMax: Int, bytesPerJobMax: Int) {
         self.bytesPerJobMax = bytesPerJobMax
-        cache = Mutex(ClockCache(costMax: bytesMax))
+        cache = Mutex(BoundedCache(costMax: bytesMax))
     }
 
     /// Removes and returns the state of a claimed job if it is the stored one.

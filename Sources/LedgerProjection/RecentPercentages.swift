@@ -17,7 +17,7 @@ final class RecentPercentages: Sendable {
     /// The maximum number of jobs, of some hundred bytes each.
     private static let jobsMax = 20_000
 
-    private let cache = Mutex(ClockCache<JobID, Entry>(costMax: jobsMax))
+    private let cache = Mutex(BoundedCache<JobID, Entry>(costMax: jobsMax))
 
     /// The sum of a claimed job before its events; nil if it is not known.
     func sum(of job: ClaimedJobs.Job) -> PercentageSum? {

@@ -112,7 +112,7 @@ public final class PostgresLedger: Service {
     package let replayParent = Mutex<ReplayParent?>(nil)
     /// Whether it reads the tokens from its own database.
     private let readsTokens: Bool
-    private let publisher: NotificationPublisher
+    private let publisher: HintPublisher
     /// Jobs that may have lost acknowledged events. An empty array means all jobs.
     private let lossSource: AsyncStream<[JobID]>
     private let lossSink: AsyncStream<[JobID]>.Continuation
@@ -194,7 +194,7 @@ public final class PostgresLedger: Service {
         let replaying = LedgerSession.requirements(
             role: settings.role, statementTimeout: .seconds(320), idleTimeout: .seconds(320))
         replayPool = makePool(settings.replayConnectionsMax, "replay", replaying)
-        publisher = NotificationPublisher(pool: pool, instance: instance, logger: logger)
+        publisher = HintPublisher(pool: pool, instance: instance, logger: logger)
         missingSnapshots = MissingSnapshots()
         summaries = RunSummaryStore(pool: pool, tokens: tokens)
         estimates = EstimateReader(pool: pool, summaries: summaries)
@@ -301,8 +301,8 @@ public final class PostgresLedger: Service {
         let listener = Listener(
             target: target,
             channels: [
-                NotificationPublisher.appendedChannel, NotificationPublisher.foldedChannel,
-                NotificationPublisher.presenceChannel,
+                HintPublisher.appendedChannel, HintPublisher.foldedChannel,
+                HintPublisher.presenceChannel,
             ],
             session: LedgerSession.requirements(role: role, statementTimeout: .seconds(15)),
             applicationName: "progress-ledger listener", group: group, logger: logger)
@@ -333,13 +333,13 @@ public final class PostgresLedger: Service {
         case .disconnected(let error):
             logger.warning("cannot listen to other servers and workers", metadata: ["error": "\(error)"])
         case .notification(let notification):
-            guard let items = NotificationPublisher.read(notification, instance: instance) else { return }
+            guard let items = HintPublisher.read(notification, instance: instance) else { return }
             // A new process gets a response, so that the two processes find each other at once.
             if await publisher.recordPeer() { await publisher.publishPresence() }
-            if notification.channel == NotificationPublisher.presenceChannel {
+            if notification.channel == HintPublisher.presenceChannel {
                 return
             }
-            if notification.channel == NotificationPublisher.appendedChannel {
+            if notification.channel == HintPublisher.appendedChannel {
                 let jobs = items.compactMap { JobID(String($0)) }
                 if jobs.count == items.count { signals.enqueue(jobs) } else { signals.requestSweep() }
             } else {
@@ -376,7 +376,7 @@ public final class PostgresLedger: Service {
 
     private func handleFolded(_ items: [Substring]) async {
         for item in items {
-            guard let hint = NotificationPublisher.FoldedHint(item) else {
+            guard let hint = HintPublisher.FoldedHint(item) else {
                 jobStates.expireAll()
                 await notifier.catchUp()
                 return
@@ -389,7 +389,7 @@ public final class PostgresLedger: Service {
     private func publishPresence() async {
         while !Task.isCancelled {
             await publisher.publishPresence()
-            do { try await Task.sleep(for: NotificationPublisher.presence.interval) } catch { return }
+            do { try await Task.sleep(for: HintPublisher.presence.interval) } catch { return }
         }
     }
 

@@ -179,7 +179,8 @@ struct JWTVerifierTests {
     @Test("changed keys and rules apply, end earlier accesses, and unusable ones do not")
     func changes() async throws {
         let issuer = try TestIssuer()
-        let verifier = try JWTVerifier(issuer.settings)
+        let clock = StoppedClock()
+        let verifier = try JWTVerifier(issuer.settings, now: { clock.now })
         let reloading = Task { await verifier.reloadChanges(TestCluster.logger) }
         defer { reloading.cancel() }
         let (first, second) = (issuer.key, TestIssuer.Key("k2"))
@@ -191,7 +192,10 @@ struct JWTVerifierTests {
         // A token with an unknown key does not wait for the next check; there is one such reading a minute.
         #expect(await verifier.reloadForUnknownKey())
         #expect(Self.refusal(verifier, next) == nil)
+        clock.move(by: .seconds(60) - .nanoseconds(1))
         #expect(!(await verifier.reloadForUnknownKey()))
+        clock.move(by: .nanoseconds(1))
+        #expect(await verifier.reloadForUnknownKey())
         #expect(verifier.isValid(signed))
         try issuer.publish([second])
         try await eventually(equals: false) { verifier.isValid(signed) }

@@ -104,7 +104,7 @@ struct ReplayVerificationTests {
             let largeJobLock = LargeJobLock()
             var settings = ReplaySettings()
             settings.bytesInMemoryMax = 0
-            let check = InMemoryVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
+            let check = FoldVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
             var stored: [[JobID]] = []
             try await check.verify(jobs) { equal in
                 stored.append(equal.map(\.job))
@@ -119,7 +119,7 @@ struct ReplayVerificationTests {
             for bytes in stride(from: 10_000, to: 100_000, by: 10_000) {
                 settings.bytesInMemoryMax = bytes
                 var found: [JobID] = []
-                let divided = InMemoryVerification(
+                let divided = FoldVerification(
                     pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
                 try await divided.verify(jobs) { equal in
                     sizes.insert(equal.count)
@@ -130,7 +130,7 @@ struct ReplayVerificationTests {
             }
             #expect(sizes.contains(2) || sizes.contains(3))
             settings.bytesInMemoryMax = ReplaySettings().bytesInMemoryMax
-            let together = InMemoryVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
+            let together = FoldVerification(pool: ledger.replayPool, settings: settings, largeJobLock: largeJobLock)
             var groups: [[JobID]] = []
             try await together.verify(jobs) {
                 groups.append($0.map(\.job))

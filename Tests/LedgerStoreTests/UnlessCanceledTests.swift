@@ -176,7 +176,7 @@ struct UnlessCanceledTests {
     @Test("a hint names the state of an ended job, and one without a state is that of a running job")
     func hints() throws {
         let job = LedgerImplementation.unknownJob
-        typealias Hint = NotificationPublisher.FoldedHint
+        typealias Hint = HintPublisher.FoldedHint
         for state in JobState.allCases {
             let text = Hint(job, 7, state).text
             let read = try #require(Hint(Substring(text)))

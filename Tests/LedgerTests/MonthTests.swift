@@ -15,10 +15,10 @@ struct MonthTests {
 
     @Test("from every state the steps lead to a retired month without dropping events of other jobs")
     func steps() {
-        for table in [MonthStorage.Table.attached, .detaching, .detached, .absent] {
+        for table in [MonthRetirement.Table.attached, .detaching, .detached, .absent] {
             for hasSetAside in [false, true] {
                 for hasOpenJobs in [false, true] where !(table == .absent && hasOpenJobs) {
-                    var state = MonthStorage(table: table, hasSetAside: hasSetAside, hasOpenJobs: hasOpenJobs)
+                    var state = MonthRetirement(table: table, hasSetAside: hasSetAside, hasOpenJobs: hasOpenJobs)
                     var steps = 0
                     while let step = state.nextStep(drops: true), steps < 20 {
                         steps += 1
@@ -35,7 +35,7 @@ struct MonthTests {
                         case .drop: state.hasSetAside = false
                         }
                     }
-                    #expect(state == MonthStorage(table: .absent, hasSetAside: false, hasOpenJobs: false))
+                    #expect(state == MonthRetirement(table: .absent, hasSetAside: false, hasOpenJobs: false))
                 }
             }
         }

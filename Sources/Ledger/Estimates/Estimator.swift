@@ -43,7 +43,7 @@ public struct Estimator: Sendable {
     /// An estimate, and its interval before the errors of earlier jobs corrected it.
     struct Prediction {
         var estimate: Estimate
-        var uncalibrated: RemainingInterval?
+        var uncalibrated: RemainingTimeQuantiles?
     }
 
     func prediction(at now: Timestamp) -> Prediction {
@@ -78,7 +78,7 @@ public struct Estimator: Sendable {
             growth: growth(of: labels, in: classes, at: now))
         var simulation = CompletionSimulation(classes, running, conditions)
         let draws = simulation.run()
-        var interval = RemainingInterval(draws.map(\.seconds), elapsed: elapsed, hasHistory: history != nil)
+        var interval = RemainingTimeQuantiles(draws.map(\.seconds), elapsed: elapsed, hasHistory: history != nil)
         let uncalibrated = interval
         if let history { interval.calibrate(by: history, elapsed: elapsed) }
         let estimate = Estimate(

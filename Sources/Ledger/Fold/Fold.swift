@@ -24,7 +24,7 @@ public struct Fold: Sendable {
     public static let continuedVersions: ClosedRange<Int16> = 1...version
 
     /// The state of the job as a whole.
-    public private(set) var progress: JobProgress
+    public internal(set) var progress: JobProgress
 
     var tasks: [JobTask] = []
     var taskIndices: [Name: Int] = [:]
@@ -292,57 +292,11 @@ public struct Fold: Sendable {
         return attemptedExecutions[AttemptKey(task: tasks[task].id, attempt: reference.attempt ?? 1)]
     }
 
-    /// Creates the execution that begins with this event, and ranks it within its task.
-    private mutating func beginExecution(_ reference: ExecutionReference, with event: Event) -> Int {
-        let taskIndex = taskIndices[reference.task]
-        let last = taskIndex.flatMap { executionIndices[tasks[$0].last] }
-        let execution = Execution(
-            id: ExecutionID(event.sequence), task: taskIndex.map { tasks[$0].id } ?? TaskID(event.sequence),
-            name: reference.execution, attempt: attempt(of: reference, after: last), startedAt: event.recordedAt,
-            lastSequence: event.sequence, lastAt: event.recordedAt)
-        let index = insert(execution)
-        progress.tasks.executions += 1
-        if progress.startedAt == nil { progress.startedAt = event.recordedAt }
-
-        guard let taskIndex else {
-            insert(
-                JobTask(
-                    id: execution.task, name: reference.task, last: execution.id, state: .running, executionCount: 1))
-            recentExecutions[tasks.count - 1] = index
-            touchTask(tasks.count - 1)
-            progress.tasks.running += 1
-            reopen()
-            return index
-        }
-        guard let last else { preconditionFailure("the last execution of a known task is restored with it") }
-        recentExecutions[taskIndex] = index
-        tasks[taskIndex].executionCount += 1
-        touchTask(taskIndex)
-        if execution.rank > executions[last].rank {
-            supersede(last, by: event)
-            tasks[taskIndex].last = execution.id
-            setState(of: taskIndex, to: .running)
-            reopen()
-        } else {
-            executions[index].supersededBy = executions[last].id
-        }
-        return index
-    }
-
     /// The last execution of a task; nil if it has none yet.
     private func lastExecution(of task: Name) -> ExecutionID? { taskIndices[task].map { tasks[$0].last } }
 
-    private func attempt(of reference: ExecutionReference, after last: Int?) -> Int32 {
-        if let attempt = reference.attempt { return attempt }
-        guard reference.execution != nil else { return 1 }
-        // The last execution has the highest attempt, because executions are ordered by attempt.
-        guard let last else { return 1 }
-        let highest = executions[last].attempt
-        return highest < Int32(Limits.attempts.upperBound) ? highest + 1 : highest
-    }
-
     /// Sets the job's state to running: a new last execution reopens a finished job.
-    private mutating func reopen() {
+    mutating func reopen() {
         progress.state = .running
         progress.finishedAt = nil
     }
@@ -357,7 +311,7 @@ public struct Fold: Sendable {
         setState(of: task, to: TaskState(outcome))
     }
 
-    private mutating func setState(of task: Int, to state: TaskState) {
+    mutating func setState(of task: Int, to state: TaskState) {
         progress.tasks[tasks[task].state] -= 1
         tasks[task].state = state
         progress.tasks[state] += 1

@@ -88,10 +88,10 @@ public struct StallDetector: Sendable {
     }
 
     /// The silent executions at a moment.
-    public func silence(at now: Timestamp) -> Silence {
+    public func silence(at now: Timestamp) -> SilentExecutions {
         guard snapshot.state == .running, !running.isEmpty else { return .none }
         let limits = limits
-        return Silence(
+        return SilentExecutions(
             silent: limits.silent(at: now), tracked: running,
             limitOfOthers: state.runningCount > Int64(running.count) ? limits.ofUntracked : nil, at: now)
     }
@@ -101,13 +101,13 @@ public struct StallDetector: Sendable {
         return limits.silent(at: now).count
     }
 
-    private var limits: SilenceLimits {
-        SilenceLimits(state, patterns, running, snapshot, lease: lease, history: history)
+    private var limits: SilenceDetector {
+        SilenceDetector(state, patterns, running, snapshot, lease: lease, history: history)
     }
 
     /// Whether any execution has sent no event for the shortest limit.
     private func mayBeSilent(at now: Timestamp) -> Bool {
-        let shortest = lease ?? SilenceLimits.secondsMin
+        let shortest = lease ?? SilenceDetector.secondsMin
         return running.contains { now.seconds(since: $0.lastEventAt) > shortest }
     }
 

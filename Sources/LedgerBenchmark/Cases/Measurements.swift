@@ -24,18 +24,24 @@ struct Measurements {
 
     /// Measures one round of a load, with the resources that the processes used.
     ///
-    /// - Parameter afterCheckpoint: Whether the round begins with a checkpoint, so that all rounds begin alike: after a
-    ///   checkpoint, PostgreSQL writes each page completely at its first change.
+    /// - Parameters:
+    ///   - tolerated: Another status, and the maximum number of responses with it. They are not counted.
+    ///   - afterCheckpoint: Whether the round begins with a checkpoint, so that all rounds begin alike: after a
+    ///     checkpoint, PostgreSQL writes each page completely at its first change.
     func measure(
         _ site: BenchmarkMachine.Site, _ script: some LoadScript, connections: Int, expected: Int, events: Int,
-        afterCheckpoint: Bool = true, into row: inout BenchmarkRow, latencies: inout Latencies
+        tolerated: (status: Int, max: Int)? = nil, afterCheckpoint: Bool = true, into row: inout BenchmarkRow,
+        latencies: inout Latencies
     ) async throws {
         if afterCheckpoint { try await machine.checkpoint() }
         ProcessUsage.resetPeak(of: site.server.process)
         let before = usage(site)
         let result = try await LoadGenerator(site.server.target, connections: connections).run(
             script, expected: expected)
-        guard result.failures.isEmpty else {
+        let failures = result.failures.filter { status, count in
+            tolerated.map { status != $0.status || count > $0.max } ?? true
+        }
+        guard failures.isEmpty else {
             throw BenchmarkError("\(row.work): responses by status \(result.failures)")
         }
         guard result.responses > 0 else { throw BenchmarkError("\(row.work): no responses") }

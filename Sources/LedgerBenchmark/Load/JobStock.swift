@@ -251,7 +251,7 @@ final class ReadScript: LoadScript, @unchecked Sendable {
     }
 
     func didReceive(_ connection: Int, _ response: LoadResponse) {
-        guard kind == .snapshot, let etag = response.etag else { return }
+        guard kind != .constant, let etag = response.etag else { return }
         if stock.etags.isEmpty { stock.etags = Array(repeating: "", count: stock.jobs.count) }
         stock.etags[jobIndex[connection]] = etag
     }

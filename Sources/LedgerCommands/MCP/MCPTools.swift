@@ -8,6 +8,7 @@ import ProgressLedgerClient
 /// them from what the ledger says.
 struct MCPTools: Sendable {
     let client: LedgerClient
+    var now: @Sendable () -> ContinuousClock.Instant = { .now }
 
     /// The remark on texts that come from jobs, in each result.
     static let note = """
@@ -160,15 +161,16 @@ struct MCPTools: Sendable {
     private func wait(_ arguments: MCPArguments) async throws -> MCPToolResult {
         let limit = try arguments.integer("seconds", in: Self.waitSeconds) ?? Self.waitSeconds.upperBound
         let job = try arguments.job()
-        let end = ContinuousClock.now + .seconds(limit)
+        let end = now() + .seconds(limit)
         let first = try await client.progress(of: job)
         var last = first
         func hasChanged() -> Bool {
             last.job.snapshot.state != first.job.snapshot.state
                 || last.job.snapshot.percent != first.job.snapshot.percent
         }
-        while last.job.snapshot.state == .running, !hasChanged(), .now < end {
-            let rest = ContinuousClock.now.duration(to: end)
+        while last.job.snapshot.state == .running, !hasChanged() {
+            let rest = now().duration(to: end)
+            guard rest > .zero else { break }
             if let tag = last.entityTag, rest >= .seconds(1) {
                 if let next = try await client.progress(
                     of: job, unchangedSince: tag, wait: .seconds(rest.components.seconds))

@@ -8,7 +8,7 @@ struct Retirer {
     let store: RetirementStore
     let folder: RetirementFolder
     /// Called before each step. An error stops before it.
-    var willStep: (MonthStorage.Step) async throws -> Void = { _ in }
+    var willStep: (MonthRetirement.Step) async throws -> Void = { _ in }
 
     /// The maximum number of steps of a month; more mean that steps have no effect.
     private static let stepsMax = 20

@@ -23,7 +23,7 @@ final class AccessControl: Sendable {
     private let jwt: JWTVerifier?
     private let service: any LedgerService
     /// The tags of jobs, which never change.
-    private let tags = Mutex(ClockCache<JobID, [Name: Name]>(costMax: tagBytesMax))
+    private let tags = Mutex(BoundedCache<JobID, [Name: Name]>(costMax: tagBytesMax))
 
     init(service: any LedgerService, jwt: JWTVerifier? = nil) {
         self.service = service
@@ -45,7 +45,7 @@ final class AccessControl: Sendable {
     ///
     /// - Parameter job: The job in the path, whose share link may have left a cookie.
     func access(
-        to route: RouteAccess, method: HTTPRequest.Method, _ fields: HTTPFields, job: JobID?
+        to route: RoutePermission, method: HTTPRequest.Method, _ fields: HTTPFields, job: JobID?
     ) -> Result<Access, HTTPProblem> {
         guard let scope = route.scope, isRequired else { return .success(.everything) }
         return identify(method, fields, job: job).flatMap { access in
@@ -70,7 +70,7 @@ final class AccessControl: Sendable {
     ///
     /// Nil if the request may not be permitted.
     func access(
-        to route: RouteAccess, _ head: HTTPRequestHead, _ request: FastPathRequest, _ memory: inout Memory?
+        to route: RoutePermission, _ head: HTTPRequestHead, _ request: FastPathRequest, _ memory: inout Memory?
     ) -> Access? {
         guard let scope = route.scope, isRequired else { return .everything }
         if let memory, let authorization = request.authorization,
@@ -128,7 +128,7 @@ final class AccessControl: Sendable {
     }
 
     /// Throws if an access to a route that was granted is no longer valid.
-    func check(_ access: Access, _ route: RouteAccess) throws(HTTPProblem) {
+    func check(_ access: Access, _ route: RoutePermission) throws(HTTPProblem) {
         guard route.scope == nil || isValid(access) else {
             if case .signed = access.credential { throw HTTPProblem(.withdrawn) }
             throw .unauthenticated(.revoked)

@@ -36,6 +36,11 @@ final class RefusalLog: Sendable {
     }
 
     private let reasons = Mutex<[HTTPProblem.Refusal: Reason]>([:])
+    private let now: @Sendable () -> ContinuousClock.Instant
+
+    init(now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
+        self.now = now
+    }
 
     /// The number of refused requests by reason, since the process started.
     var counts: [(reason: HTTPProblem.Refusal, count: UInt64)] {
@@ -51,8 +56,7 @@ final class RefusalLog: Sendable {
         from address: SocketAddress?, _ logger: Logger
     ) {
         guard let refusal = problem.refusal else { return }
-        let now = ContinuousClock.now
-        guard let suppressed = reasons.withLock({ $0[refusal, default: Reason()].add(at: now) }) else { return }
+        guard let suppressed = reasons.withLock({ $0[refusal, default: Reason()].add(at: now()) }) else { return }
         var metadata: Logger.Metadata = ["refusal": "\(refusal.rawValue)", "http.method": "\(method)"]
         if let route { metadata["http.route"] = "\(route)" }
         if let client = address?.ipAddress { metadata["client.address"] = "\(client)" }

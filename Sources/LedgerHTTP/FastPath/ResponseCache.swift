@@ -37,7 +37,7 @@ final class ResponseCache: Sendable {
     /// Its estimate and its stalls change although no event arrives. `now` is replaced at each use, but they are not.
     static let estimateAgeMax: Duration = .seconds(1)
 
-    private let entries = Mutex(ClockCache<JobID, Entry>(costMax: bytesMax))
+    private let entries = Mutex(BoundedCache<JobID, Entry>(costMax: bytesMax))
     private let now: @Sendable () -> ContinuousClock.Instant
 
     /// Creates an empty cache.

@@ -20,10 +20,10 @@ final class WatchBroadcaster: Sendable {
     ///
     /// This costs one query for a hundred jobs.
     private static let pollInterval: Duration = .seconds(5)
-    /// The interval of heartbeats.
+    /// The number of polls between two heartbeats, which makes 15 s.
     ///
     /// It is below the 30 s and more after which proxies close silent connections.
-    private static let heartbeatInterval: Duration = .seconds(15)
+    private static let pollsPerHeartbeat = 3
     /// The maximum number of snapshots in one query.
     private static let jobsPerQuery = 100
     /// The maximum number of snapshots in one round.
@@ -36,13 +36,13 @@ final class WatchBroadcaster: Sendable {
     private static let listReadsMax = 4
 
     private struct State {
-        var table = SubscriptionTable()
+        var table = WatchSubscriptionTable()
         /// Subscriptions to jobs that wait for the first snapshot, in the order of arrival.
         var jobs: [PendingWatch] = []
         /// Subscriptions to lists that wait for the first read.
-        var lists: [SubscriptionTable.List: [PendingWatch]] = [:]
+        var lists: [WatchSubscriptionTable.List: [PendingWatch]] = [:]
         /// The lists of ``lists`` that are not being read yet, in the order of arrival.
-        var listQueue: [SubscriptionTable.List] = []
+        var listQueue: [WatchSubscriptionTable.List] = []
         var listReads = 0
         /// The pending subscriptions, those being read included.
         var pendingCount = 0
@@ -79,14 +79,14 @@ final class WatchBroadcaster: Sendable {
         }
 
         /// Begins the read of the next list; nil if there is none or enough are being read.
-        mutating func beginListRead(max: Int) -> SubscriptionTable.List? {
+        mutating func beginListRead(max: Int) -> WatchSubscriptionTable.List? {
             guard listReads < max, !listQueue.isEmpty else { return nil }
             listReads += 1
             return listQueue.removeFirst()
         }
 
         /// Ends the read of a list, and returns its subscriptions.
-        mutating func endListRead(_ list: SubscriptionTable.List) -> [PendingWatch] {
+        mutating func endListRead(_ list: WatchSubscriptionTable.List) -> [PendingWatch] {
             listReads -= 1
             let pending = lists.removeValue(forKey: list) ?? []
             pendingCount -= pending.count
@@ -154,7 +154,7 @@ final class WatchBroadcaster: Sendable {
     }
 
     /// Whether a subscription to this subject would be within the limits.
-    func hasRoom(for subject: SubscriptionTable.Subject) -> Bool {
+    func hasRoom(for subject: WatchSubscriptionTable.Subject) -> Bool {
         state.withLock { mayAdmit(subject, $0) }
     }
 
@@ -163,10 +163,10 @@ final class WatchBroadcaster: Sendable {
     /// - Parameter isCached: Whether nothing was read, because the table had the snapshots of the subject.
     /// - Returns: Nil if a limit is reached, or if the table has lost the snapshots with the last other subscriber.
     private func register(
-        _ subject: SubscriptionTable.Subject, reading snapshots: [EncodedSnapshot], isCached: Bool
+        _ subject: WatchSubscriptionTable.Subject, reading snapshots: [EncodedSnapshot], isCached: Bool
     ) -> WatchSubscription? {
         let buffer = ConflatingBuffer()
-        let added: (number: Int, deliveries: [SubscriptionTable.Delivery])? = state.withLock { state in
+        let added: (number: Int, deliveries: [WatchSubscriptionTable.Delivery])? = state.withLock { state in
             guard mayAdmit(subject, state), state.table.isWatched(subject) || !isCached else { return nil }
             return state.table.add(subject, reading: snapshots, buffer)
         }
@@ -189,7 +189,7 @@ final class WatchBroadcaster: Sendable {
                     return first
                 }
                 if pending.isEmpty { break }
-                var found: [SubscriptionTable.Subject: EncodedSnapshot] = [:]
+                var found: [WatchSubscriptionTable.Subject: EncodedSnapshot] = [:]
                 do throws(StoreError) {
                     let jobs = Set(pending.map(\.subject)).compactMap {
                         if case .job(let job) = $0 { job } else { nil }
@@ -219,7 +219,7 @@ final class WatchBroadcaster: Sendable {
         }
     }
 
-    private func admit(_ list: SubscriptionTable.List) async {
+    private func admit(_ list: WatchSubscriptionTable.List) async {
         var snapshots: [EncodedSnapshot]?
         do throws(StoreError) { snapshots = try await read(list) } catch {
             logger.debug("cannot read the list of new watchers", metadata: ["error": "\(String(reflecting: error))"])
@@ -232,7 +232,7 @@ final class WatchBroadcaster: Sendable {
         pending.whenDone(snapshots.flatMap { register(pending.subject, reading: $0, isCached: false) })
     }
 
-    private func mayAdmit(_ subject: SubscriptionTable.Subject, _ state: State) -> Bool {
+    private func mayAdmit(_ subject: WatchSubscriptionTable.Subject, _ state: State) -> Bool {
         guard !state.isClosed, state.count < settings.watchersMax else { return false }
         guard case .list(let list) = subject, !state.table.isWatched(subject), state.lists[list] == nil else {
             return true
@@ -249,7 +249,7 @@ final class WatchBroadcaster: Sendable {
             headers: HTTPFields(retryAfter: .seconds(5)))
     }
 
-    private func unsubscribe(_ subject: SubscriptionTable.Subject, _ number: Int) {
+    private func unsubscribe(_ subject: WatchSubscriptionTable.Subject, _ number: Int) {
         state.withLock { $0.table.remove(subject, number) }
         metrics.watchersChanged(by: -1)
     }
@@ -282,7 +282,7 @@ final class WatchBroadcaster: Sendable {
         return try await service.jobs(jobs).map { EncodedSnapshot($0, readSince: started) }
     }
 
-    private func read(_ list: SubscriptionTable.List) async throws(StoreError) -> [EncodedSnapshot] {
+    private func read(_ list: WatchSubscriptionTable.List) async throws(StoreError) -> [EncodedSnapshot] {
         let started = ContinuousClock.now
         return try await list.read(from: service).map { EncodedSnapshot($0, readSince: started) }
     }
@@ -327,13 +327,11 @@ final class WatchBroadcaster: Sendable {
     ///
     /// Polling is necessary because hints can be lost.
     private func poll() async {
-        var nextHeartbeat = ContinuousClock.now + Self.heartbeatInterval
-        while true {
+        for polls in 1... {
             do { try await Task.sleep(for: Self.pollInterval) } catch { return }
             state.withLock { $0.table.markEverythingDue() }
             roundSignal.yield()
-            guard ContinuousClock.now >= nextHeartbeat else { continue }
-            nextHeartbeat = .now + Self.heartbeatInterval
+            guard polls.isMultiple(of: Self.pollsPerHeartbeat) else { continue }
             for buffer in state.withLock({ $0.table.buffers }) { buffer.offerHeartbeat() }
         }
     }
@@ -366,40 +364,12 @@ final class WatchBroadcaster: Sendable {
         return true
     }
 
-    private static func deliver(_ deliveries: [SubscriptionTable.Delivery]) {
+    private static func deliver(_ deliveries: [WatchSubscriptionTable.Delivery]) {
         for delivery in deliveries {
             switch delivery {
             case .snapshot(let snapshot, let buffer): buffer.offer(snapshot)
             case .list(let list, let removed, let buffer): buffer.offer(list, without: removed)
             }
         }
-    }
-}
-
-/// A subscription with its buffer.
-///
-/// The subscription ends when the object is released.
-final class WatchSubscription: Sendable {
-    let buffer: ConflatingBuffer
-    private let unsubscribe: @Sendable () -> Void
-
-    init(buffer: ConflatingBuffer, unsubscribe: @escaping @Sendable () -> Void) {
-        self.buffer = buffer
-        self.unsubscribe = unsubscribe
-    }
-
-    deinit { unsubscribe() }
-}
-
-/// A subscription that waits for the first snapshots of its subject.
-final class PendingWatch: Sendable {
-    let subject: SubscriptionTable.Subject
-    fileprivate let whenDone: @Sendable (WatchSubscription?) -> Void
-
-    fileprivate init(
-        subject: SubscriptionTable.Subject, whenDone: @escaping @Sendable (WatchSubscription?) -> Void
-    ) {
-        self.subject = subject
-        self.whenDone = whenDone
     }
 }

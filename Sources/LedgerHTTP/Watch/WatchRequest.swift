@@ -4,7 +4,7 @@ internal import LedgerStore
 
 /// A valid request to watch a job or a list of jobs.
 struct WatchRequest: Sendable {
-    var subject: SubscriptionTable.Subject
+    var subject: WatchSubscriptionTable.Subject
     /// The position that the client has: its `Last-Event-ID`.
     let position: StreamPosition?
     /// The caller's access.
@@ -26,7 +26,7 @@ struct WatchRequest: Sendable {
     }
 
     /// The permission that it needs.
-    var access: RouteAccess {
+    var access: RoutePermission {
         switch subject {
         case .job: .job(.read)
         case .list: .jobs(.read)
@@ -73,7 +73,7 @@ struct WatchRequest: Sendable {
         return WatchRequest(subject: .job(job), position: position)
     }
 
-    private static func list(_ parameters: QueryParameters) throws(HTTPProblem) -> SubscriptionTable.List {
+    private static func list(_ parameters: QueryParameters) throws(HTTPProblem) -> WatchSubscriptionTable.List {
         let filter = try parameters.jobFilter()
         let limit = try parameters.integer("limit", in: WatchRoutes.listSizes) ?? listSizeDefault
         var cursor: JobID?
@@ -81,7 +81,7 @@ struct WatchRequest: Sendable {
             guard let id = JobID(text) else { throw .invalid(parameter: "cursor", "is not a job's id") }
             cursor = id
         }
-        var list = SubscriptionTable.List(filter: filter, limit: Int(limit), cursor: cursor)
+        var list = WatchSubscriptionTable.List(filter: filter, limit: Int(limit), cursor: cursor)
         if let text = parameters["jobs"] {
             list.jobs = try jobs(text)
             list.limit = WatchRoutes.namedJobsMax

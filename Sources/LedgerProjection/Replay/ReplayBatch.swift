@@ -89,7 +89,7 @@ struct ReplayBatch: Sendable {
         } else {
             try await checkpoints.markBuilding(jobs, of: replay.id)
         }
-        let verification = InMemoryVerification(pool: pool, settings: settings, largeJobLock: largeJobLock)
+        let verification = FoldVerification(pool: pool, settings: settings, largeJobLock: largeJobLock)
         var rest: [ReplayCheckpoints.Job] = []
         for group in groups(jobs) {
             try await checkpoints.checkRunning(replay.id)
@@ -232,16 +232,16 @@ struct ReplayBatch: Sendable {
             comparison in
             let pairs = try await pool.withTransaction { lockTransaction in
                 // The live snapshots stay where they are until this transaction ends.
-                _ = try await lockTransaction.query(StoredComparison.lockLive(jobs.map(\.id)))
+                _ = try await lockTransaction.query(ProjectionComparison.lockLive(jobs.map(\.id)))
                 // The built ones catch up with them on other connections, because they are not locked.
                 let behind = try await readSequencePairs(jobs, &lockTransaction).filter { !$0.isEqual }
                 if !behind.isEmpty { try await builder.catchUp(behind.map { ($0.job.id, $0.job.projection) }) }
                 // The comparison's view begins with its first query.
-                _ = try await comparison.pipeline(StoredComparison.planning)
+                _ = try await comparison.pipeline(ProjectionComparison.planning)
                 return try await readSequencePairs(jobs, &comparison)
             }
             let equal = pairs.filter(\.isEqual).map(\.job)
-            var statements = StoredComparison.statements(equal, of: replay.id)
+            var statements = ProjectionComparison.statements(equal, of: replay.id)
             if !replay.applies {
                 statements += ReplayCheckpoints.deletionStatements(equal.map { ($0.id, $0.projection) })
             }
@@ -269,7 +269,7 @@ struct ReplayBatch: Sendable {
     private func readSequencePairs(
         _ jobs: [ReplayCheckpoints.Job], _ transaction: inout Transaction
     ) async throws -> [SequencePair] {
-        let rows = try await transaction.query(StoredComparison.sequenceQuery(jobs))
+        let rows = try await transaction.query(ProjectionComparison.sequenceQuery(jobs))
         let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
         var pairs: [SequencePair] = []
         for row in rows {
@@ -287,8 +287,8 @@ struct ReplayBatch: Sendable {
             let replayed = try await ledger.job(
                 job.id, at: .sequence(view.snapshot.sequence), counting: replay.policy)
             guard let replayed else { throw StoreError(.incomplete, "the job no longer exists") }
-            let differences = StoredComparison.differences(view.snapshot, replayed.snapshot)
-            _ = try await pool.commit(StoredComparison.statements(job, differences, of: replay.id))
+            let differences = ProjectionComparison.differences(view.snapshot, replayed.snapshot)
+            _ = try await pool.commit(ProjectionComparison.statements(job, differences, of: replay.id))
         } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
             try await checkpoints.skip(job, of: replay.id, because: error.message)
         }

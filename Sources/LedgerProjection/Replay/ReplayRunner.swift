@@ -73,7 +73,8 @@ public struct ReplayRunner: Service {
             guard try await checkpoints.lock("end", of: replay.id, &lease) else { return }
             let result: Result<Void, any Error>
             do {
-                let commit = ReplayCommit(ledger: ledger, checkpoints: checkpoints, settings: settings, logger: logger)
+                let commit = ReplayCompletion(
+                    ledger: ledger, checkpoints: checkpoints, settings: settings, logger: logger)
                 result = .success(try await commit.advance(replay.id, &lease))
             } catch {
                 result = .failure(error)

@@ -26,7 +26,7 @@ final class AcknowledgedHeads: Sendable {
     }
 
     private struct State {
-        var heads = ClockCache<JobID, JobHead>(costMax: jobsMax)
+        var heads = BoundedCache<JobID, JobHead>(costMax: jobsMax)
         var lost: [Loss] = []
         var lostCount: UInt64 = 0
     }

@@ -1,6 +1,6 @@
 /// The SQL of the statements that write a group of appends.
 ///
-/// ``AppendGroupPlan`` chooses a statement and gives its parameters. The conditional statements write nothing unless
+/// ``GroupCommitPlan`` chooses a statement and gives its parameters. The conditional statements write nothing unless
 /// the heads of all jobs are those that the group was planned with.
 enum AppendStatements {
     /// Moves locked heads.
@@ -14,7 +14,7 @@ enum AppendStatements {
 
     /// The condition that the planned time, `$6`, was current when the statement began.
     ///
-    /// It is at most a second old by the database's clock; see ``AppendGroupPlan/expiry``.
+    /// It is at most a second old by the database's clock; see ``GroupCommitPlan/expiry``.
     private static let wasClockCurrent =
         "$6::timestamptz between statement_timestamp() - interval '1 second' and statement_timestamp()"
 
@@ -26,7 +26,7 @@ enum AppendStatements {
     /// Moves the head of one job, if it is current.
     ///
     /// The clock is compared again under the lock, because the statement may have waited for the lock. A late statement
-    /// fails with LG004; see ``AppendGroupWriter/resolveOutcome(_:expiry:)``.
+    /// fails with LG004; see ``GroupCommitWriter/resolveOutcome(_:expiry:)``.
     private static let oneHeadClause = """
         moved as (
             update ledger.job_head

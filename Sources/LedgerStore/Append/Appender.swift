@@ -38,7 +38,7 @@ final class Appender: Sendable {
     private let reactor: Reactor
     /// The clock of all time limits, and by which cached heads age.
     private let now: @Sendable () -> ContinuousClock.Instant
-    private let writer: AppendGroupWriter
+    private let writer: GroupCommitWriter
     private let logger: Logger
     /// The backend for spans; nil for none.
     private let tracer: (any Tracer)?
@@ -86,7 +86,7 @@ final class Appender: Sendable {
         self.onHeadsLost = onHeadsLost
         reactor = pool.reactor
         self.now = now
-        writer = AppendGroupWriter(pool: pool, now: now)
+        writer = GroupCommitWriter(pool: pool, now: now)
         queue = Mutex(GroupCommitQueue(limits: GroupCommitQueue.Limits(groupsInFlightMax: groupsInFlightMax)))
         self.logger = logger
         self.tracer = tracer
@@ -252,8 +252,8 @@ final class Appender: Sendable {
         let requests = group.map(\.request)
         var attempt = 1
         while true {
-            let failure: AppendGroupFailure
-            do throws(AppendGroupFailure) { return try await write(requests) } catch { failure = error }
+            let failure: GroupCommitFailure
+            do throws(GroupCommitFailure) { return try await write(requests) } catch { failure = error }
             heads.withLock { $0.invalidate(requests) }
             if let plan = failure.plan {
                 switch await resolveOutcome(plan, expiry: failure.expiry, until: end) {
@@ -323,7 +323,7 @@ final class Appender: Sendable {
     ///
     /// This takes one round trip if all heads are cached and current, two if they are not cached, and three if they are
     /// stale.
-    private func write(_ requests: [AppendRequest]) async throws(AppendGroupFailure) -> [AppendResult] {
+    private func write(_ requests: [AppendRequest]) async throws(GroupCommitFailure) -> [AppendResult] {
         guard let (cached, clock) = heads.withLock({ $0.cached(requests, now: now()) }) else {
             return recordSuccess(try await writer.write(requests))
         }
@@ -345,7 +345,7 @@ final class Appender: Sendable {
     ///
     /// - Returns: Nil if the database does not respond in time.
     private func resolveOutcome(
-        _ plan: AppendGroupPlan, expiry: Timestamp?, until end: ContinuousClock.Instant
+        _ plan: GroupCommitPlan, expiry: Timestamp?, until end: ContinuousClock.Instant
     ) async -> Bool? {
         for attempt in 1...Self.attemptsMax where now() < end {
             do throws(PQError) {
@@ -375,14 +375,14 @@ final class Appender: Sendable {
         do { try await Task.sleep(for: pause) } catch { return }
     }
 
-    private func recordSuccess(_ outcome: AppendGroupWriter.WriteResult) -> [AppendResult] {
+    private func recordSuccess(_ outcome: GroupCommitWriter.WriteResult) -> [AppendResult] {
         heads.withLock {
             $0.store(outcome.plan.newHeads, clock: outcome.clock, readAt: outcome.readAt, now: now())
         }
         return recordSuccess(outcome.plan)
     }
 
-    private func recordSuccess(_ plan: AppendGroupPlan) -> [AppendResult] {
+    private func recordSuccess(_ plan: GroupCommitPlan) -> [AppendResult] {
         failure.withLock { $0 = nil }
         guard plan.columns.count > 0 else { return plan.results }
         counters.withLock { counters in

@@ -22,7 +22,7 @@ struct HeadCache {
         case shared(until: ContinuousClock.Instant)
     }
 
-    private var entries = ClockCache<JobID, Entry>(costMax: jobsMax)
+    private var entries = BoundedCache<JobID, Entry>(costMax: jobsMax)
     private var reading: (clock: Timestamp, at: ContinuousClock.Instant)?
 
     /// The heads of all jobs and the database time; nil unless all are cached.

@@ -30,7 +30,7 @@ final class RecentEstimates: Sendable {
         }
     }
 
-    private let cache = Mutex(ClockCache<JobID, Entry>(costMax: countMax))
+    private let cache = Mutex(BoundedCache<JobID, Entry>(costMax: countMax))
 
     /// Returns the latest estimate and stalls of a running job.
     ///

@@ -41,14 +41,19 @@ package final class RunSummaryStore: Sendable {
     private let pool: Pool
     /// The tokens, for the tags that confine their holders.
     private let tokens: TokenRegistry
-    private let cache = Mutex(ClockCache<Group, Entry>(costMax: historiesMax))
+    private let cache = Mutex(BoundedCache<Group, Entry>(costMax: historiesMax))
 
     /// The time from which on reads wait for summaries again.
-    private let waitsAgainAt = Mutex(ContinuousClock.now)
+    private let waitsAgainAt: Mutex<ContinuousClock.Instant>
+    private let now: @Sendable () -> ContinuousClock.Instant
 
-    package init(pool: Pool, tokens: TokenRegistry) {
+    package init(
+        pool: Pool, tokens: TokenRegistry, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
         self.pool = pool
         self.tokens = tokens
+        self.now = now
+        waitsAgainAt = Mutex(now())
     }
 
     /// The jobs that learn from each other.
@@ -168,7 +173,7 @@ package final class RunSummaryStore: Sendable {
 
     /// Returns the history of each request, in order; nil without earlier jobs.
     func histories(for requests: [Request]) async throws(PQError) -> [Visible?] {
-        let now = ContinuousClock.now
+        let now = self.now()
         let known = cache.withLock { cache in
             requests.map { request in
                 request.isPresent
@@ -212,7 +217,7 @@ package final class RunSummaryStore: Sendable {
             let visible: Visible? =
                 if let known { known } else if keys.isEmpty { nil } else { try await merge(keys, request) }
             found.append(visible)
-            let entry = Entry(keys: keys, visible: visible, checkedAt: .now)
+            let entry = Entry(keys: keys, visible: visible, checkedAt: now())
             if request.isPresent { cache.withLock { $0.put(entry, request.group) } }
         }
         return found
@@ -280,10 +285,10 @@ package final class RunSummaryStore: Sendable {
     ///
     /// An estimate of the past shows what was known then, and not what a worker has summarised by now.
     func waitUntilSummarised(_ group: Group, by moment: Timestamp, except job: JobID) async throws(PQError) {
-        let start = ContinuousClock.now
+        let start = now()
         guard waitsAgainAt.withLock({ $0 <= start }) else { return }
         var pause: Duration = .milliseconds(10)
-        while ContinuousClock.now - start < Self.waitMax {
+        while now() - start < Self.waitMax {
             let rows = try await pool.query(
                 Query(
                     Self.pending,
@@ -295,7 +300,7 @@ package final class RunSummaryStore: Sendable {
             do { try await Task.sleep(for: pause) } catch { return }
             pause = min(pause * 2, .milliseconds(200))
         }
-        waitsAgainAt.withLock { $0 = .now + Self.pauseMax }
+        waitsAgainAt.withLock { $0 = now() + Self.pauseMax }
     }
 
     // MARK: Durations

@@ -18,7 +18,7 @@ struct StallReader: Sendable {
     }
 
     /// Returns the silent executions of a job.
-    func silence(_ question: EstimateReader.Question) async throws(PQError) -> Silence {
+    func silence(_ question: EstimateReader.Question) async throws(PQError) -> SilentExecutions {
         try await detectors([question])[0].map { $0.silence(at: question.moment) } ?? .none
     }
 

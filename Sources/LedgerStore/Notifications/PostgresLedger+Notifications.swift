@@ -6,7 +6,7 @@ internal import PQ
 extension PostgresLedger {
     /// The pause before a new subscription is acknowledged.
     ///
-    /// The time of an event may be a second older than its append (``AppendGroupPlan/expiry``). After the pause, every
+    /// The time of an event may be a second older than its append (``GroupCommitPlan/expiry``). After the pause, every
     /// new event has a later time than the subscription.
     static let acknowledgementPause: Duration = .seconds(1)
     /// The time to wait for the result of a test, and the interval of looking.

@@ -13,7 +13,7 @@ package final class SubscriptionMatcher: Sendable {
         var version: Int64 = 0
         var subscriptions: [Subscription] = []
         /// The subscriptions to jobs. Names and tags of jobs never change.
-        var jobs = ClockCache<JobID, [Subscription]>(costMax: SubscriptionMatcher.costMax)
+        var jobs = BoundedCache<JobID, [Subscription]>(costMax: SubscriptionMatcher.costMax)
     }
 
     /// The maximum cost of the remembered jobs.

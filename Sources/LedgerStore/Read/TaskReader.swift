@@ -5,7 +5,7 @@ internal import PQ
 struct TaskReader: Sendable {
     let pool: Pool
     /// The silent executions.
-    let silence: Silence
+    let silence: SilentExecutions
     /// The tasks that are read, and their order.
     let filter: TaskFilter
 

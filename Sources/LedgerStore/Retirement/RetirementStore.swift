@@ -5,7 +5,7 @@ public import PQ
 /// The owner's access to the ledger for retiring jobs.
 ///
 /// The services cannot retire jobs: their role may not delete events. The retirement of a single job is one
-/// transaction. That of a month has several steps (``MonthStorage/Step``).
+/// transaction. That of a month has several steps (``MonthRetirement/Step``).
 public struct RetirementStore: Sendable {
     private let pool: Pool
 
@@ -238,7 +238,7 @@ public struct RetirementStore: Sendable {
     }
 
     /// Returns the place of the events of a month.
-    public func storage(of month: Month) async throws(StoreError) -> MonthStorage {
+    public func storage(of month: Month) async throws(StoreError) -> MonthRetirement {
         let hasOpenJobs = try await !openJobs(of: month, after: nil, limit: 1).isEmpty
         return try await attempting("reading the partitions") { () throws(PQError) in
             let row = try await pool.query(
@@ -252,14 +252,14 @@ public struct RetirementStore: Sendable {
                         on attached.inhparent = 'ledger.event'::regclass
                         and attached.inhrelid = to_regclass('ledger.' || $1)
                     """, [.text(month.partition), .text(month.retiredTable)]))[0]
-            let table: MonthStorage.Table =
+            let table: MonthRetirement.Table =
                 switch (try row.decode(0, as: Bool.self), try row.decodeIfPresent(1, as: Bool.self)) {
                 case (false, _): .absent
                 case (true, nil): .detached
                 case (true, false?): .attached
                 case (true, true?): .detaching
                 }
-            return MonthStorage(table: table, hasSetAside: try row.decode(2), hasOpenJobs: hasOpenJobs)
+            return MonthRetirement(table: table, hasSetAside: try row.decode(2), hasOpenJobs: hasOpenJobs)
         }
     }
 

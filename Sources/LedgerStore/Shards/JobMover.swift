@@ -52,7 +52,7 @@ struct JobMover: Sendable {
         try await makePartition()
         let (append, position) = try await copy()
         try await afterStep(.decided)
-        try await PreparedParts(pool: target.pool).end(append.name(in: target.number), commits: true)
+        try await PreparedTransactions(pool: target.pool).end(append.name(in: target.number), commits: true)
         try await afterStep(.ended)
         return position
     }

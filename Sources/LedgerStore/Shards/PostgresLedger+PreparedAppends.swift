@@ -6,11 +6,11 @@ extension PostgresLedger {
     /// Plans an append with locked heads.
     private static func plan(
         _ request: AppendRequest, _ transaction: inout Transaction
-    ) async throws(PQError) -> Result<(AppendGroupPlan, [JobID: ClosedRange<EventSequence>]), StoreError> {
+    ) async throws(PQError) -> Result<(GroupCommitPlan, [JobID: ClosedRange<EventSequence>]), StoreError> {
         let jobs = request.parts.map(\.job).sorted()
-        let rows = try await transaction.query(AppendGroupWriter.lockHeads(jobs))
-        let (heads, clock) = try AppendGroupWriter.decode(rows)
-        let plan = await AppendGroupWriter.plan([request], heads: heads, clock: clock)
+        let rows = try await transaction.query(GroupCommitWriter.lockHeads(jobs))
+        let (heads, clock) = try GroupCommitWriter.decode(rows)
+        let plan = await GroupCommitWriter.plan([request], heads: heads, clock: clock)
         switch plan.results[0] {
         case .failure(let error): return .failure(error)
         case .success(let spans):
@@ -30,7 +30,7 @@ extension PostgresLedger {
                 case .failure(let error): return .failure(error)
                 case .success(let (plan, sequences)):
                     let rows = try await transaction.prepare(as: name, after: plan.statements)
-                    try AppendGroupWriter.check(rows.first?.affectedRows ?? 0, plan)
+                    try GroupCommitWriter.check(rows.first?.affectedRows ?? 0, plan)
                     return .success(sequences)
                 }
             }
@@ -65,7 +65,7 @@ extension PostgresLedger {
                     planned(sequences)
                     let rows = try await transaction.commit(
                         after: plan.statements + [PreparedAppendStatements.commit(append)])
-                    try AppendGroupWriter.check(rows.first?.affectedRows ?? 0, plan)
+                    try GroupCommitWriter.check(rows.first?.affectedRows ?? 0, plan)
                     appender.acknowledged.acknowledge(plan.newHeads)
                     return .success(sequences)
                 }
@@ -79,21 +79,21 @@ extension PostgresLedger {
     /// The returned decision is durable.
     func settle(_ append: PreparedAppend) async throws(StoreError) -> Bool {
         try await attempting("settling an append to several shards") { () throws(PQError) in
-            try await PreparedParts(pool: appendPool).settle(append)
+            try await PreparedTransactions(pool: appendPool).settle(append)
         }
     }
 
     /// Ends a prepared transaction; nothing happens if it has ended.
     func endPrepared(_ name: String, commits: Bool) async throws(StoreError) {
         try await attempting("ending a prepared append") { () throws(PQError) in
-            try await PreparedParts(pool: appendPool).end(name, commits: commits)
+            try await PreparedTransactions(pool: appendPool).end(name, commits: commits)
         }
     }
 
     /// The prepared transactions of appends, with their ages.
-    func preparedParts(olderThan age: Duration) async throws(StoreError) -> [(name: String, age: Duration)] {
+    func preparedTransactions(olderThan age: Duration) async throws(StoreError) -> [(name: String, age: Duration)] {
         try await attempting("reading prepared appends") { () throws(PQError) in
-            try await PreparedParts(pool: pool).list(olderThan: age)
+            try await PreparedTransactions(pool: pool).list(olderThan: age)
         }
     }
 

@@ -80,7 +80,7 @@ extension ShardAdministration {
         let limit = ContinuousClock.now + Self.settlementMax
         while ContinuousClock.now < limit {
             let parts = try await on(number) { _ throws(PQError) in
-                try await PreparedParts(pool: target).list(olderThan: .zero)
+                try await PreparedTransactions(pool: target).list(olderThan: .zero)
             }
             if parts.isEmpty { return }
             for part in parts where part.age >= ShardedLedger.settledAfter {
@@ -88,10 +88,10 @@ extension ShardAdministration {
                     continue
                 }
                 let commits = try await on(append.decider) { _ throws(PQError) in
-                    try await PreparedParts(pool: decider).settle(append)
+                    try await PreparedTransactions(pool: decider).settle(append)
                 }
                 try await on(number) { _ throws(PQError) in
-                    try await PreparedParts(pool: target).end(part.name, commits: commits)
+                    try await PreparedTransactions(pool: target).end(part.name, commits: commits)
                 }
             }
             do { try await Task.sleep(for: .milliseconds(100)) } catch {

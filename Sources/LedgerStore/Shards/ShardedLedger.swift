@@ -24,7 +24,7 @@ public final class ShardedLedger: LedgerService, Service {
     let first: PostgresLedger
     let logger: Logger
     private let state: Mutex<MapState>
-    private let locations = Mutex(ClockCache<JobID, Int>(costMax: locationsMax))
+    private let locations = Mutex(BoundedCache<JobID, Int>(costMax: locationsMax))
     /// The shards that did not answer, until when they are left out of lists.
     let away = Mutex<[Int: ContinuousClock.Instant]>([:])
     /// The time since which a prepared transaction waits; nil if all are settled.

@@ -32,15 +32,18 @@ final class JobStates: Sendable {
     }
 
     private struct State {
-        var entries = ClockCache<JobID, Entry>(costMax: jobsMax)
+        var entries = BoundedCache<JobID, Entry>(costMax: jobsMax)
         /// Older entries are read again.
-        var expiry: ContinuousClock.Instant = .now
+        var expiry: ContinuousClock.Instant
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let lookup: BatchedLookup<Reading>
+    private let now: @Sendable () -> ContinuousClock.Instant
 
-    init(_ pool: Pool) {
+    init(_ pool: Pool, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }) {
+        self.now = now
+        state = Mutex(State(expiry: now()))
         lookup = BatchedLookup(on: pool.reactor, jobsMax: 1_000) { jobs throws(PQError) in
             try await Self.read(jobs, on: pool)
         }
@@ -71,7 +74,8 @@ final class JobStates: Sendable {
     /// Returns the state of the newest known snapshot; nil if none is known.
     ///
     /// A missing or old entry is read in the background, for the next call.
-    func known(_ job: JobID, now: ContinuousClock.Instant = .now) -> JobState? {
+    func known(_ job: JobID) -> JobState? {
+        let now = self.now()
         let (known, isDue) = state.withLock { state in
             guard var entry = state.entries.find(job, where: { _ in true }) else {
                 state.entries.put(Entry(sequence: 0), job)
@@ -130,7 +134,7 @@ final class JobStates: Sendable {
 
     /// Makes every entry be read again, because hints may have been lost.
     func expireAll() {
-        state.withLock { $0.expiry = .now }
+        state.withLock { $0.expiry = now() }
     }
 
     private func record(_ job: JobID, _ sequence: EventSequence, _ newest: JobState) {
@@ -141,7 +145,7 @@ final class JobStates: Sendable {
                 entry.sequence = sequence
                 entry.state = newest
             }
-            entry.readAt = .now
+            entry.readAt = now()
             state.entries.put(entry, job)
         }
     }

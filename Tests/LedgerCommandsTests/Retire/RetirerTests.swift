@@ -20,7 +20,7 @@ struct RetirerTests {
         let folder: String
 
         func retirer(
-            place: String? = nil, willStep: @escaping (MonthStorage.Step) async throws -> Void = { _ in }
+            place: String? = nil, willStep: @escaping (MonthRetirement.Step) async throws -> Void = { _ in }
         ) throws -> Retirer {
             Retirer(store: store, folder: try RetirementFolder(path: folder, place: place), willStep: willStep)
         }
@@ -93,7 +93,7 @@ struct RetirerTests {
             ]
             let april = Timestamp(microseconds: PastJob.march.microseconds + 31 * 86_400_000_000)
             let later = try await PastJob.add(number: 3, createdAt: april, to: fixture.ledger)
-            var steps: [MonthStorage.Step] = []
+            var steps: [MonthRetirement.Step] = []
             let result = try await fixture.retirer { steps.append($0) }
                 .retire(Self.march, drops: false, exportsOnly: false)
             #expect(result.jobs == 2 && result.files.map(\.heads.count) == [2])
@@ -173,7 +173,7 @@ struct RetirerTests {
             // New jobs can be created, and the job of the month says that it is retired.
             _ = try await fixture.ledger.createJob(JobDescription(name: "new"))
             try await Self.expectRetired(fixture, jobs)
-            var steps: [MonthStorage.Step] = []
+            var steps: [MonthRetirement.Step] = []
             _ = try await fixture.retirer { steps.append($0) }.retire(Self.march, drops: true, exportsOnly: false)
             #expect(steps == [.finishDetaching, .setAside, .drop])
             try await Self.expectRetired(fixture, jobs)
@@ -259,7 +259,7 @@ struct RetirerTests {
             let jobs = [try await PastJob.add(to: fixture.ledger)]
             try await fixture.run("alter table ledger.event detach partition ledger.event_2024_03")
             #expect(try await fixture.ledger.verify(jobs[0], Verification.Range())?.fault?.kind == .missing)
-            var steps: [MonthStorage.Step] = []
+            var steps: [MonthRetirement.Step] = []
             _ = try await fixture.retirer { steps.append($0) }.retire(Self.march, drops: false, exportsOnly: false)
             #expect(steps == [.attach, .export, .record, .detach, .setAside])
             try await Self.expectRetired(fixture, jobs)

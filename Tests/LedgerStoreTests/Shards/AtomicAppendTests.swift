@@ -37,7 +37,7 @@ struct AtomicAppendTests {
     /// The number of prepared transactions of the ledger.
     private static func prepared(_ shards: [Int: PostgresLedger]) async throws -> Int {
         var count = 0
-        for shard in shards.values { count += try await shard.preparedParts(olderThan: .zero).count }
+        for shard in shards.values { count += try await shard.preparedTransactions(olderThan: .zero).count }
         return count
     }
 

@@ -100,7 +100,7 @@ struct AwayShardTests {
                     try await eventually({ !$0.contains { $0.name == "settlement" } }) {
                         await ledger.readiness().checks
                     }
-                    #expect(try await shard.preparedParts(olderThan: .zero).isEmpty)
+                    #expect(try await shard.preparedTransactions(olderThan: .zero).isEmpty)
                     #expect(try await shard.append([Self.progress(2)], to: job) == 2...2, "the prepared part is absent")
                 }
             }

@@ -5,7 +5,7 @@ internal import PQ
 /// The events of a group with their sequences, times and hashes, and the new heads.
 ///
 /// It is a pure function of the present heads and the appends.
-struct AppendGroupPlan {
+struct GroupCommitPlan {
     private(set) var columns = EventColumns()
     private(set) var results: [AppendResult] = []
     /// The heads before the group.

@@ -4,15 +4,15 @@ import Testing
 @testable import LedgerStore
 
 @Suite("A cache with CLOCK eviction", .ownThread)
-struct ClockCacheTests {
-    private func finds(_ key: Int, in cache: inout ClockCache<Int, Int>) -> Bool {
+struct BoundedCacheTests {
+    private func finds(_ key: Int, in cache: inout BoundedCache<Int, Int>) -> Bool {
         cache.find(key) { _ in true } == key
     }
 
     @Test("random operations find the last value of a key or none, within the budget")
     func randomOperations() {
         var random = SeededGenerator(seed: 11)
-        var cache = ClockCache<Int, Int>(costMax: 300)
+        var cache = BoundedCache<Int, Int>(costMax: 300)
         var puts: [Int: (value: Int, cost: Int)] = [:]
         for round in 0..<50_000 {
             let key = Int.random(in: 0..<100, using: &random)
@@ -42,7 +42,7 @@ struct ClockCacheTests {
     @Test("entries that fit stay, whatever the order of uses and replacements")
     func keepsAll() {
         var random = SeededGenerator(seed: 7)
-        var cache = ClockCache<Int, Int>(costMax: 100)
+        var cache = BoundedCache<Int, Int>(costMax: 100)
         for key in 0..<100 { cache.put(key, key) }
         for _ in 0..<10_000 {
             let key = Int.random(in: 0..<100, using: &random)
@@ -55,7 +55,7 @@ struct ClockCacheTests {
 
     @Test("a full cache evicts the entries that were not used since the last eviction")
     func secondChance() {
-        var cache = ClockCache<Int, Int>(costMax: 100)
+        var cache = BoundedCache<Int, Int>(costMax: 100)
         for key in 0..<100 { cache.put(key, key) }
         for key in stride(from: 0, to: 100, by: 2) { _ = finds(key, in: &cache) }
         // Peeking does not count as a use.
@@ -66,7 +66,7 @@ struct ClockCacheTests {
 
     @Test("a new entry is the last of the unused ones to be evicted, and never evicts itself")
     func newest() {
-        var cache = ClockCache<Int, Int>(costMax: 100)
+        var cache = BoundedCache<Int, Int>(costMax: 100)
         for key in 0..<1_000 {
             cache.put(key, key)
             #expect(cache.peek(key) == key && cache.cost == min(key + 1, 100))
@@ -82,13 +82,13 @@ struct ClockCacheTests {
 
     @Test("a growing entry does not evict itself, and a large entry does not evict new ones")
     func sizes() {
-        var cache = ClockCache<Int, Int>(costMax: 10)
+        var cache = BoundedCache<Int, Int>(costMax: 10)
         cache.put(1, 1, cost: 4)
         cache.put(2, 2, cost: 4)
         _ = finds(2, in: &cache)
         cache.put(9, 1, cost: 7)
         #expect(cache.peek(1) == 9 && cache.peek(2) == nil && cache.cost == 7)
-        var full = ClockCache<Int, Int>(costMax: 10)
+        var full = BoundedCache<Int, Int>(costMax: 10)
         for key in 1...10 { full.put(key, key) }
         full.put(11, 11, cost: 2)
         #expect((1...11).filter { full.peek($0) != nil } == Array(3...11))
@@ -96,7 +96,7 @@ struct ClockCacheTests {
 
     @Test("a value that exceeds the budget is not stored, and removes the older value of its key")
     func exceedsBudget() {
-        var cache = ClockCache<Int, Int>(costMax: 10)
+        var cache = BoundedCache<Int, Int>(costMax: 10)
         cache.put(1, 1, cost: 4)
         cache.put(2, 2, cost: 6)
         cache.put(1, 1, cost: 11)

@@ -3,7 +3,7 @@
 /// An execution is measured by its own reports. Before it has any, it is measured by executions of the same label, in
 /// this job and in earlier ones, then by labels of the same stem. With none of them, ``unknownSeconds`` is the limit.
 /// A lease replaces all of this: it is the job's own statement after how many seconds an execution is lost.
-struct SilenceLimits {
+struct SilenceDetector {
     /// The limit of an execution that nothing is known about.
     static let unknownSeconds = 300.0
     /// The lowest limit without a lease.

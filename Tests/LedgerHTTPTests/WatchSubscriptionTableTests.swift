@@ -6,7 +6,7 @@ import Testing
 @testable import LedgerHTTP
 
 @Suite("The table of subscriptions")
-struct SubscriptionTableTests {
+struct WatchSubscriptionTableTests {
     private static let ids = (0..<4).map { number in
         JobID(createdAt: Timestamp(microseconds: 1_000_000 * Int64(number + 1)), randomHigh: 0, randomLow: 0)
     }
@@ -26,17 +26,17 @@ struct SubscriptionTableTests {
             readSince: began)
     }
 
-    private static func jobs(_ deliveries: [SubscriptionTable.Delivery]) -> [JobID] {
+    private static func jobs(_ deliveries: [WatchSubscriptionTable.Delivery]) -> [JobID] {
         deliveries.compactMap { if case .snapshot(let encoded, _) = $0 { encoded.job } else { nil } }
     }
 
-    private static func lists(_ deliveries: [SubscriptionTable.Delivery]) -> Int {
+    private static func lists(_ deliveries: [WatchSubscriptionTable.Delivery]) -> Int {
         deliveries.count { if case .list = $0 { true } else { false } }
     }
 
     @Test("unwatched jobs and current snapshots are not read")
     func readsOnlyChanges() {
-        var table = SubscriptionTable()
+        var table = WatchSubscriptionTable()
         table.receive(.folded(Self.ids[0], sequence: 2))
         #expect(!table.isAnythingDue)
         _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 2)], ConflatingBuffer())
@@ -50,8 +50,8 @@ struct SubscriptionTableTests {
 
     @Test("every watcher of a job gets each change once, and none after it has unsubscribed")
     func delivers() {
-        var table = SubscriptionTable()
-        let subject = SubscriptionTable.Subject.job(Self.ids[0])
+        var table = WatchSubscriptionTable()
+        let subject = WatchSubscriptionTable.Subject.job(Self.ids[0])
         let first = table.add(subject, reading: [Self.snapshot(0, 1)], ConflatingBuffer())
         let second = table.add(subject, reading: [], ConflatingBuffer())
         #expect(Self.jobs(first.deliveries) == [Self.ids[0]] && Self.jobs(second.deliveries) == [Self.ids[0]])
@@ -66,15 +66,15 @@ struct SubscriptionTableTests {
 
     @Test("an applied replay is delivered although the sequence is the same")
     func deliversReplays() {
-        var table = SubscriptionTable()
+        var table = WatchSubscriptionTable()
         _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 5)], ConflatingBuffer())
         #expect(table.publish(Self.snapshot(0, 5, projection: 2)).count == 1)
     }
 
     @Test("a watcher with a newer snapshot from another server never gets an older one")
     func neverGoesBack() {
-        var table = SubscriptionTable()
-        let subject = SubscriptionTable.Subject.job(Self.ids[0])
+        var table = WatchSubscriptionTable()
+        let subject = WatchSubscriptionTable.Subject.job(Self.ids[0])
         _ = table.add(subject, reading: [Self.snapshot(0, 5)], ConflatingBuffer())
         #expect(table.hasSnapshot(of: subject, from: nil))
         #expect(table.hasSnapshot(of: subject, from: StreamPosition("5")))
@@ -90,8 +90,8 @@ struct SubscriptionTableTests {
 
     @Test("streams of jobs and of lists follow a ledger that was restored from a backup")
     func restored() {
-        var table = SubscriptionTable()
-        let list = SubscriptionTable.List(filter: JobFilter(), limit: 2, cursor: nil)
+        var table = WatchSubscriptionTable()
+        let list = WatchSubscriptionTable.List(filter: JobFilter(), limit: 2, cursor: nil)
         _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
         _ = table.add(.list(list), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
         // Nothing has changed: the history is the same.
@@ -124,8 +124,8 @@ struct SubscriptionTableTests {
 
     @Test("a full list replaces its oldest job by a newer one, and is read again if it has room")
     func fillsLists() {
-        var table = SubscriptionTable()
-        let list = SubscriptionTable.List(filter: JobFilter(state: .running, name: "n"), limit: 2, cursor: nil)
+        var table = WatchSubscriptionTable()
+        let list = WatchSubscriptionTable.List(filter: JobFilter(state: .running, name: "n"), limit: 2, cursor: nil)
         let encodedSnapshots = [Self.snapshot(1, 1), Self.snapshot(2, 1)]
         let joined = table.add(.list(list), reading: encodedSnapshots, ConflatingBuffer())
         #expect(Self.lists(joined.deliveries) == 1 && Set(Self.jobs(joined.deliveries)) == Set(Self.ids[1...2]))

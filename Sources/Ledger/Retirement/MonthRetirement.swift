@@ -1,5 +1,7 @@
-/// The place of the events of a month's jobs in the database.
-public struct MonthStorage: Hashable, Sendable {
+/// The state of the retirement of a month: the place of the events of its jobs.
+///
+/// It determines the next step.
+public struct MonthRetirement: Hashable, Sendable {
     /// The state of the table that contains the events.
     public enum Table: Hashable, Sendable {
         /// A partition of the event table. → `detaching`

@@ -3,7 +3,7 @@
 /// A hand cycles through the slots if there is no room. It evicts the first entry that was not used since the hand last
 /// passed it. Marking an entry as used costs almost nothing. See F. J. Corbató, A Paging Experiment with the Multics
 /// System, 1968.
-package struct ClockCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
     private struct Slot {
         let key: Key
         var value: Value

@@ -3,7 +3,7 @@ internal import LedgerChain
 internal import PQ
 
 /// Writes groups of appends.
-struct AppendGroupWriter: Sendable {
+struct GroupCommitWriter: Sendable {
     let pool: Pool
     /// The clock by which readings of the database's clock age.
     var now: @Sendable () -> ContinuousClock.Instant = { .now }
@@ -69,7 +69,7 @@ struct AppendGroupWriter: Sendable {
 
     /// A recorded group.
     struct WriteResult {
-        let plan: AppendGroupPlan
+        let plan: GroupCommitPlan
         /// The database's clock, read no later than `readAt`.
         let clock: Timestamp
         let readAt: ContinuousClock.Instant
@@ -88,7 +88,7 @@ struct AppendGroupWriter: Sendable {
     /// Writes the appends in one round trip, on condition that the heads are current.
     func write(
         _ requests: [AppendRequest], from heads: [JobID: JobHead], clock: Timestamp
-    ) async throws(AppendGroupFailure) -> Attempt {
+    ) async throws(GroupCommitFailure) -> Attempt {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
         guard plan.columns.count > 0 else { return .written(WriteResult(plan: plan, clock: clock, readAt: now())) }
         do throws(PQError) {
@@ -98,13 +98,13 @@ struct AppendGroupWriter: Sendable {
         } catch {
             // The planned time became stale while the statement waited for the row lock.
             if error.sqlState == .staleWrite { return .refused }
-            throw AppendGroupFailure(
+            throw GroupCommitFailure(
                 error: error, plan: error.mayHaveCommitted ? plan : nil, expiry: plan.expiry)
         }
     }
 
     /// - Returns: The database's clock and the number of inserted events; nil if a head has moved.
-    private func write(_ plan: AppendGroupPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
+    private func write(_ plan: GroupCommitPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
         if plan.columns.count <= Self.oneStatementEventsMax {
             let rows = try await pool.query(plan.conditionalStatement, isDurableWrite: true)
             guard let row = rows.first else { return nil }
@@ -115,7 +115,7 @@ struct AppendGroupWriter: Sendable {
         return inserted > 0 ? (try results[0][0].decode(0, as: Timestamp.self), inserted) : nil
     }
 
-    static func check(_ inserted: Int, _ plan: AppendGroupPlan) throws(PQError) {
+    static func check(_ inserted: Int, _ plan: GroupCommitPlan) throws(PQError) {
         guard inserted == plan.columns.count else {
             throw PQError(.decoding, "inserted \(inserted) of \(plan.columns.count) events")
         }
@@ -125,10 +125,10 @@ struct AppendGroupWriter: Sendable {
     ///
     /// Each append succeeds or fails by itself. If the database fails, all appends fail, and nothing was recorded
     /// unless the outcome is unknown according to the error.
-    func write(_ requests: [AppendRequest]) async throws(AppendGroupFailure) -> WriteResult {
+    func write(_ requests: [AppendRequest]) async throws(GroupCommitFailure) -> WriteResult {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
         let conditions = Self.conditions(of: requests)
-        var attempted: AppendGroupPlan?
+        var attempted: GroupCommitPlan?
         do throws(PQError) {
             return try await pool.withTransaction { transaction throws(PQError) in
                 let reads = [Self.lockHeads(jobs)] + (conditions.isEmpty ? [] : [Self.cancels(conditions)])
@@ -146,7 +146,7 @@ struct AppendGroupWriter: Sendable {
                 return WriteResult(plan: plan, clock: clock, readAt: readAt)
             }
         } catch {
-            throw AppendGroupFailure(error: error, plan: error.mayHaveCommitted ? attempted : nil)
+            throw GroupCommitFailure(error: error, plan: error.mayHaveCommitted ? attempted : nil)
         }
     }
 
@@ -155,11 +155,11 @@ struct AppendGroupWriter: Sendable {
     /// Many events are hashed on another thread, because this thread serves all connections.
     static func plan(
         _ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp
-    ) async -> AppendGroupPlan {
+    ) async -> GroupCommitPlan {
         guard requests.reduce(0, { $0 + $1.eventCount }) > oneStatementEventsMax else {
-            return AppendGroupPlan(requests, heads: heads, clock: clock)
+            return GroupCommitPlan(requests, heads: heads, clock: clock)
         }
-        return await ComputeThreads.run { AppendGroupPlan(requests, heads: heads, clock: clock) }
+        return await ComputeThreads.run { GroupCommitPlan(requests, heads: heads, clock: clock) }
     }
 
     /// The number of events up to which a group is small.

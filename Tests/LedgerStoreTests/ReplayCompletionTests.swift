@@ -8,7 +8,7 @@ import Testing
 
 /// The ways in which replays end: applied, reverted, canceled, or in conflict.
 @Suite("The end of a replay")
-struct ReplayCommitTests {
+struct ReplayCompletionTests {
     private typealias Base = ReplayTests
 
     @Test("watchers in another process must read again after a replay is applied")

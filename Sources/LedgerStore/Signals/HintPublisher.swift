@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// It sends after the commit, in separate transactions, at most one at a time: hints that arrive while it sends share
 /// the next transaction.
-actor NotificationPublisher {
+actor HintPublisher {
     /// The channel of appends.
     ///
     /// The payload is the sender's instance and the ids of the jobs, or `*` for all jobs.
@@ -71,11 +71,15 @@ actor NotificationPublisher {
     /// Whether all snapshots must be read again, regardless of their sequences.
     private var isFullReadDue = false
     private let peerSeenAt = Mutex<ContinuousClock.Instant?>(nil)
+    private let now: @Sendable () -> ContinuousClock.Instant
 
-    init(pool: Pool, instance: String, logger: Logger) {
+    init(
+        pool: Pool, instance: String, logger: Logger, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+    ) {
         self.pool = pool
         self.instance = instance
         self.logger = logger
+        self.now = now
     }
 
     /// Records that another process is present.
@@ -85,7 +89,7 @@ actor NotificationPublisher {
     /// - Returns: Whether this process considered itself alone until now.
     func recordPeer() -> Bool {
         let hadPeers = hasPeers
-        peerSeenAt.withLock { $0 = .now }
+        peerSeenAt.withLock { $0 = now() }
         return !hadPeers
     }
 
@@ -97,7 +101,7 @@ actor NotificationPublisher {
 
     /// Whether other processes are present.
     nonisolated var hasPeers: Bool {
-        peerSeenAt.withLock { $0.map { $0.duration(to: .now) < Self.presence.validity } ?? false }
+        peerSeenAt.withLock { $0.map { $0.duration(to: now()) < Self.presence.validity } ?? false }
     }
 
     func appended(_ jobs: [JobID]) {

@@ -5,7 +5,7 @@ internal import Logging
 internal import PQ
 
 /// Looks for late and stalled jobs among the running ones, a page at a time.
-struct MomentSearch {
+struct RunningJobSearch {
     let ledger: PostgresLedger
     let settings: NotificationSettings
     let logger: Logger

@@ -1,5 +1,5 @@
 /// Quantiles of the remaining time from simulated ones.
-struct RemainingInterval {
+struct RemainingTimeQuantiles {
     /// The median.
     private(set) var median: Double
     /// The logarithms of p90 over the median and of the median over p10.

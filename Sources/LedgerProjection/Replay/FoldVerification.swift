@@ -6,8 +6,8 @@ internal import PQ
 ///
 /// Nearly all live projections are equal, and then nothing needs to be stored for a comparison. For jobs that differ,
 /// cannot be read or do not fit into memory, nothing is called: ``ReplayBuilder`` builds and stores them, and
-/// ``StoredComparison`` names the differences.
-struct InMemoryVerification: Sendable {
+/// ``ProjectionComparison`` names the differences.
+struct FoldVerification: Sendable {
     let pool: Pool
     let settings: ReplaySettings
     let largeJobLock: LargeJobLock
@@ -115,7 +115,7 @@ struct InMemoryVerification: Sendable {
             }
             guard bytes <= bytesMax else { throw MemoryLimitExceeded() }
             let folded = try await fold(candidates, bytesMax: bytesMax, &transaction, onProgress)
-            var comparison = InMemoryComparison(candidates: candidates, folded: folded)
+            var comparison = FoldComparison(candidates: candidates, folded: folded)
             try await comparison.compare(&transaction)
             return candidates.indices.compactMap { index in
                 let (candidate, folded) = (candidates[index], folded[index])

@@ -4,7 +4,7 @@ internal import PQ
 /// The prepared transactions of the ledger in one database.
 ///
 /// They belong to appends to several shards, or to moves of jobs.
-struct PreparedParts: Sendable {
+struct PreparedTransactions: Sendable {
     /// Sessions with the role that has prepared them.
     let pool: Pool
 

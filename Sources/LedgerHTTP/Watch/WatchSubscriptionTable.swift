@@ -6,7 +6,7 @@ internal import NIOCore
 ///
 /// It decides which snapshots to read and which buffers get them. It is a pure state machine, which neither reads nor
 /// sends.
-struct SubscriptionTable {
+struct WatchSubscriptionTable {
     /// A list of jobs; subscribers of the same list share its reads.
     struct List: Hashable, Sendable {
         var filter: JobFilter

@@ -2,7 +2,7 @@ internal import Ledger
 internal import LedgerChain
 internal import PQ
 
-extension AppendGroupWriter {
+extension GroupCommitWriter {
     /// The outcome of an interrupted write.
     enum OutcomeResolution {
         case recorded
@@ -28,7 +28,7 @@ extension AppendGroupWriter {
     /// to it. Therefore, if this transaction commits, the event is durable.
     ///
     /// - Parameter expiry: The database time from which a conditional write refuses; nil for one that held locks.
-    func resolveOutcome(_ plan: AppendGroupPlan, expiry: Timestamp?) async throws(PQError) -> OutcomeResolution {
+    func resolveOutcome(_ plan: GroupCommitPlan, expiry: Timestamp?) async throws(PQError) -> OutcomeResolution {
         guard let (job, head) = plan.newHeads.first else { return .recorded }
         return try await pool.withTransaction { transaction throws(PQError) in
             let rows = try await transaction.pipeline([

@@ -2,10 +2,10 @@ internal import Ledger
 internal import PQ
 
 /// A failed write of a group.
-struct AppendGroupFailure: Error {
+struct GroupCommitFailure: Error {
     let error: PQError
     /// The plan that may have been recorded; nil if nothing was recorded.
-    let plan: AppendGroupPlan?
+    let plan: GroupCommitPlan?
     /// The database time from which the statement refuses to write.
     ///
     /// Nil for a write that held the locks.

@@ -1,7 +1,7 @@
 internal import Ledger
 
 /// The permission that a route needs, and the jobs that it concerns.
-enum RouteAccess: Hashable, Sendable {
+enum RoutePermission: Hashable, Sendable {
     /// Any caller, also without a token.
     case open
     /// The scope. The route concerns no job.

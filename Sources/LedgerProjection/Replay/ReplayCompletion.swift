@@ -4,7 +4,7 @@ internal import Logging
 internal import PQ
 
 /// Ends a replay: when all jobs are compared, when it is canceled or reverted.
-struct ReplayCommit: Sendable {
+struct ReplayCompletion: Sendable {
     let ledger: PostgresLedger
     let checkpoints: ReplayCheckpoints
     let settings: ReplaySettings

@@ -5,13 +5,13 @@ internal import PQ
 /// Compares jobs folded in memory with the rows of their live projections.
 ///
 /// Both sides are in the same order, so each row is compared as it arrives.
-struct InMemoryComparison {
-    private let candidates: [InMemoryVerification.Candidate]
-    private let folded: [InMemoryVerification.Folded]
+struct FoldComparison {
+    private let candidates: [FoldVerification.Candidate]
+    private let folded: [FoldVerification.Folded]
     /// Whether everything compared so far is equal, for each job.
     private(set) var isEqual: [Bool]
 
-    init(candidates: [InMemoryVerification.Candidate], folded: [InMemoryVerification.Folded]) {
+    init(candidates: [FoldVerification.Candidate], folded: [FoldVerification.Folded]) {
         self.candidates = candidates
         self.folded = folded
         isEqual = zip(candidates, folded).map { $0.progress == $1.changes.progress }

@@ -1,0 +1,27 @@
+/// A subscription with its buffer.
+///
+/// The subscription ends when the object is released.
+final class WatchSubscription: Sendable {
+    let buffer: ConflatingBuffer
+    private let unsubscribe: @Sendable () -> Void
+
+    init(buffer: ConflatingBuffer, unsubscribe: @escaping @Sendable () -> Void) {
+        self.buffer = buffer
+        self.unsubscribe = unsubscribe
+    }
+
+    deinit { unsubscribe() }
+}
+
+/// A subscription that waits for the first snapshots of its subject.
+final class PendingWatch: Sendable {
+    let subject: WatchSubscriptionTable.Subject
+    let whenDone: @Sendable (WatchSubscription?) -> Void
+
+    init(
+        subject: WatchSubscriptionTable.Subject, whenDone: @escaping @Sendable (WatchSubscription?) -> Void
+    ) {
+        self.subject = subject
+        self.whenDone = whenDone
+    }
+}
