@@ -63,7 +63,7 @@ struct GroupCommitPlan {
     }
 
     /// The statements for locked heads; none if no append succeeds.
-    var statements: [Query] {
+    var statementsForLockedHeads: [Query] {
         guard columns.count > 0 else { return [] }
         return [columns.insert, Query(AppendStatements.moveHeads, headParameters)]
     }

@@ -141,7 +141,7 @@ struct GroupCommitWriter: Sendable {
                 let readAt = now()
                 let plan = await Self.plan(requests, heads: heads, clock: clock)
                 attempted = plan
-                let rows = try await transaction.commit(after: plan.statements)
+                let rows = try await transaction.commit(after: plan.statementsForLockedHeads)
                 try Self.check(rows.first?.affectedRows ?? 0, plan)
                 return WriteResult(plan: plan, clock: clock, readAt: readAt)
             }

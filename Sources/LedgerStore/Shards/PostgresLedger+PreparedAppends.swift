@@ -29,7 +29,7 @@ extension PostgresLedger {
                 switch try await Self.plan(request, &transaction) {
                 case .failure(let error): return .failure(error)
                 case .success(let (plan, sequences)):
-                    let rows = try await transaction.prepare(as: name, after: plan.statements)
+                    let rows = try await transaction.prepare(as: name, after: plan.statementsForLockedHeads)
                     try GroupCommitWriter.check(rows.first?.affectedRows ?? 0, plan)
                     return .success(sequences)
                 }
@@ -64,7 +64,7 @@ extension PostgresLedger {
                 case .success(let (plan, sequences)):
                     planned(sequences)
                     let rows = try await transaction.commit(
-                        after: plan.statements + [PreparedAppendStatements.commit(append)])
+                        after: plan.statementsForLockedHeads + [PreparedAppendStatements.commit(append)])
                     try GroupCommitWriter.check(rows.first?.affectedRows ?? 0, plan)
                     appender.acknowledged.acknowledge(plan.newHeads)
                     return .success(sequences)
@@ -74,12 +74,12 @@ extension PostgresLedger {
         return try result.get()
     }
 
-    /// Decides not to commit an append, unless it was decided already.
+    /// Decides not to commit an append, unless it is decided.
     ///
-    /// The returned decision is durable.
-    func settle(_ append: PreparedAppend) async throws(StoreError) -> Bool {
+    /// - Returns: Whether the append is committed. The decision is durable.
+    func refuseUnlessDecided(_ append: PreparedAppend) async throws(StoreError) -> Bool {
         try await attempting("settling an append to several shards") { () throws(PQError) in
-            try await PreparedTransactions(pool: appendPool).settle(append)
+            try await PreparedTransactions(pool: appendPool).refuseUnlessDecided(append)
         }
     }
 

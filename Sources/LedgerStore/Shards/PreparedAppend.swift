@@ -35,7 +35,7 @@ struct PreparedAppend: Hashable, Sendable {
 ///
 /// The shards other than the decider prepare their transactions. The decider's transaction contains its own events and
 /// the decision, so its commit decides. Then the others commit theirs. A transaction that stays prepared is ended by
-/// ``ShardedLedger/settlePreparedAppends()``, which asks the decider.
+/// ``ShardedLedger/settlePreparedAppends(forgets:)``, which asks the decider.
 enum PreparedAppendStatements {
     /// The time after which a decision to commit is refused.
     ///

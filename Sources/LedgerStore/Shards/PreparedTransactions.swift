@@ -17,10 +17,12 @@ struct PreparedTransactions: Sendable {
         return parts
     }
 
-    /// Decides not to commit, unless it was decided already.
+    /// Decides not to commit, unless the append is decided.
     ///
-    /// For the shard that decides. The returned decision is durable.
-    func settle(_ append: PreparedAppend) async throws(PQError) -> Bool {
+    /// For the shard that decides.
+    ///
+    /// - Returns: Whether the append is committed. The decision is durable.
+    func refuseUnlessDecided(_ append: PreparedAppend) async throws(PQError) -> Bool {
         let results = try await pool.commit([
             PreparedAppendStatements.refuse(append), PreparedAppendStatements.decision(append),
         ])

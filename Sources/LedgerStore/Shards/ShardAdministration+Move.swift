@@ -88,7 +88,7 @@ extension ShardAdministration {
                     continue
                 }
                 let commits = try await on(append.decider) { _ throws(PQError) in
-                    try await PreparedTransactions(pool: decider).settle(append)
+                    try await PreparedTransactions(pool: decider).refuseUnlessDecided(append)
                 }
                 try await on(number) { _ throws(PQError) in
                     try await PreparedTransactions(pool: target).end(part.name, commits: commits)

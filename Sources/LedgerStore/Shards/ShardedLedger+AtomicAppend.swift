@@ -40,7 +40,7 @@ extension ShardedLedger {
         do throws(StoreError) {
             for shard in parts.keys.sorted(by: >) where shard != decider {
                 guard let request = parts[shard] else { continue }
-                // Also if its outcome is unknown it may be prepared.
+                // Recorded before the call: a preparation with an unknown outcome must be ended too.
                 prepared.append(shard)
                 let found = try await on(shard) { (ledger) throws(StoreError) in
                     try await ledger.prepare(request, as: append.name(in: shard))
@@ -54,8 +54,10 @@ extension ShardedLedger {
             }
             sequences.merge(found) { $1 }
         } catch {
-            guard mayBeDecided, try await isCommitted(append, after: error) else {
+            // If the outcome cannot be resolved, this throws, and the settlement ends the prepared parts.
+            guard mayBeDecided, try await resolveOutcome(of: append, after: error) else {
                 for shard in prepared { await end(append, in: shard, commits: false) }
+                // A refused decision has the code `.corrupt`: see `tookTooLong`.
                 throw error.code == .corrupt ? Self.tookTooLong(error) : error
             }
             sequences.merge(planned.withLock { $0 }) { $1 }
@@ -75,14 +77,18 @@ extension ShardedLedger {
             .unavailable, "the append took too long; nothing was recorded", retryAfter: .seconds(1), cause: cause)
     }
 
-    /// Whether an append that has failed is recorded nevertheless.
+    /// Returns whether a failed append is recorded.
     ///
-    /// Nothing else can decide it afterwards.
-    private func isCommitted(_ append: PreparedAppend, after error: StoreError) async throws(StoreError) -> Bool {
+    /// If it is undecided, this call decides that it is not recorded.
+    private func resolveOutcome(
+        of append: PreparedAppend, after error: StoreError
+    ) async throws(StoreError) -> Bool {
         let mayHaveCommitted = (error.cause as? PQError)?.mayHaveCommitted ?? false
         guard mayHaveCommitted || [.outcomeUnknown, .corrupt, .closed].contains(error.code) else { return false }
         do throws(StoreError) {
-            return try await on(append.decider) { (ledger) throws(StoreError) in try await ledger.settle(append) }
+            return try await on(append.decider) { (ledger) throws(StoreError) in
+                try await ledger.refuseUnlessDecided(append)
+            }
         } catch {
             throw StoreError(
                 .outcomeUnknown, "it is not known yet whether the events were recorded: \(error.message)",

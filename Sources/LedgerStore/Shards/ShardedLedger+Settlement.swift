@@ -15,12 +15,12 @@ extension ShardedLedger {
     static let forgettingInterval: Duration = .seconds(60)
 
     /// Settles the appends of servers that died, until the task is canceled.
-    func settleAgainAndAgain() async {
-        var forgotten = ContinuousClock.now
+    func runSettlement() async {
+        var lastDeletion = ContinuousClock.now
         while !Task.isCancelled {
             do { try await Task.sleep(for: Self.settlementInterval) } catch { return }
-            let forgets = forgotten.duration(to: .now) >= Self.forgettingInterval
-            if forgets { forgotten = .now }
+            let forgets = lastDeletion.duration(to: .now) >= Self.forgettingInterval
+            if forgets { lastDeletion = .now }
             await settlePreparedAppends(forgets: forgets)
         }
     }
@@ -34,29 +34,30 @@ extension ShardedLedger {
         }
         // The age of the oldest one that remains.
         var oldest: Duration?
-        // The others do not wait for a shard that is away.
-        var away: Set<Int> = []
+        // The others do not wait for a shard that is unreachable.
+        var unreachable: Set<Int> = []
         for case (let shard, .success(let transactions)) in found {
             for (name, age) in transactions {
                 guard let append = PreparedAppend(name: name) else { continue }
-                guard !away.contains(append.decider) else {
+                guard !unreachable.contains(append.decider) else {
                     oldest = max(oldest ?? age, age)
                     continue
                 }
                 do throws(StoreError) {
                     let commits = try await on(append.decider) { (ledger) throws(StoreError) in
-                        try await ledger.settle(append)
+                        try await ledger.refuseUnlessDecided(append)
                     }
                     try await on(shard) { (ledger) throws(StoreError) in
                         try await ledger.endPrepared(name, commits: commits)
                     }
+                    // The worker did not notice events committed here.
                     await shards[shard]?.sweep()
                     logger.notice(
                         "settled a part of an append to several shards",
                         metadata: ["shard": "\(shard)", "append.committed": "\(commits)"])
                 } catch {
                     oldest = max(oldest ?? age, age)
-                    if error.code == .unavailable { away.insert(append.decider) }
+                    if error.code == .unavailable { unreachable.insert(append.decider) }
                     if !Task.isCancelled {
                         logger.warning(
                             "cannot settle a part of an append yet",
@@ -89,6 +90,7 @@ extension ShardedLedger {
         // A shard that does not respond may have prepared transactions, and so may one that this server does not know,
         // because its file of shards is older than the map.
         guard map.shards.allSatisfy({ shards[$0] != nil }) else { return }
+        // Prepared transactions younger than `settledAfter` were not listed; their decisions are too young to delete.
         guard prepared.allSatisfy({ if case .success(let found) = $0 { found.isEmpty } else { false } }) else { return }
         for (shard, ledger) in shards {
             do throws(StoreError) { try await ledger.forgetDecisions() } catch {

@@ -81,7 +81,7 @@ public final class ShardedLedger: LedgerService, Service {
     /// It ends when the task is canceled or the service group shuts down.
     public func run() async throws {
         let reading = Task(name: "shard-map") { await rereadMap() }
-        let settling = Task(name: "shard-settlement") { await settleAgainAndAgain() }
+        let settling = Task(name: "shard-settlement") { await runSettlement() }
         defer {
             reading.cancel()
             settling.cancel()
