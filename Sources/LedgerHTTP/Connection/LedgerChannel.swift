@@ -17,9 +17,10 @@ struct LedgerChannel: HTTPChannelHandler {
     /// The messages of a connection of HTTP/1.1, or of a stream of HTTP/2.
     fileprivate typealias HTTPStream = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 
-    /// The connection of a client. Its protocol may not be known yet.
+    /// The connection of a client.
     struct Value: ServerChildChannelValue {
         let channel: any Channel
+        /// Its messages, as soon as the protocol is known and the router needs them.
         fileprivate let accepted: EventLoopFuture<Accepted>
     }
 
@@ -57,18 +58,22 @@ struct LedgerChannel: HTTPChannelHandler {
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
                     minimum: Self.readBufferBytes, initial: Self.readBufferBytes, maximum: 65_536))
+            let accepted = channel.eventLoop.makePromise(of: Accepted.self)
             // The refusal of a connection does not wait for the client.
             guard connection.isAccepted else {
-                let accepted = try configureHTTP1(channel, connection, logger)
-                return Value(channel: channel, accepted: channel.eventLoop.makeSucceededFuture(accepted))
+                try configureHTTP1(channel, connection, logger, accepted)
+                return Value(channel: channel, accepted: accepted.futureResult)
             }
-            let accepted = channel.eventLoop.makePromise(of: Accepted.self)
             try pipeline.addHandler(
                 ProtocolDetector(timeLimit: .seconds(Int64(settings.idleSeconds))) { isHTTP2 in
-                    if isHTTP2 {
-                        accepted.completeWith(Result { try configureHTTP2(channel, connection, logger) })
-                    } else {
-                        accepted.completeWith(Result { try configureHTTP1(channel, connection, logger) })
+                    do {
+                        if isHTTP2 {
+                            accepted.succeed(try configureHTTP2(channel, connection, logger))
+                        } else {
+                            try configureHTTP1(channel, connection, logger, accepted)
+                        }
+                    } catch {
+                        accepted.fail(error)
                     }
                 } ended: {
                     connection.closed()
@@ -79,8 +84,9 @@ struct LedgerChannel: HTTPChannelHandler {
     }
 
     private func configureHTTP1(
-        _ channel: any Channel, _ connection: ConnectionRegistry.Connection, _ logger: Logger
-    ) throws -> Accepted {
+        _ channel: any Channel, _ connection: ConnectionRegistry.Connection, _ logger: Logger,
+        _ accepted: EventLoopPromise<Accepted>
+    ) throws {
         let pipeline = channel.pipeline.syncOperations
         let upgrade = UpgradeSignal()
         let encoder = HTTPResponseEncoder()
@@ -89,9 +95,18 @@ struct LedgerChannel: HTTPChannelHandler {
         try pipeline.addHandlers([encoder, ByteToMessageHandler(HTTPMessageDecoder(upgrade: upgrade))])
         try pipeline.addHandlers(makeHandlers(validator))
         try validator.acceptEncodedResponses(pipeline.context(handler: encoder))
-        return .http1(
-            try NIOAsyncChannel(
-                wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true)))
+        try pipeline.addHandler(
+            RouterConnector {
+                accepted.completeWith(
+                    Result {
+                        .http1(
+                            try NIOAsyncChannel(
+                                wrappingChannelSynchronously: channel,
+                                configuration: .init(isOutboundHalfClosureEnabled: true)))
+                    })
+            } ended: {
+                accepted.fail(ChannelError.eof)
+            })
     }
 
     private func configureHTTP2(
@@ -153,17 +168,27 @@ struct LedgerChannel: HTTPChannelHandler {
 
     func handle(value: Value, logger: Logger) async {
         do {
+            // Each of these calls has memory of its own, so a connection that waits here takes little.
             switch try await value.accepted.get() {
-            case .http1(let channel): await handleHTTP(asyncChannel: channel, logger: logger)
-            case .http2(let streams):
-                try await withThrowingDiscardingTaskGroup { group in
-                    for try await stream in streams.inbound {
-                        group.addTask { await handleHTTP(asyncChannel: stream, logger: logger) }
-                    }
-                }
+            case .http1(let stream): await handle(stream, logger)
+            case .http2(let streams): try await handle(streams, logger)
             }
         } catch {
             logger.trace("a connection ended with an error", metadata: ["error": "\(error)"])
+        }
+    }
+
+    @inline(never)
+    private func handle(_ stream: HTTPStream, _ logger: Logger) async {
+        await handleHTTP(asyncChannel: stream, logger: logger)
+    }
+
+    @inline(never)
+    private func handle(
+        _ streams: NIOHTTP2Handler.AsyncStreamMultiplexer<HTTPStream>, _ logger: Logger
+    ) async throws {
+        try await withThrowingDiscardingTaskGroup { group in
+            for try await stream in streams.inbound { group.addTask { await handle(stream, logger) } }
         }
     }
 }

@@ -174,7 +174,9 @@ final class WatchBroadcaster: Sendable {
         metrics.watchersChanged(by: 1)
         Self.deliver(added.deliveries)
         roundSignal.yield()
-        return WatchSubscription(buffer: buffer) { [weak self] in self?.unsubscribe(subject, added.number) }
+        // The deliveries must not be captured: they contain the first snapshot.
+        let number = added.number
+        return WatchSubscription(buffer: buffer) { [weak self] in self?.unsubscribe(subject, number) }
     }
 
     /// Reads the jobs of pending subscriptions and registers these.
