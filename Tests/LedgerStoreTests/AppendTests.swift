@@ -189,6 +189,18 @@ struct AppendTests {
         }
     }
 
+    @Test("an append without events has a result at once")
+    func withoutEvents() async throws {
+        try await withLedger { ledger in
+            let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+            let start = ContinuousClock.now
+            #expect(try await ledger.append([]).isEmpty)
+            let error = await #expect(throws: StoreError.self) { _ = try await ledger.append([], to: job) }
+            #expect(error?.message == "the append contains no events")
+            #expect(start.duration(to: .now) < .seconds(10))
+        }
+    }
+
     @Test("an append to a locked head succeeds after the lock is released")
     func waitsForLocks() async throws {
         try await withLedgerDatabase { target in

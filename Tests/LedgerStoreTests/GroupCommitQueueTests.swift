@@ -26,8 +26,8 @@ struct GroupCommitQueueTests {
         func withdraw(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
             queue.withdraw(arrivedBefore: time)
         }
-        func inFlight(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
-            queue.inFlight(arrivedBefore: time)
+        func appendsInFlight(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
+            queue.appendsInFlight(arrivedBefore: time)
         }
         func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool { queue.close(waiter) }
         func takeCloseWaiters() -> [CheckedContinuation<Void, Never>] { queue.takeCloseWaiters() }
@@ -232,7 +232,7 @@ struct GroupCommitQueueTests {
         _ = queue.add(late, now: Self.start)
         #expect(queue.withdraw(arrivedBefore: Self.start).isEmpty)
         #expect(queue.withdraw(arrivedBefore: Self.start + .seconds(1)).map { $0 === early } == [true])
-        #expect(queue.inFlight(arrivedBefore: Self.start + .seconds(1)).count == 1)
+        #expect(queue.appendsInFlight(arrivedBefore: Self.start + .seconds(1)).count == 1)
         #expect(queue.pendingEvents == 2)
         queue.finish(group.number)
         #expect(try #require(queue.takeGroup(now: Self.start)).appends.map { $0 === late } == [true])

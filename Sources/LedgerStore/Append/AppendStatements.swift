@@ -12,11 +12,16 @@ enum AppendStatements {
         where head.job_id = new.job_id
         """
 
-    /// The condition that the planned time, `$6`, was current when the statement began.
+    /// The microseconds for which a planned time is current.
     ///
-    /// It is at most a second old by the database's clock; see ``GroupCommitPlan/expiry``.
-    private static let wasClockCurrent =
-        "$6::timestamptz between statement_timestamp() - interval '1 second' and statement_timestamp()"
+    /// They are counted by the database's clock. The function `ledger.is_current` has the same limit; see also ``GroupCommitPlan/expiry``.
+    static let clockValidity: Int64 = 1_000_000
+
+    /// The condition that the planned time, `$6`, was current when the statement began.
+    private static let wasClockCurrent = """
+        $6::timestamptz between statement_timestamp() - interval '\(clockValidity) microseconds' \
+        and statement_timestamp()
+        """
 
     /// The condition that the planned time is still current.
     ///

@@ -104,7 +104,7 @@ final class Appender: Sendable {
 
     /// Callback variant: calls `whenDone` once, on any thread.
     func append(_ request: AppendRequest, whenDone: @escaping @Sendable (AppendResult) -> Void) {
-        guard !request.parts.isEmpty else { return whenDone(.success([])) }
+        guard request.eventCount > 0 else { return whenDone(.success([])) }
         let whenDone = tracer.map { AppendSpan($0, request).ending(before: whenDone) } ?? whenDone
         if isCheckingLimits.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged {
             checkLimits()
@@ -169,13 +169,12 @@ final class Appender: Sendable {
     /// - Returns: Whether there may be more.
     private func finishOverdue() -> Bool {
         let now = self.now()
-        let (waiting, inFlight, reserveWriter, hasEnded) = queue.withLock { queue in
+        let (waiting, inFlight, hasEnded) = queue.withLock { queue in
             (
                 queue.withdraw(arrivedBefore: now - Self.queueTimeout),
-                queue.inFlight(arrivedBefore: now - Self.resultTimeout), queue.reserveWriter(now: now), queue.hasEnded
+                queue.appendsInFlight(arrivedBefore: now - Self.resultTimeout), queue.hasEnded
             )
         }
-        if reserveWriter { startWriter() }
         for append in waiting {
             append.finish(
                 .failure(
@@ -208,11 +207,13 @@ final class Appender: Sendable {
 
     /// Starts another writer if a group stalls while appends to other jobs wait.
     ///
+    /// That includes appends that waited behind one that was withdrawn.
+    ///
     /// One task for all groups: a timer for each would cost as much as a small append.
     private func watchStalls() async {
         repeat {
             while queue.withLock({ $0.hasWriters }) {
-                await sleep(GroupCommitQueue.Limits().stallTimeout)
+                await sleep(queue.withLock { $0.limits.stallTimeout })
                 if queue.withLock({ $0.reserveWriter(now: now()) }) { startWriter() }
             }
             isWatchingStalls.store(false, ordering: .relaxed)
@@ -223,9 +224,8 @@ final class Appender: Sendable {
 
     private func runWriter() async {
         while let (number, group) = queue.withLock({ $0.takeGroup(now: now()) }) {
-            let results = await write(group, until: now() + Self.groupMax)
+            _ = await writeAndFinish(group, until: now() + Self.groupMax)
             queue.withLock { $0.finish(number) }
-            for (append, result) in zip(group, results) { append.finish(result) }
         }
         resumeCloseWaiters()
     }
@@ -236,30 +236,32 @@ final class Appender: Sendable {
 
     // MARK: Writing
 
-    /// Writes a group.
+    /// Writes a group and passes the results to its callers.
     ///
-    /// It tries again after a transient failure, and writes the group in parts if one of its appends may be the cause.
-    /// The callers of each part get their results as soon as the part is written.
-    private func write(_ group: [PendingAppend], until end: ContinuousClock.Instant) async -> [AppendResult] {
-        let results = await writeUnfinished(group, until: end)
+    /// If it is written in parts, the callers of each part get their results as soon as the part is written.
+    private func writeAndFinish(_ group: [PendingAppend], until end: ContinuousClock.Instant) async -> [AppendResult] {
+        let results = await writeWithRetries(group, until: end)
         for (append, result) in zip(group, results) { append.finish(result) }
         return results
     }
 
-    private func writeUnfinished(
+    /// Writes a group.
+    ///
+    /// It tries again after a transient failure, and writes the group in parts if one of its appends may be the cause.
+    private func writeWithRetries(
         _ group: [PendingAppend], until end: ContinuousClock.Instant
     ) async -> [AppendResult] {
         let requests = group.map(\.request)
         var attempt = 1
         while true {
             let failure: GroupCommitFailure
-            do throws(GroupCommitFailure) { return try await write(requests) } catch { failure = error }
+            do throws(GroupCommitFailure) { return try await writeOnce(requests) } catch { failure = error }
             heads.withLock { $0.invalidate(requests) }
             if let plan = failure.plan {
                 switch await resolveOutcome(plan, expiry: failure.expiry, until: end) {
-                case true: return recordSuccess(plan)
-                case false: break
-                default: return recordFailure(failure.error, requests)
+                case .recorded: return recordSuccess(plan)
+                case .notRecorded: break
+                case .unknown: return recordFailure(failure.error, requests)
                 }
             } else if requests.count > 1, Self.mayHaveOneCause(failure.error) {
                 logger.warning(
@@ -269,17 +271,15 @@ final class Appender: Sendable {
                     return results
                 }
                 let half = group.count / 2
-                return await write(Array(group[..<half]), until: end)
-                    + write(Array(group[half...]), until: end)
+                return await writeAndFinish(Array(group[..<half]), until: end)
+                    + writeAndFinish(Array(group[half...]), until: end)
             } else if !failure.error.isRetrySafe {
                 return recordFailure(failure.error, requests)
             }
             let attemptsMax = failure.error.isBlocked ? Self.blockedAttemptsMax : Self.attemptsMax
             guard attempt < attemptsMax, now() < end else {
-                // Nothing was recorded: an unknown outcome has been resolved.
-                let error = failure.error
-                return recordFailure(
-                    PQError(error.code, error.message, sqlState: error.sqlState, server: error.server), requests)
+                // The outcome is known by now: the error must not say that it is unknown.
+                return recordFailure(failure.error.withKnownOutcome(), requests)
             }
             logger.warning(
                 "trying a group of appends again",
@@ -314,44 +314,49 @@ final class Appender: Sendable {
         let failures = recordFailure(error, blocked.map(\.request))
         for (append, failure) in zip(blocked, failures) { append.finish(failure) }
         let rest = zip(group, isFree).filter(\.1).map(\.0)
-        var written = rest.isEmpty ? [] : Deque(await write(rest, until: end))
+        var written = rest.isEmpty ? [] : Deque(await writeAndFinish(rest, until: end))
         var failed = Deque(failures)
         return isFree.map { $0 ? written.removeFirst() : failed.removeFirst() }
     }
 
-    /// Writes requests.
+    /// Writes requests, without a retry.
     ///
     /// This takes one round trip if all heads are cached and current, two if they are not cached, and three if they are
     /// stale.
-    private func write(_ requests: [AppendRequest]) async throws(GroupCommitFailure) -> [AppendResult] {
+    private func writeOnce(_ requests: [AppendRequest]) async throws(GroupCommitFailure) -> [AppendResult] {
         guard let (cached, clock) = heads.withLock({ $0.cached(requests, now: now()) }) else {
-            return recordSuccess(try await writer.write(requests))
+            return recordSuccess(try await writer.writeWithLocks(requests))
         }
-        if case .written(let outcome) = try await writer.write(requests, from: cached, clock: clock) {
+        if case .written(let outcome) = try await writer.writeIfUnchanged(requests, from: cached, clock: clock) {
             return recordSuccess(outcome)
         }
         heads.withLock { $0.invalidateClock() }
-        let outcome = try await writer.write(requests)
+        let outcome = try await writer.writeWithLocks(requests)
         // If no head has moved, the planned time was wrong.
-        let moved = outcome.plan.moved(since: cached)
-        let lost = outcome.plan.lost(since: cached)
+        let moved = outcome.plan.jobsMoved(since: cached)
+        let lost = outcome.plan.jobsLost(since: cached)
         if !lost.isEmpty { onHeadsLost(lost) }
         heads.withLock { $0.markShared(moved, now: now()) }
         counters.withLock { if moved.isEmpty { $0.late += 1 } else { $0.overtaken += 1 } }
         return recordSuccess(outcome)
     }
 
+    /// The outcome of an interrupted group.
+    private enum Outcome {
+        case recorded, notRecorded
+        /// The database did not respond in time.
+        case unknown
+    }
+
     /// Finds out whether an interrupted group was recorded.
-    ///
-    /// - Returns: Nil if the database does not respond in time.
     private func resolveOutcome(
         _ plan: GroupCommitPlan, expiry: Timestamp?, until end: ContinuousClock.Instant
-    ) async -> Bool? {
+    ) async -> Outcome {
         for attempt in 1...Self.attemptsMax where now() < end {
             do throws(PQError) {
                 switch try await writer.resolveOutcome(plan, expiry: expiry) {
-                case .recorded: return true
-                case .refused: return false
+                case .recorded: return .recorded
+                case .refused: return .notRecorded
                 case .open(let rest): await sleep(min(rest, now().duration(to: end)))
                 }
             } catch {
@@ -359,7 +364,7 @@ final class Appender: Sendable {
                 await pause(after: attempt)
             }
         }
-        return nil
+        return .unknown
     }
 
     private func pause(after attempt: Int) async {

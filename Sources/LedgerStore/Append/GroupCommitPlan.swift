@@ -4,12 +4,13 @@ internal import PQ
 
 /// The events of a group with their sequences, times and hashes, and the new heads.
 ///
-/// It is a pure function of the present heads and the appends.
+/// It is a pure function of the heads, the clock and the appends.
 struct GroupCommitPlan {
     private(set) var columns = EventColumns()
     private(set) var results: [AppendResult] = []
     /// The heads before the group.
     private let before: [JobID: JobHead]
+    /// The heads after the appends that are planned so far.
     private var heads: [JobID: JobHead]
     private var changed: Set<JobID> = []
     private let clock: Timestamp
@@ -17,30 +18,39 @@ struct GroupCommitPlan {
 
     /// - Parameters:
     ///   - heads: The heads of the jobs that exist.
-    ///   - clock: The database's clock, read after the heads.
+    ///   - clock: The database's clock, or a lower bound of it.
     init(_ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp) {
         before = heads
         self.heads = heads
         self.clock = clock
-        for request in requests { results.append(add(request)) }
+        for request in requests { results.append(plan(request)) }
     }
 
-    private mutating func add(_ request: AppendRequest) -> AppendResult {
+    private mutating func plan(_ request: AppendRequest) -> AppendResult {
         let unknown = request.parts.map(\.job).filter { heads[$0] == nil }
         guard unknown.isEmpty else { return .failure(.unknown(unknown)) }
         let retired = request.parts.map(\.job).filter { heads[$0]?.isRetired ?? false }
         guard retired.isEmpty else { return .failure(.retired(retired)) }
         for part in request.parts {
             guard let after = part.unlessCanceledAfter else { continue }
+            // The caller has read the cancellations after each condition, or has a head that knows them.
             guard let isCanceled = heads[part.job]?.isCanceled(after: after) else {
                 return .failure(StoreError(.corrupt, "the cancellations of job \(part.job) were not read"))
             }
             if isCanceled { return .failure(.canceled(part.job)) }
         }
-        return .success(request.parts.compactMap { part in add(part).map { (part.job, $0) } })
+        // Later appends of the group see the events of earlier ones, also a cancellation.
+        var sequences: [(job: JobID, sequences: ClosedRange<EventSequence>)] = []
+        for part in request.parts {
+            if let planned = plan(part) { sequences.append((part.job, planned)) }
+        }
+        return .success(sequences)
     }
 
-    private mutating func add(_ part: AppendRequest.Part) -> ClosedRange<EventSequence>? {
+    /// Plans the events of one job.
+    ///
+    /// - Returns: Their sequences; nil if there are none.
+    private mutating func plan(_ part: AppendRequest.Part) -> ClosedRange<EventSequence>? {
         guard var head = heads[part.job], !part.drafts.isEmpty else { return nil }
         let first = head.sequence + 1
         // Times never decrease within a job, even if the clock does.
@@ -68,16 +78,17 @@ struct GroupCommitPlan {
         return [columns.insert, Query(AppendStatements.moveHeads, headParameters)]
     }
 
-    /// The conditional statement for few events.
+    /// The conditional query for few events.
     ///
     /// It writes nothing unless the heads are still those of the plan and its time is current. It returns the
     /// database's clock and the number of inserted events, or no row.
-    var conditionalStatement: Query {
-        let moved = newHeads
-        guard moved.count == 1, let (job, head) = moved.first else {
+    var conditionalQuery: Query {
+        let changedHeads = newHeads
+        guard changedHeads.count == 1, let (job, head) = changedHeads.first else {
             return Query(
                 AppendStatements.insertOfManyJobs.text(for: columns), conditionalParameters + columns.parameters)
         }
+        // $1 to $7; the columns follow from $8.
         let heads: [Parameter] = [
             .uuid(job.uuid), .sequence(head.sequence),
             .timestamp(head.recordedAt), .bytea(head.chain.head.bytea),
@@ -89,17 +100,18 @@ struct GroupCommitPlan {
             : Query(AppendStatements.insertOfOneJob.text(for: columns), heads + columns.parameters)
     }
 
-    /// The conditional statements for many events, for one transaction.
+    /// The conditional queries for many events, for one transaction.
     ///
     /// The first returns the clock; the number of rows that the second inserts is the number of events. A single
     /// statement would have to return every event to count them, which takes a tenth of the time of inserting.
-    var conditionalStatements: [Query] {
+    var conditionalTransaction: [Query] {
         [
             Query(AppendStatements.moveHeadsIfUnchanged, conditionalParameters),
             Query(AppendStatements.insertIfMoved.text(for: columns), columns.parameters),
         ]
     }
 
+    /// The parameters $1 to $7 for several jobs, in the same order as for one.
     private var conditionalParameters: [Parameter] {
         headParameters + [
             .sequences(newHeads.map { before[$0.job]?.sequence }),
@@ -108,20 +120,23 @@ struct GroupCommitPlan {
         ]
     }
 
-    /// The database time from which the conditional statements refuse to write.
-    var expiry: Timestamp { Timestamp(microseconds: clock.microseconds + 1_000_000) }
+    /// The database time from which the conditional queries refuse to write.
+    var expiry: Timestamp { Timestamp(microseconds: clock.microseconds + AppendStatements.clockValidity) }
 
-    /// The jobs with heads that differ from these.
-    func moved(since heads: [JobID: JobHead]) -> [JobID] {
-        heads.filter { job, head in before[job]?.chain.head != head.chain.head }.map(\.key)
+    /// The jobs that another server has moved.
+    ///
+    /// Their heads, before this group, differ from the cached ones.
+    func jobsMoved(since cached: [JobID: JobHead]) -> [JobID] {
+        cached.filter { job, head in before[job]?.chain.head != head.chain.head }.map(\.key)
     }
 
-    /// The jobs that may have lost events: their heads are behind these.
+    /// The jobs that may have lost events: their heads are behind the cached ones.
     ///
-    /// A head with the same sequence and another hash counts as well.
-    func lost(since heads: [JobID: JobHead]) -> [JobID] {
-        heads.filter { job, head in
-            before[job].map { $0.sequence <= head.sequence && $0.chain.head != head.chain.head } ?? true
+    /// A head with the same sequence and another hash counts as well. A job without a head counts as well.
+    func jobsLost(since cached: [JobID: JobHead]) -> [JobID] {
+        cached.filter { job, head in
+            guard let found = before[job] else { return true }
+            return found.sequence <= head.sequence && found.chain.head != head.chain.head
         }.map(\.key)
     }
 

@@ -46,10 +46,10 @@ struct GroupCommitQueue {
         let since: ContinuousClock.Instant
     }
 
-    private let limits: Limits
+    let limits: Limits
     private var waiting: [PendingAppend] = []
     /// The groups in flight, by number.
-    private var inFlight: [Int: Group] = [:]
+    private var groups: [Int: Group] = [:]
     private var lastNumber = 0
     private var writers = 0
     /// The jobs of the groups in flight.
@@ -76,22 +76,24 @@ struct GroupCommitQueue {
 
     mutating func add(_ append: PendingAppend, now: ContinuousClock.Instant) -> Admission {
         guard !isClosed else { return .closed }
-        let request = append.request
-        guard
-            pendingEvents == 0
-                || pendingEvents + request.eventCount <= limits.pendingEventsMax
-                    && pendingBytes + request.byteCount <= limits.pendingBytesMax
-        else { return .overloaded(pendingEvents: pendingEvents) }
+        guard fits(append.request) else { return .overloaded(pendingEvents: pendingEvents) }
         waiting.append(append)
-        pendingEvents += request.eventCount
-        pendingBytes += request.byteCount
-        account(for: append)
+        pendingEvents += append.request.eventCount
+        pendingBytes += append.request.byteCount
+        classify(append)
         return reserveWriter(now: now) ? .startWriter : .queued
     }
 
-    /// Whether the caller must start another writer, because it would have a group.
+    /// Whether a request may be added; any may if nothing is pending.
+    private func fits(_ request: AppendRequest) -> Bool {
+        pendingEvents == 0
+            || (pendingEvents + request.eventCount <= limits.pendingEventsMax
+                && pendingBytes + request.byteCount <= limits.pendingBytesMax)
+    }
+
+    /// Reserves a further writer if there is a group for it.
     ///
-    /// If this returns true, the writer counts as started.
+    /// - Returns: Whether the caller must start it.
     mutating func reserveWriter(now: ContinuousClock.Instant) -> Bool {
         guard hasWork(for: writers + 1, now: now) else { return false }
         writers += 1
@@ -101,26 +103,32 @@ struct GroupCommitQueue {
     /// Whether there is a group for each of this many writers.
     ///
     /// For the first one if any event is eligible, for a further one only with enough events or a stalled group.
-    private func hasWork(for writers: Int, now: ContinuousClock.Instant) -> Bool {
-        guard writers <= limits.groupsInFlightMax, eligibleEvents > 0 else { return false }
-        return writers == 1 || eligibleEvents >= limits.fullGroupEvents
-            || inFlight.values.contains { now - $0.since >= limits.stallTimeout }
+    private func hasWork(for count: Int, now: ContinuousClock.Instant) -> Bool {
+        guard count <= limits.groupsInFlightMax, eligibleEvents > 0 else { return false }
+        return count == 1 || eligibleEvents >= limits.fullGroupEvents
+            || groups.values.contains { now - $0.since >= limits.stallTimeout }
+    }
+
+    /// Whether an append must wait for a group in flight or for an earlier append.
+    ///
+    /// It must if one of its jobs is busy or blocked.
+    private func mustWait(_ append: PendingAppend, behind blocked: Set<JobID>) -> Bool {
+        append.request.parts.contains { busyJobs.contains($0.job) || blocked.contains($0.job) }
     }
 
     /// Adds a waiting append to the eligible events, or its jobs to the blocked ones.
-    private mutating func account(for append: PendingAppend) {
-        let parts = append.request.parts
-        if parts.contains(where: { busyJobs.contains($0.job) || blockedJobs.contains($0.job) }) {
-            for part in parts { blockedJobs.insert(part.job) }
+    private mutating func classify(_ append: PendingAppend) {
+        if mustWait(append, behind: blockedJobs) {
+            for part in append.request.parts { blockedJobs.insert(part.job) }
         } else {
             eligibleEvents += append.request.eventCount
         }
     }
 
-    private mutating func accountForAll() {
+    private mutating func classifyAll() {
         blockedJobs = []
         eligibleEvents = 0
-        for append in waiting { account(for: append) }
+        for append in waiting { classify(append) }
     }
 
     // MARK: Groups
@@ -130,40 +138,40 @@ struct GroupCommitQueue {
     /// - Returns: Nil if there is none; then the writer must end.
     mutating func takeGroup(now: ContinuousClock.Instant) -> (number: Int, appends: [PendingAppend])? {
         guard hasWork(for: writers, now: now) else {
+            // Another writer in flight takes the remaining events when it ends.
             writers -= 1
             return nil
         }
         var group: [PendingAppend] = []
         var rest: [PendingAppend] = []
-        var blocked: Set<JobID> = []
+        var blockedSoFar: Set<JobID> = []
         var events = 0
         var isFull = false
         for append in waiting {
-            let parts = append.request.parts
-            let isBlocked = parts.contains { busyJobs.contains($0.job) || blocked.contains($0.job) }
+            let isBlocked = mustWait(append, behind: blockedSoFar)
             if !isBlocked, !isFull, group.isEmpty || events + append.request.eventCount <= limits.groupEventsMax {
                 group.append(append)
                 events += append.request.eventCount
                 continue
             }
             // A full group takes no further append, so that small appends do not overtake a large one.
-            if isBlocked { for part in parts { blocked.insert(part.job) } } else { isFull = true }
+            if isBlocked { for part in append.request.parts { blockedSoFar.insert(part.job) } } else { isFull = true }
             rest.append(append)
         }
         waiting = rest
         lastNumber += 1
-        inFlight[lastNumber] = Group(appends: group, since: now)
+        groups[lastNumber] = Group(appends: group, since: now)
         for append in group { for part in append.request.parts { busyJobs.insert(part.job) } }
-        accountForAll()
+        classifyAll()
         return (lastNumber, group)
     }
 
     /// Records that a group was written or has failed.
     mutating func finish(_ number: Int) {
-        guard let group = inFlight.removeValue(forKey: number) else { return }
+        guard let group = groups.removeValue(forKey: number) else { return }
         for append in group.appends { for part in append.request.parts { busyJobs.remove(part.job) } }
         release(group.appends)
-        accountForAll()
+        classifyAll()
     }
 
     private mutating func release(_ appends: [PendingAppend]) {
@@ -181,13 +189,13 @@ struct GroupCommitQueue {
         guard !overdue.isEmpty else { return [] }
         waiting.removeAll { $0.arrivedAt < time }
         release(overdue)
-        accountForAll()
+        classifyAll()
         return overdue
     }
 
     /// The appends in flight that arrived before this time.
-    func inFlight(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
-        inFlight.values.flatMap { $0.appends.filter { $0.arrivedAt < time } }
+    func appendsInFlight(arrivedBefore time: ContinuousClock.Instant) -> [PendingAppend] {
+        groups.values.flatMap { $0.appends.filter { $0.arrivedAt < time } }
     }
 
     // MARK: Closing
@@ -197,7 +205,7 @@ struct GroupCommitQueue {
     /// - Returns: Whether nothing is pending, so that the caller need not wait.
     mutating func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool {
         isClosed = true
-        guard writers > 0 || !waiting.isEmpty else { return true }
+        guard !hasEnded else { return true }
         closeWaiters.append(waiter)
         return false
     }

@@ -86,13 +86,13 @@ struct GroupCommitWriter: Sendable {
     }
 
     /// Writes the appends in one round trip, on condition that the heads are current.
-    func write(
+    func writeIfUnchanged(
         _ requests: [AppendRequest], from heads: [JobID: JobHead], clock: Timestamp
     ) async throws(GroupCommitFailure) -> Attempt {
         let plan = await Self.plan(requests, heads: heads, clock: clock)
         guard plan.columns.count > 0 else { return .written(WriteResult(plan: plan, clock: clock, readAt: now())) }
         do throws(PQError) {
-            guard let (clock, inserted) = try await write(plan) else { return .refused }
+            guard let (clock, inserted) = try await send(plan) else { return .refused }
             try Self.check(inserted, plan)
             return .written(WriteResult(plan: plan, clock: clock, readAt: now()))
         } catch {
@@ -103,14 +103,16 @@ struct GroupCommitWriter: Sendable {
         }
     }
 
+    /// Sends the conditional queries of a plan.
+    ///
     /// - Returns: The database's clock and the number of inserted events; nil if a head has moved.
-    private func write(_ plan: GroupCommitPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
+    private func send(_ plan: GroupCommitPlan) async throws(PQError) -> (clock: Timestamp, inserted: Int)? {
         if plan.columns.count <= Self.oneStatementEventsMax {
-            let rows = try await pool.query(plan.conditionalStatement, isDurableWrite: true)
+            let rows = try await pool.query(plan.conditionalQuery, isDurableWrite: true)
             guard let row = rows.first else { return nil }
             return (try row.decode(0, as: Timestamp.self), try row.decode(1, as: Int.self))
         }
-        let results = try await pool.pipeline(plan.conditionalStatements, isDurableWrite: true)
+        let results = try await pool.pipeline(plan.conditionalTransaction, isDurableWrite: true)
         let inserted = results[1].affectedRows
         return inserted > 0 ? (try results[0][0].decode(0, as: Timestamp.self), inserted) : nil
     }
@@ -125,7 +127,7 @@ struct GroupCommitWriter: Sendable {
     ///
     /// Each append succeeds or fails by itself. If the database fails, all appends fail, and nothing was recorded
     /// unless the outcome is unknown according to the error.
-    func write(_ requests: [AppendRequest]) async throws(GroupCommitFailure) -> WriteResult {
+    func writeWithLocks(_ requests: [AppendRequest]) async throws(GroupCommitFailure) -> WriteResult {
         let jobs = Set(requests.flatMap { $0.parts.map(\.job) }).sorted()
         let conditions = Self.conditions(of: requests)
         var attempted: GroupCommitPlan?

@@ -115,6 +115,11 @@ public struct PQError: Error, Sendable {
         PQError(code, message, sqlState: sqlState, server: server, isOutcomeUnknown: true)
     }
 
+    /// Returns the same failure after its outcome was found out: it had no effect.
+    package func withKnownOutcome() -> PQError {
+        PQError(code, message, sqlState: sqlState, server: server)
+    }
+
     /// Whether the error ends the connection.
     var endsSession: Bool { code == .connectionLost || server?.severity == "FATAL" || server?.severity == "PANIC" }
 
