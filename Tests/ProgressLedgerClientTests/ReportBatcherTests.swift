@@ -18,7 +18,7 @@ struct ReportBatcherTests {
     }
 
     private static func slot(_ label: Name?, in batcher: inout ReportBatcher) throws -> Int {
-        let slot = batcher.slot(label)
+        let slot = batcher.slot(of: label)
         return try #require(slot)
     }
 
@@ -65,9 +65,9 @@ struct ReportBatcherTests {
         let second = try Self.slot("download", in: &batcher)
         #expect(second == download)
         let wakesSender = [
-            batcher.take(download, total: 10, done: 0) { now },
-            batcher.take(download, total: 0, done: 1) { now + .milliseconds(900) },
-            batcher.take(unlabeled, total: 0, done: 0) { now + .milliseconds(900) },
+            batcher.accept(download, total: 10, done: 0) { now },
+            batcher.accept(download, total: 0, done: 1) { now + .milliseconds(900) },
+            batcher.accept(unlabeled, total: 0, done: 0) { now + .milliseconds(900) },
         ]
         #expect(wakesSender == [true, false, false])
         let before = batcher.next(now: now + .milliseconds(999))
@@ -84,12 +84,12 @@ struct ReportBatcherTests {
         var now = ContinuousClock.now
         var batcher = try Self.started(at: now)
         let slot = try Self.slot(nil, in: &batcher)
-        _ = batcher.take(slot, total: 0, done: 1) { now }
+        _ = batcher.accept(slot, total: 0, done: 1) { now }
         _ = batcher.flush()
         let first = try Self.sent(batcher.next(now: now))
         for number in 1...20 {
             batcher.failed(Self.error(.outcomeUnknown), now: now, chance: 1)
-            _ = batcher.take(slot, total: 0, done: 1) { now }
+            _ = batcher.accept(slot, total: 0, done: 1) { now }
             let moment = try #require(Self.wait(batcher.next(now: now)))
             let pause = now.duration(to: moment)
             #expect(pause == min(.milliseconds(200) * (1 << min(number - 1, 10)), .seconds(30)))
@@ -130,8 +130,8 @@ struct ReportBatcherTests {
         var batcher = try Self.started(at: now)
         let slot = try Self.slot("l", in: &batcher)
         let most = Limits.increments.upperBound
-        for _ in 0..<3 { _ = batcher.take(slot, total: most, done: 0) { now } }
-        _ = batcher.take(slot, total: 5, done: 7) { now }
+        for _ in 0..<3 { _ = batcher.accept(slot, total: most, done: 0) { now } }
+        _ = batcher.accept(slot, total: 5, done: 7) { now }
         batcher.end(.succeeded, now: now)
         var found: [[Int64?]] = []
         var last: EventDraft?
@@ -151,7 +151,7 @@ struct ReportBatcherTests {
         let now = ContinuousClock.now
         var batcher = ReportBatcher(Self.reference)
         let slot = try Self.slot(nil, in: &batcher)
-        _ = batcher.take(slot, total: 1, done: 1) { now }
+        _ = batcher.accept(slot, total: 1, done: 1) { now }
         batcher.end(.failed, now: now)
         batcher.end(.succeeded, now: now)
         let bodies = try Self.sent(batcher.next(now: now)).map(\.body)
@@ -167,9 +167,9 @@ struct ReportBatcherTests {
         let slot = try Self.slot(nil, in: &batcher)
         let start = batcher.flush()
         _ = try Self.sent(batcher.next(now: now))
-        _ = batcher.take(slot, total: 0, done: 1) { now }
+        _ = batcher.accept(slot, total: 0, done: 1) { now }
         let first = batcher.flush()
-        _ = batcher.take(slot, total: 0, done: 2) { now }
+        _ = batcher.accept(slot, total: 0, done: 2) { now }
         let goals = [batcher.isSettled(start), batcher.isSettled(first)]
         #expect(goals == [false, false])
         batcher.delivered(try Self.appended(2...2), now: now)
@@ -180,7 +180,7 @@ struct ReportBatcherTests {
             #expect(try Self.sent(step).map(Self.units) == [[1, nil, 3]])
         }
         let inProgress = batcher.flush()
-        _ = batcher.take(slot, total: 0, done: 4) { now }
+        _ = batcher.accept(slot, total: 0, done: 4) { now }
         #expect(inProgress == first && !batcher.isSettled(first))
         batcher.delivered(try Self.appended(3...3), now: now)
         #expect(batcher.isSettled(first) && !batcher.isEmpty)
@@ -196,7 +196,7 @@ struct ReportBatcherTests {
         let now = ContinuousClock.now
         var batcher = try Self.started(at: now)
         let slot = try Self.slot(nil, in: &batcher)
-        for _ in 0..<2 { _ = batcher.take(slot, total: Limits.increments.upperBound, done: 0) { now } }
+        for _ in 0..<2 { _ = batcher.accept(slot, total: Limits.increments.upperBound, done: 0) { now } }
         let generation = batcher.flush()
         _ = try Self.sent(batcher.next(now: now))
         let result = batcher.failed(LedgerClientError(.tooLarge, "no", status: 413), now: now, chance: 1)
@@ -214,11 +214,11 @@ struct ReportBatcherTests {
         let now = ContinuousClock.now
         var batcher = try Self.started(at: now)
         let slot = try Self.slot(nil, in: &batcher)
-        _ = batcher.take(slot, total: 0, done: 1) { now }
+        _ = batcher.accept(slot, total: 0, done: 1) { now }
         _ = try Self.sent(batcher.next(now: now + .seconds(1)))
         batcher.failed(Self.refusal, now: now, chance: 1)
         #expect(batcher.statistics.dropped == 1)
-        _ = batcher.take(slot, total: 0, done: 1) { now }
+        _ = batcher.accept(slot, total: 0, done: 1) { now }
         do {
             let step = batcher.next(now: now + .seconds(2))
             #expect(try Self.sent(step).map(Self.units) == [[2, nil, 1]])
@@ -253,13 +253,13 @@ struct ReportBatcherTests {
         batcher.verdictRead(.counted, now: now + .seconds(10))
         #expect(!batcher.isSuperseded)
         let slot = try Self.slot(nil, in: &batcher)
-        _ = batcher.take(slot, total: 0, done: 1) { now + .seconds(12) }
+        _ = batcher.accept(slot, total: 0, done: 1) { now + .seconds(12) }
         guard case .send(_, let early) = batcher.next(now: now + .seconds(13)) else {
             return #expect(Bool(false), "the batcher does not send")
         }
         #expect(!early)
         batcher.delivered(try Self.appended(3...3), now: now + .seconds(13))
-        _ = batcher.take(slot, total: 0, done: 1) { now + .seconds(25) }
+        _ = batcher.accept(slot, total: 0, done: 1) { now + .seconds(25) }
         guard case .send(_, let due) = batcher.next(now: now + .seconds(26)) else {
             return #expect(Bool(false), "the batcher does not send")
         }
@@ -275,10 +275,10 @@ struct ReportBatcherTests {
     @Test("an execution has at most a thousand labels, including the default indicator")
     func labels() {
         var batcher = ReportBatcher(Self.reference)
-        var taken = [batcher.slot(nil)]
-        for number in 1..<1_000 { taken.append(batcher.slot(Name("label \(number)"))) }
+        var taken = [batcher.slot(of: nil)]
+        for number in 1..<1_000 { taken.append(batcher.slot(of: Name("label \(number)"))) }
         #expect(taken == Array(0..<1_000).map { Optional($0) })
-        let more = [batcher.slot("one more"), batcher.slot("label 999"), batcher.slot(nil)]
+        let more = [batcher.slot(of: "one more"), batcher.slot(of: "label 999"), batcher.slot(of: nil)]
         #expect(more == [nil, 999, 0])
     }
 }

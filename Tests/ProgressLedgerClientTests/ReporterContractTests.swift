@@ -304,7 +304,7 @@ struct ContractSimulation {
         let label = label.map { Name($0) }
         guard ReportRefusal.of(label: label) == nil,
             ReportRefusal.of(total: report.total, done: report.done) == nil, !batcher.hasEnded,
-            let slot = batcher.slot(label)
+            let slot = batcher.slot(of: label)
         else { return batcher.countRefusedCall() }
         let now = now
         var dropped = droppedNotes
@@ -313,9 +313,9 @@ struct ContractSimulation {
         }
         batcher.countDroppedNotes(UInt64(dropped))
         if report.kind == .increments, report.message == nil, report.link == nil {
-            _ = batcher.take(slot, total: report.total, done: report.done) { now }
+            _ = batcher.accept(slot, total: report.total, done: report.done) { now }
         } else {
-            _ = batcher.take(slot, report) { now }
+            _ = batcher.accept(slot, report) { now }
         }
     }
 

@@ -215,8 +215,8 @@ public struct IndicatorReporter: Sendable {
     ) -> Bool {
         guard let reporter else { return true }
         if report.kind == .increments, message == nil, link == nil {
-            return reporter.take(slot, total: report.total, done: report.done, file, line)
+            return reporter.accept(slot, total: report.total, done: report.done, file, line)
         }
-        return reporter.take(slot, report, ReportNotes(message: message, link: link), file, line)
+        return reporter.accept(slot, report, ReportNotes(message: message, link: link), file, line)
     }
 }

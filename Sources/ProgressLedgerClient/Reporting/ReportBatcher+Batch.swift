@@ -14,4 +14,15 @@ extension ReportBatcher {
         /// It is no report: nothing counts it, and it is not sent after the end of the execution.
         var isHeartbeat = false
     }
+
+    /// The last generations of each state.
+    ///
+    /// Reports in no batch belong to generation `batched + 1`. `makeBatch` increases `batched` if it leaves nothing
+    /// over. `removeFirstBatch` sets `settled` after the last batch of a generation.
+    struct Generations: Sendable {
+        var batched = 0
+        var settled = 0
+        /// The last one that a flush waits for.
+        var awaited = 0
+    }
 }

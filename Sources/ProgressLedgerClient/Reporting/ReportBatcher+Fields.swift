@@ -7,7 +7,7 @@ extension ReportBatcher {
     ///
     /// They must not reopen a canceled job.
     var mayStart: Bool {
-        isAttached ? !isKnown : startSequence == nil && batches.first?.events.startExecution ?? false
+        isAttached ? !hasRecordedReport : startSequence == nil && batches.first?.events.startExecution ?? false
     }
 
     /// Removes refused optional fields from the batches.

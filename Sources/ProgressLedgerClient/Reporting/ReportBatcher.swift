@@ -66,18 +66,19 @@ struct ReportBatcher: Sendable {
     }
 
     private let reference: ExecutionReference
-    /// The name of this process within the execution of another one.
+    /// The name of this process within an execution that another process has started.
     ///
-    /// The other one sends the start and the end.
-    ///
-    /// Nil in the process of the execution, and for a ledger that knows no parts.
+    /// That process sends the start and the end. Nil in that process, and for a ledger that knows no parts.
     var part: Name?
     /// Whether another process starts and ends the execution.
     let isAttached: Bool
     /// Whether the ledger has recorded a report.
     ///
     /// Before, an execution that another process starts may not have started, because the job is canceled.
-    var isKnown = false
+    var hasRecordedReport = false
+    /// The optional fields that the ledger knows.
+    ///
+    /// Shared by all executions of the client.
     let fields: FieldSupport
     private let startLink: Name?
     private var endNotes: (message: Name?, link: Name?) = (nil, nil)
@@ -87,6 +88,9 @@ struct ReportBatcher: Sendable {
     ///
     /// The ledger shows indicators in the order in which events first name them.
     private var pendingSlots: [Int] = []
+    /// The time of the first report in no batch.
+    ///
+    /// Nil if no indicator is pending.
     private var pendingSince: ContinuousClock.Instant?
     private var isStartBatched = false
     private var ending = Ending.open
@@ -100,12 +104,7 @@ struct ReportBatcher: Sendable {
     ///
     /// It is smaller after the server or a proxy refused a larger batch.
     private var eventsMax = ReportBatcher.eventsPerBatchMax
-    /// The last generation that is batched.
-    private var batchedGeneration = 0
-    /// The last generation that is settled.
-    private var settledGeneration = 0
-    /// The last generation that a flush waits for.
-    private var flushGeneration = 0
+    private var generations = Generations()
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
     /// The end of the pause that the ledger asked for, `retryAt` at most.
@@ -152,7 +151,7 @@ struct ReportBatcher: Sendable {
     // MARK: Reports
 
     /// Returns the index of the label's counter, or nil if there are too many labels.
-    mutating func slot(_ label: Name?) -> Int? {
+    mutating func slot(of label: Name?) -> Int? {
         if let slot = slots[label] { return slot }
         guard indicators.count < Limits.labelsPerExecutionMax else { return nil }
         slots[label] = indicators.count
@@ -161,7 +160,7 @@ struct ReportBatcher: Sendable {
     }
 
     /// Adds increments to a counter, and returns whether the sender must be woken.
-    mutating func take(_ slot: Int, total: Int64, done: Int64, now: () -> ContinuousClock.Instant) -> Bool {
+    mutating func accept(_ slot: Int, total: Int64, done: Int64, now: () -> ContinuousClock.Instant) -> Bool {
         counts.taken &+= 1
         guard !isGivenUp else {
             counts.dropped &+= 1
@@ -174,7 +173,7 @@ struct ReportBatcher: Sendable {
     /// Adds a report with notes, a position or carried units.
     ///
     /// Returns whether the sender must be woken.
-    mutating func take(_ slot: Int, _ report: DetailedReport, now: () -> ContinuousClock.Instant) -> Bool {
+    mutating func accept(_ slot: Int, _ report: DetailedReport, now: () -> ContinuousClock.Instant) -> Bool {
         counts.taken &+= 1
         guard !isGivenUp else {
             counts.dropped &+= 1
@@ -209,13 +208,13 @@ struct ReportBatcher: Sendable {
 
     /// Makes everything reported so far due, and returns its generation.
     mutating func flush() -> Int {
-        let generation = hasUnbatched ? batchedGeneration + 1 : batchedGeneration
-        flushGeneration = max(flushGeneration, generation)
+        let generation = hasUnbatched ? generations.batched + 1 : generations.batched
+        generations.awaited = max(generations.awaited, generation)
         return generation
     }
 
     /// Whether the reports of a generation are delivered or abandoned.
-    func isSettled(_ generation: Int) -> Bool { isEmpty || settledGeneration >= generation }
+    func isSettled(_ generation: Int) -> Bool { isEmpty || generations.settled >= generation }
 
     /// Ends the execution, and returns false if it had ended already.
     ///
@@ -273,7 +272,7 @@ struct ReportBatcher: Sendable {
         if hasEnded, batches.first?.isHeartbeat == true { batches.removeFirst() }
         if let batch = batches.first { return .send(batch.events, awaitsVerdicts: batch.awaitsVerdicts) }
         if hasUnbatched {
-            let isDue = isUrgent || flushGeneration > batchedGeneration
+            let isDue = isUrgent || generations.awaited > generations.batched
             let due = isDue ? now : (pendingSince ?? now) + Self.delayMax
             guard due <= now else { return .wait(until: due) }
             let made = makeBatch(now)
@@ -281,9 +280,9 @@ struct ReportBatcher: Sendable {
             return .send(made.events, awaitsVerdicts: made.awaitsVerdicts)
         }
         if case .batched = ending { return .stop }
-        isUrgent = false
+        // An attached part has no start: it repeats none and reads no verdict.
         guard !isSuperseded, startSequence != nil, let nextVerdictAt else { return .wait(until: nil) }
-        // No silence is shown after the end of the job.
+        // After the end of the job, the ledger shows no silence, so no start is repeated.
         let heartbeatAt = counts.jobEnded == nil ? heartbeatAt : nil
         if let heartbeatAt, heartbeatAt <= now {
             let start = EventDraft(.executionStarted(reference))
@@ -316,13 +315,14 @@ struct ReportBatcher: Sendable {
         if !isLeftOver {
             pendingSince = nil
             isUrgent = false
-            batchedGeneration += 1
+            generations.batched += 1
         }
+        // Leaves out fields that the ledger does not know. A report without its part gets a new number.
         let unknown = fields.unknown
-        events = events.map { $0.without(unknown) { numberWithoutPart() } }
+        for index in events.indices { events[index] = events[index].without(unknown) { numberWithoutPart() } }
         return Batch(
             events: events, awaitsVerdicts: !isSuperseded && (nextVerdictAt.map { $0 <= now } ?? true),
-            completesGeneration: isLeftOver ? nil : batchedGeneration)
+            completesGeneration: isLeftOver ? nil : generations.batched)
     }
 
     // MARK: Responses
@@ -334,7 +334,7 @@ struct ReportBatcher: Sendable {
         counts.lastError = nil
         recordJobState(result.jobState)
         if startSequence == nil, !isAttached { startSequence = result.sequences.lowerBound }
-        isKnown = true
+        hasRecordedReport = true
         fields.record(sent.events.reduce(into: []) { $0.formUnion($1.optionalFields) })
         if sent.awaitsVerdicts { nextVerdictAt = now + Self.verdictInterval }
         heartbeatAt = now + Self.heartbeatInterval
@@ -363,9 +363,10 @@ struct ReportBatcher: Sendable {
     ) -> FailureResult {
         counts.failures &+= 1
         counts.lastError = error.message
+        // ``giveUp()`` has removed the batch during its request.
         guard let sent = batches.first else { return .retried }
         let refused = error.refusedFields(of: sent.events)
-        guard refused.isEmpty || ![400, 422].contains(error.status) else { return strip(refused, error, now, chance) }
+        if !refused.isEmpty, [400, 422].contains(error.status) { return strip(refused, error, now, chance) }
         switch ReportDisposition(error, events: sent.events.count) {
         case .retryable:
             retry(after: error.retryAfter, now: now, chance: chance)
@@ -379,9 +380,9 @@ struct ReportBatcher: Sendable {
             return .dropped
         case .tooLarge:
             if sent.events.count > 1 { eventsMax = min(eventsMax, sent.events.count / 2) }
-            return divide(sent)
+            return divideFirstBatch()
         case .refused(let positions):
-            return positions.isEmpty ? divide(sent) : drop(positions, of: sent)
+            return positions.isEmpty ? divideFirstBatch() : dropFromFirstBatch(positions)
         }
     }
 
@@ -396,14 +397,16 @@ struct ReportBatcher: Sendable {
         }
         let own = now + pause
         retryAt = requestedRetryAt.map { max($0, own) } ?? own
+        // The verdict is not read during the pause either.
         nextVerdictAt = nextVerdictAt.map { max($0, own) }
     }
 
-    /// Sends a batch in halves, or drops it if it has one event.
+    /// Sends the first batch in halves, or drops it if it has one event.
     ///
     /// The halves keep their report numbers: if the whole was recorded after all, they change nothing.
-    private mutating func divide(_ whole: Batch) -> FailureResult {
-        guard whole.events.count > 1 else { return drop([0], of: whole) }
+    private mutating func divideFirstBatch() -> FailureResult {
+        let whole = batches[0]
+        guard whole.events.count > 1 else { return dropFromFirstBatch([0]) }
         var (first, second) = (whole, whole)
         let middle = whole.events.count / 2
         first.events = Array(whole.events[..<middle])
@@ -416,24 +419,25 @@ struct ReportBatcher: Sendable {
         return .divided
     }
 
-    /// Drops the refused events of a batch, and keeps the others.
+    /// Drops the refused events of the first batch, and keeps the others.
     ///
     /// The refused events would block the reports after them.
-    private mutating func drop(_ positions: [Int], of refused: Batch) -> FailureResult {
-        if !refused.isHeartbeat { counts.dropped &+= UInt64(positions.count) }
-        let kept = refused.events.indices.filter { !positions.contains($0) }
-        guard !kept.isEmpty else {
+    private mutating func dropFromFirstBatch(_ positions: [Int]) -> FailureResult {
+        let batch = batches[0]
+        if !batch.isHeartbeat { counts.dropped &+= UInt64(positions.count) }
+        let kept = batch.events.indices.filter { !positions.contains($0) }
+        if kept.isEmpty {
             removeFirstBatch()
-            return .dropped
+        } else {
+            batches[0].events = kept.map { batch.events[$0] }
+            clearPause()
         }
-        batches[0].events = kept.map { refused.events[$0] }
-        clearPause()
         return .dropped
     }
 
     /// Removes the batch in flight, which is recorded or dropped.
     private mutating func removeFirstBatch() {
-        if let generation = batches.removeFirst().completesGeneration { settledGeneration = generation }
+        if let generation = batches.removeFirst().completesGeneration { generations.settled = generation }
         clearPause()
     }
 

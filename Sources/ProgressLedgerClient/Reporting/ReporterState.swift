@@ -17,24 +17,24 @@ final class ReporterState: Sendable {
         /// The kinds of refused calls that were logged.
         var loggedRefusals: Set<ReportRefusal> = []
 
-        mutating func take(_ slot: Int, total: Int64, done: Int64) -> Taking {
+        mutating func accept(_ slot: Int, total: Int64, done: Int64) -> Acceptance {
             guard !isCanceled else { return .canceled }
             guard !batcher.hasEnded else { return .ended }
-            return batcher.take(slot, total: total, done: done) { .now } ? .takenFirst : .taken
+            return batcher.accept(slot, total: total, done: done) { .now } ? .acceptedFirst : .accepted
         }
 
-        mutating func take(_ slot: Int, _ report: DetailedReport) -> Taking {
+        mutating func accept(_ slot: Int, _ report: DetailedReport) -> Acceptance {
             guard !isCanceled else { return .canceled }
             guard !batcher.hasEnded else { return .ended }
-            return batcher.take(slot, report) { .now } ? .takenFirst : .taken
+            return batcher.accept(slot, report) { .now } ? .acceptedFirst : .accepted
         }
 
         func isDone(_ generation: Int) -> Bool { isStopped || batcher.isSettled(generation) }
     }
 
-    private enum Taking {
-        /// Accepted; `takenFirst` must wake the sender.
-        case taken, takenFirst
+    private enum Acceptance {
+        /// Accepted; `acceptedFirst` must wake the sender.
+        case accepted, acceptedFirst
         /// Refused.
         case ended, canceled
     }
@@ -120,14 +120,14 @@ final class ReporterState: Sendable {
             log(refusal, file, line)
             return nil
         }
-        guard let slot = state.withLock({ $0.batcher.slot(label) }) else {
+        guard let slot = state.withLock({ $0.batcher.slot(of: label) }) else {
             log(.tooManyLabels, file, line)
             return nil
         }
         return slot
     }
 
-    func take(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
+    func accept(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
         // An invalid label was logged when the task looked it up.
         guard let slot, refusal == nil else {
             state.withLock { $0.batcher.countRefusedCall() }
@@ -137,9 +137,9 @@ final class ReporterState: Sendable {
             refuse(refusal, file, line)
             return false
         }
-        switch state.withLock({ $0.take(slot, total: total, done: done) }) {
-        case .taken: return true
-        case .takenFirst:
+        switch state.withLock({ $0.accept(slot, total: total, done: done) }) {
+        case .accepted: return true
+        case .acceptedFirst:
             signal.signal()
             return true
         case .ended: refuse(.ended, file, line)
@@ -148,10 +148,10 @@ final class ReporterState: Sendable {
         return false
     }
 
-    /// Takes a report with notes, a position or carried units.
+    /// Accepts a report with notes, a position or carried units.
     ///
     /// An invalid note is dropped, and the units count.
-    func take(
+    func accept(
         _ slot: Int?, _ report: DetailedReport, _ notes: ReportNotes, _ file: StaticString, _ line: UInt
     ) -> Bool {
         guard let slot, refusal == nil else {
@@ -164,14 +164,14 @@ final class ReporterState: Sendable {
         }
         var report = report
         (report.message, report.link) = (notes.message, notes.link)
-        let taking = state.withLock { $0.take(slot, report) }
-        switch taking {
-        case .taken: break
-        case .takenFirst: signal.signal()
+        let acceptance = state.withLock { $0.accept(slot, report) }
+        switch acceptance {
+        case .accepted: break
+        case .acceptedFirst: signal.signal()
         case .ended: refuse(.ended, file, line)
         case .canceled: refuse(.canceled, file, line)
         }
-        guard taking == .taken || taking == .takenFirst else { return false }
+        guard acceptance == .accepted || acceptance == .acceptedFirst else { return false }
         drop(notes.refusals, "\(file):\(line)")
         return true
     }
