@@ -102,8 +102,9 @@ struct ClaimedJobs {
 
     /// The two columns that the claim reads for each job and its next events.
     ///
-    /// ``init(_:requested:)`` decodes them. The first is an event with the number of its job, `requested.number`. The
-    /// second, only in the row of a job's first event, is the record of its snapshot, `claimed`.
+    /// ``init(_:requested:recent:)`` decodes them. The first is an event with the number of its job,
+    /// `requested.number`. The second, only in the row of a job's first event, is the record of its snapshot,
+    /// `claimed`.
     static let columns = """
         row(requested.number, \(FoldedEventRow.columns)),
         case
@@ -242,7 +243,7 @@ struct ClaimedJobs {
     }
 
     /// Adds the subscriptions to these jobs, so that notifications are recorded.
-    mutating func notify(_ subscriptions: [JobID: [Subscription]]) {
+    mutating func setSubscriptions(_ subscriptions: [JobID: [Subscription]]) {
         guard !subscriptions.isEmpty else { return }
         for index in jobs.indices { jobs[index].subscriptions = subscriptions[jobs[index].id] ?? [] }
     }
@@ -255,7 +256,7 @@ struct ClaimedJobs {
     }
 
     /// Restores the sums for percentages that an earlier step remembered.
-    mutating func restorePercentages(_ recent: RecentPercentages) {
+    mutating func restorePercentages(from recent: RecentPercentages) {
         for job in percentJobs { jobs[indices[job.id] ?? 0].percentage = recent.sum(of: job) }
     }
 
@@ -280,8 +281,8 @@ struct ClaimedJobs {
         ]
     }
 
-    /// Restores the sums from the rows of ``percentQueries``.
-    mutating func restorePercentages(_ rows: Rows) throws(PQError) {
+    /// Adds up the sums from the rows of ``percentQueries``.
+    mutating func decodePercentages(_ rows: Rows) throws(PQError) {
         for job in percentJobs { jobs[indices[job.id] ?? 0].percentage = PercentageSum() }
         for row in rows {
             var columns = row.columns

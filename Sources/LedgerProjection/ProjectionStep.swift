@@ -12,6 +12,8 @@ struct ProjectionStep {
     let settings: ProjectionSettings
     /// The subscriptions to notifications.
     var subscriptions: SubscriptionMatcher
+    // Copies of the step share these caches.
+
     /// The percentages that subscriptions ask for.
     private let percentages = RecentPercentages()
     /// The states of recently folded jobs.
@@ -36,8 +38,8 @@ struct ProjectionStep {
         ///
         /// A job with a damaged state is included if an earlier portion of its events was folded.
         var folded: [(job: JobID, sequence: EventSequence, state: JobState)] = []
-        /// Jobs among them that are completed.
-        var completed: [JobID] = []
+        /// Jobs among them that are completed now.
+        var completed: [JobID] { folded.filter { $0.state == .completed }.map(\.job) }
         /// Jobs that have more events than one step takes.
         var unfinished: [JobID] = []
         /// Jobs that are held by another worker or are up to date.
@@ -89,22 +91,24 @@ struct ProjectionStep {
     }
 
     private func perform(_ jobs: [JobID], into projections: [Int16]?) async throws -> Result {
+        // The jobs share the memory of a step equally.
         let eventsMax = min(settings.eventsPerJobMax, max(1, settings.eventsPerStepMax / max(1, jobs.count)))
         let (result, folded) = try await pool.withTransaction { transaction in
             let claim =
                 projections.map { ClaimQueries.claim(jobs, into: $0, eventsMax: eventsMax) }
                 ?? ClaimQueries.claim(jobs, eventsMax: eventsMax)
-            let claimed = try await transaction.pipeline(
-                [IndexedLookup.planning, Self.asynchronousCommit, claim]
-                    + (projections == nil ? [SubscriptionMatcher.version] : []))
+            let setup = [IndexedLookup.planning, Self.asynchronousCommit]
+            // A replay enqueues no notification, so it needs no subscription.
+            let rows = try await transaction.pipeline(
+                setup + [claim] + (projections == nil ? [SubscriptionMatcher.version] : []))
+            let claimed = rows[setup.count]
             var claims = try await ComputeThreads.run { () throws(PQError) in
-                try ClaimedJobs(claimed[2], requested: jobs, recent: recent)
+                try ClaimedJobs(claimed, requested: jobs, recent: recent)
             }
-            // A replay enqueues nothing.
             if projections == nil {
-                claims.notify(
+                claims.setSubscriptions(
                     try await subscriptions.subscriptions(
-                        to: claims.jobs.map(\.id), version: claimed[3], in: &transaction))
+                        to: claims.jobs.map(\.id), version: rows[setup.count + 1], in: &transaction))
             }
             var result = Result()
             var folded: [RecentFolds.State] = []
@@ -127,7 +131,9 @@ struct ProjectionStep {
         return result
     }
 
-    /// Folds a prefix of the claimed events, after reading the states that it lacks.
+    /// Folds the next events of the claims, after reading the states that they lack.
+    ///
+    /// They touch at most `executionsPerBatchMax` executions. The rest is left in `claims`.
     ///
     /// - Parameter folded: Receives the states of the jobs that were folded completely.
     /// - Returns: The statements that store the result.
@@ -140,28 +146,28 @@ struct ProjectionStep {
             let (whole, executionsMax) = (claims, settings.executionsPerBatchMax)
             (prefix, claims) = await ComputeThreads.run { whole.prefix(executionsMax: executionsMax) }
         } else {
-            // An event touches at most one execution.
+            // Each event touches at most one execution, so all of them fit.
             claims = .none
         }
-        prefix.restorePercentages(percentages)
+        prefix.restorePercentages(from: percentages)
         let percentQueries = prefix.percentQueries
         let queries = StateQueries.queries(for: prefix)
         if !queries.isEmpty || !percentQueries.isEmpty {
             let rows = try await transaction.pipeline(queries.map(\.query) + percentQueries)
             for (query, rows) in zip(queries, rows) { try prefix.restore(query.part, rows) }
-            if let percents = rows.dropFirst(queries.count).first { try prefix.restorePercentages(percents) }
+            if let percents = rows.dropFirst(queries.count).first { try prefix.decodePercentages(percents) }
         }
         let further = StateQueries.dependentQueries(for: prefix)
         if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
 
         let continued = Set(claims.jobs.map(\.id))
         let (changes, damaged, statements, states) = await ComputeThreads.run {
-            // The states are folded in place: of copies, everything that changes would be copied.
+            // Folds in place: a copy of the states would double their memory traffic.
             let (changes, damaged) = prefix.foldEvents()
             let statements =
                 StateChanges.statements(changes) + DeliveryStore.insertions(of: changes.flatMap(\.notifications))
-            let dropped = continued.union(damaged.map(\.job))
-            let states = prefix.jobs.filter { !dropped.contains($0.id) }.compactMap { RecentFolds.State(of: $0) }
+            let uncacheable = continued.union(damaged.map(\.job))
+            let states = prefix.jobs.filter { !uncacheable.contains($0.id) }.compactMap { RecentFolds.State(of: $0) }
             // The rest of them is freed here, and not on the thread of the connections.
             prefix = .none
             return (changes, damaged, statements, states)
@@ -170,8 +176,7 @@ struct ProjectionStep {
         for change in changes {
             claims.continueFolding(with: change.job, from: change)
             percentages.insert(change)
-            if change.changes.progress.state == .completed { result.completed.append(change.job) }
-            // Replaces the result of an earlier prefix of the same job.
+            // The last job of a prefix is the first one of the rest: this replaces its earlier result.
             if result.folded.last?.job == change.job { result.folded.removeLast() }
             let progress = change.changes.progress
             result.folded.append((change.job, progress.sequence, progress.state))
@@ -181,93 +186,5 @@ struct ProjectionStep {
         for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
         result.damaged += damaged
         return statements
-    }
-
-    /// The jobs that are behind, by the reason.
-    struct Lag {
-        /// Jobs that another worker holds, or that have got events since.
-        var held: [JobID] = []
-        /// Jobs that another version of this program must fold.
-        var foreign: [JobID] = []
-        /// Jobs with a missing next event.
-        var broken: [JobID] = []
-        /// Jobs without a live snapshot.
-        var missing: [JobID] = []
-    }
-
-    /// Returns those of these jobs that are behind.
-    func lag(of jobs: [JobID]) async throws(PQError) -> Lag {
-        let rows = try await pool.query(
-            Query(
-                """
-                select
-                    head.job_id, snapshot.sequence is null,
-                    exists (
-                        select from ledger.event
-                        where event.job_id = head.job_id and event.sequence = snapshot.sequence + 1
-                    ),
-                    not (\(ClaimQueries.isFoldedHere))
-                from ledger.job_head as head
-                \(LiveSnapshot.join(of: "head.job_id"))
-                where head.job_id = any ($1) and head.sequence > coalesce(snapshot.sequence, 0)
-                """, [.uuids(jobs.map(\.uuid))]))
-        var lag = Lag()
-        for row in rows {
-            let job = try row.decode(0, as: JobID.self)
-            if try row.decodeIfPresent(3, as: Bool.self) ?? false {
-                lag.foreign.append(job)
-            } else if try row.decode(1, as: Bool.self) {
-                lag.missing.append(job)
-            } else if try row.decode(2, as: Bool.self) {
-                lag.held.append(job)
-            } else {
-                lag.broken.append(job)
-            }
-        }
-        return lag
-    }
-
-    /// The result of checking one page of all jobs.
-    struct Sweep {
-        /// Jobs with a live snapshot that is behind the ledger.
-        var behind: [JobID] = []
-        /// Jobs without a live snapshot, because the projection was dropped.
-        var missing: [JobID] = []
-        /// The cursor of the next page; nil after the last one.
-        var next: JobID?
-    }
-
-    /// Checks one page of all jobs, newest first.
-    func sweep(before cursor: JobID?) async throws(PQError) -> Sweep {
-        let page = Query(
-            """
-            select job_id, sequence > coalesce(folded, 0), folded is null
-            from (
-                select
-                    head.job_id, head.sequence,
-                    (
-                        select snapshot.sequence from ledger.snapshot
-                        where snapshot.job_id = head.job_id and snapshot.is_live
-                        order by snapshot.projection
-                        limit 1
-                    ) as folded
-                from ledger.job_head as head
-                where head.job_id < $1 order by head.job_id desc limit $2
-            ) as page
-            order by job_id desc
-            """,
-            [
-                .uuid(cursor?.uuid ?? UUIDBytes(high: .max, low: .max)), .int8(Int64(settings.sweepJobsMax)),
-            ])
-        let rows = try await pool.withTransaction(readOnly: true) { transaction throws(PQError) in
-            try await transaction.commit(after: [IndexedLookup.planning, page])[1]
-        }
-        var sweep = Sweep()
-        for row in rows where try row.decode(1, as: Bool.self) {
-            let job = try row.decode(0, as: JobID.self)
-            if try row.decode(2, as: Bool.self) { sweep.missing.append(job) } else { sweep.behind.append(job) }
-        }
-        if rows.count == settings.sweepJobsMax, let last = rows.last { sweep.next = try last.decode(0, as: JobID.self) }
-        return sweep
     }
 }

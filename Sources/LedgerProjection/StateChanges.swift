@@ -24,17 +24,24 @@ enum StateChanges {
         ///
         /// Nil unless a subscription asks for percentages.
         var percentage: PercentageSum?
+
+        /// Returns some of the changes of a job that was folded from its first event.
+        func part(_ range: Range<Int>) -> JobChanges {
+            JobChanges(
+                job: job, projection: projection, previousSequence: previousSequence, changes: changes.part(range),
+                estimate: estimate, eventCount: eventCount)
+        }
     }
 
     static func statements(_ changes: [JobChanges]) -> [Query] {
-        changes.isEmpty ? [] : checkpoints(changes) + parts(changes)
+        changes.isEmpty ? [] : snapshotStatements(changes) + partStatements(changes)
     }
 
     /// Returns the statements that advance the snapshots from their expected sequences.
-    static func checkpoints(_ changes: [JobChanges]) -> [Query] { [snapshots(changes)] }
+    static func snapshotStatements(_ changes: [JobChanges]) -> [Query] { [snapshots(changes)] }
 
     /// Returns the statements that store everything except the snapshots.
-    static func parts(_ changes: [JobChanges]) -> [Query] {
+    static func partStatements(_ changes: [JobChanges]) -> [Query] {
         [
             indicators(changes), tasks(changes), executions(changes), pages(changes), discards(changes),
             reopenings(changes),

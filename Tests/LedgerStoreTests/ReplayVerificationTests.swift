@@ -93,6 +93,30 @@ struct ReplayVerificationTests {
         }
     }
 
+    @Test("an error while storing a match ends the verification, whatever the number of jobs", arguments: [1, 4])
+    func storingFails(count: Int) async throws {
+        try await withLedger { ledger in
+            var jobs: [ReplayCheckpoints.Job] = []
+            for seed in 0..<UInt64(count) {
+                let job = try await ReplayTests.randomJob(ledger, events: 100, seed: 120 + seed)
+                jobs.append(ReplayCheckpoints.Job(id: job, events: 100, previous: 1, projection: 2, wasMissing: false))
+            }
+            let verification = FoldVerification(
+                pool: ledger.replayPool, settings: ReplaySettings(), largeJobLock: LargeJobLock())
+            var calls = 0
+            // The code of an error that a job causes, too.
+            let error = await #expect(throws: PQError.self) {
+                try await verification.verify(jobs) { matching in
+                    calls += 1
+                    #expect(matching.map(\.job) == jobs.map(\.id))
+                    throw PQError(.decoding, "storing failed")
+                } onProgress: { _, _ in
+                }
+            }
+            #expect(error?.message == "storing failed" && calls == 1)
+        }
+    }
+
     @Test("a large job is stored when it is its turn, and a batch that does not fit is divided")
     func largeJobs() async throws {
         try await withLedger { ledger in

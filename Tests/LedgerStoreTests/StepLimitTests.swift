@@ -94,6 +94,27 @@ struct StepLimitTests {
         }
     }
 
+    @Test("a job that is completed and reopened within a step is not completed", arguments: [60, 1])
+    func reopened(executionsMax: Int) async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                func start(_ task: Name) -> EventDraft {
+                    EventDraft(.executionStarted(ExecutionReference(task: task, attempt: 1)))
+                }
+                var jobs: [JobID] = []
+                for drafts in [[start("a"), EventDraft(.jobFinished(.completed)), start("b")], [start("a")]] {
+                    let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                    _ = try await ledger.append(drafts, to: job)
+                    jobs.append(job)
+                }
+                let reopened = try await step(ledger.pool, executionsMax: executionsMax).run(jobs)
+                #expect(reopened.folded.map(\.state) == [.running, .running] && reopened.completed.isEmpty)
+                _ = try await ledger.append([EventDraft(.jobFinished(.completed))], to: jobs[0])
+                #expect(try await step(ledger.pool, executionsMax: executionsMax).run(jobs).completed == [jobs[0]])
+            }
+        }
+    }
+
     @Test("a damaged job is stored only up to the damage, and the other jobs are folded")
     func damaged() async throws {
         try await withJobs { ledger, target, jobs in

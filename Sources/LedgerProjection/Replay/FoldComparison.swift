@@ -7,28 +7,30 @@ internal import PQ
 /// Both sides are in the same order, so each row is compared as it arrives.
 struct FoldComparison {
     private let candidates: [FoldVerification.Candidate]
-    private let folded: [FoldVerification.Folded]
+    private let folded: [FoldVerification.FoldedJob]
     /// Whether everything compared so far is equal, for each job.
     private(set) var isEqual: [Bool]
 
-    init(candidates: [FoldVerification.Candidate], folded: [FoldVerification.Folded]) {
+    init(candidates: [FoldVerification.Candidate], folded: [FoldVerification.FoldedJob]) {
         self.candidates = candidates
         self.folded = folded
         isEqual = zip(candidates, folded).map { $0.progress == $1.changes.progress }
     }
 
     mutating func compare(_ transaction: inout Transaction) async throws {
-        try await compare("indicator", Self.indicatorColumns, \.indicators, &transaction, Self.isEqual(_:indicator:_:))
-        try await compare("task", Self.taskColumns, \.tasks, &transaction, Self.isEqual(_:task:_:))
-        try await compare("execution", Self.executionColumns, \.executions, &transaction, Self.isEqual(_:execution:_:))
-        try await compare("report_page", Self.pageColumns, \.pages, &transaction, Self.isEqual(_:page:_:))
-        try await compare("discard", Self.discardColumns, \.discards, &transaction, Self.isEqual(_:discard:_:))
+        try await compare(
+            "indicator", Self.indicatorColumns, \.indicators, &transaction, Self.rowMatches(_:indicator:_:))
+        try await compare("task", Self.taskColumns, \.tasks, &transaction, Self.rowMatches(_:task:_:))
+        try await compare(
+            "execution", Self.executionColumns, \.executions, &transaction, Self.rowMatches(_:execution:_:))
+        try await compare("report_page", Self.pageColumns, \.pages, &transaction, Self.rowMatches(_:page:_:))
+        try await compare("discard", Self.discardColumns, \.discards, &transaction, Self.rowMatches(_:discard:_:))
     }
 
     /// Compares the rows of one table with the parts that were folded.
     private mutating func compare<Part>(
         _ table: String, _ columns: [String], _ parts: (FoldChanges) -> [Part], _ transaction: inout Transaction,
-        _ matches: (inout BinaryRow, Part?, EstimateState?) throws(PQError) -> Bool
+        _ rowMatches: (inout BinaryRow, Part?, EstimateState?) throws(PQError) -> Bool
     ) async throws {
         let expected = folded.map { parts($0.changes) }
         // A state that is still to be built differs, and that is no difference of the projection.
@@ -39,12 +41,12 @@ struct FoldComparison {
         try await transaction.copyOut(statement(table, columns)) { chunk in
             try await ComputeThreads.run { () throws(PQError) in
                 try reader.read(chunk) { row throws(PQError) in
-                    guard let number = try row.int4(), let job = Optional(Int(number) - 1),
-                        rowCounts.indices.contains(job)
+                    guard let number = try row.int4(), rowCounts.indices.contains(Int(number) - 1)
                     else { throw PQError(.decoding, "the comparison returned a row of a job that was not requested") }
+                    let job = Int(number) - 1
                     let part = rowCounts[job] < expected[job].count ? expected[job][rowCounts[job]] : nil
                     rowCounts[job] += 1
-                    if try !matches(&row, part, estimates[job]) { isEqual[job] = false }
+                    if try !rowMatches(&row, part, estimates[job]) { isEqual[job] = false }
                 }
             }
         }
@@ -80,7 +82,7 @@ struct FoldComparison {
         "pattern", "carried_done", "unit", "message",
     ]
 
-    private static func isEqual(
+    private static func rowMatches(
         _ row: inout BinaryRow, indicator: IndicatorState?, _ estimate: EstimateState?
     ) throws(PQError) -> Bool {
         let sequence = try row.sequence()
@@ -98,17 +100,17 @@ struct FoldComparison {
         let message = try row.text()
         guard let indicator else { return false }
         let units = [indicator.received, indicator.counted, indicator.superseded, indicator.discarded]
-        return sequence == indicator.id.sequence && isEqual(label, indicator.label?.text ?? "")
+        return sequence == indicator.id.sequence && isSame(label, indicator.label?.text ?? "")
             && numbers == units.flatMap { [$0.total, $0.done] } && counted == indicator.countedEvents
-            && superseded == indicator.supersededEvents && isEqual(updatedAt, indicator.updatedAt)
-            && carried == indicator.carried && isEqual(unit, indicator.unit?.text)
-            && isEqual(message, indicator.message?.text)
+            && superseded == indicator.supersededEvents && isSame(updatedAt, indicator.updatedAt)
+            && carried == indicator.carried && isSame(unit, indicator.unit?.text)
+            && isSame(message, indicator.message?.text)
             && (estimate.map { pattern == $0.encodedPattern(of: indicator.id) } ?? true)
     }
 
     private static let taskColumns = ["sequence", "last", "execution_count", "name", "state"]
 
-    private static func isEqual(
+    private static func rowMatches(
         _ row: inout BinaryRow, task: JobTask?, _: EstimateState?
     ) throws(PQError) -> Bool {
         let sequence = try row.sequence()
@@ -118,7 +120,7 @@ struct FoldComparison {
         let state = try row.text()
         guard let task else { return false }
         return sequence == task.id.sequence && last == task.last.sequence && executionCount == task.executionCount
-            && isEqual(name, task.name.text) && isEqual(state, task.state.rawValue)
+            && isSame(name, task.name.text) && isSame(state, task.state.rawValue)
     }
 
     private static let executionColumns = [
@@ -126,7 +128,7 @@ struct FoldComparison {
         "state", "work", "message_sequence", "link_sequence",
     ]
 
-    private static func isEqual(
+    private static func rowMatches(
         _ row: inout BinaryRow, execution: Execution?, _ estimate: EstimateState?
     ) throws(PQError) -> Bool {
         let sequence = try row.sequence()
@@ -145,9 +147,9 @@ struct FoldComparison {
         guard let execution else { return false }
         return sequence == execution.id.sequence && task == execution.task.sequence
             && lastSequence == execution.lastSequence
-            && supersededBy == execution.supersededBy?.sequence && isEqual(startedAt, execution.startedAt)
-            && isEqual(lastAt, execution.lastAt) && attempt == execution.attempt
-            && isEqual(name, execution.name?.text) && isEqual(outcome, execution.outcome?.rawValue)
+            && supersededBy == execution.supersededBy?.sequence && isSame(startedAt, execution.startedAt)
+            && isSame(lastAt, execution.lastAt) && attempt == execution.attempt
+            && isSame(name, execution.name?.text) && isSame(outcome, execution.outcome?.rawValue)
             && state == execution.encodedState && messageSequence == execution.messageSequence
             && linkSequence == execution.linkSequence
             && (estimate.map { work == $0.encodedWork(of: execution.id) } ?? true)
@@ -155,7 +157,7 @@ struct FoldComparison {
 
     private static let pageColumns = ["execution", "part", "page", "entries"]
 
-    private static func isEqual(
+    private static func rowMatches(
         _ row: inout BinaryRow, page: (key: ReportPage.Key, appended: ReportPage)?, _: EstimateState?
     ) throws(PQError) -> Bool {
         let execution = try row.sequence()
@@ -163,7 +165,7 @@ struct FoldComparison {
         let number = try row.int8()
         let entries = try row.bytes()
         guard let page else { return false }
-        return execution == page.key.execution.sequence && isEqual(part, page.key.part?.text ?? "")
+        return execution == page.key.execution.sequence && isSame(part, page.key.part?.text ?? "")
             && number == page.key.page && entries == page.appended.bytes
     }
 
@@ -171,7 +173,7 @@ struct FoldComparison {
         "sequence", "execution", "indicator", "duplicate_of", "total", "done", "verdict",
     ]
 
-    private static func isEqual(
+    private static func rowMatches(
         _ row: inout BinaryRow, discard: Discard?, _: EstimateState?
     ) throws(PQError) -> Bool {
         let sequence = try row.sequence()
@@ -185,15 +187,15 @@ struct FoldComparison {
         return sequence == discard.sequence && execution == discard.execution.sequence
             && indicator == discard.indicator?.sequence
             && duplicateOf == discard.duplicateOf && total.map { Int128($0) } == discard.units.total
-            && done.map { Int128($0) } == discard.units.done && isEqual(verdict, discard.verdict.rawValue)
+            && done.map { Int128($0) } == discard.units.done && isSame(verdict, discard.verdict.rawValue)
     }
 
     /// Compares texts exactly, as the ledger does.
-    private static func isEqual(_ stored: String?, _ folded: String?) -> Bool {
+    private static func isSame(_ stored: String?, _ folded: String?) -> Bool {
         stored.map { Name($0) } == folded.map { Name($0) }
     }
 
-    private static func isEqual(_ stored: TimestampMicroseconds?, _ folded: Timestamp) -> Bool {
+    private static func isSame(_ stored: TimestampMicroseconds?, _ folded: Timestamp) -> Bool {
         stored.map { Timestamp($0) } == folded
     }
 }

@@ -4,8 +4,8 @@ internal import PQ
 
 /// Folds jobs in memory and checks whether their live projections are equal.
 ///
-/// Nearly all live projections are equal, and then nothing needs to be stored for a comparison. For jobs that differ,
-/// cannot be read or do not fit into memory, nothing is called: ``ReplayBuilder`` builds and stores them, and
+/// Nearly all live projections are equal, and then nothing needs to be stored for a comparison. A job that differs,
+/// cannot be read or does not fit into memory is not passed to `onMatch`; ``ReplayBuilder`` builds and stores it, and
 /// ``ProjectionComparison`` names the differences.
 struct FoldVerification: Sendable {
     let pool: Pool
@@ -27,7 +27,7 @@ struct FoldVerification: Sendable {
     }
 
     /// The result of folding a candidate.
-    struct Folded: Sendable {
+    struct FoldedJob: Sendable {
         let changes: FoldChanges
         /// The state of its estimates.
         let estimate: EstimateState
@@ -39,36 +39,38 @@ struct FoldVerification: Sendable {
     ///
     /// - Parameters:
     ///   - onMatch: Receives the jobs with equal live projections, with their complete states. It is called for each
-    ///     part with such jobs, and for a large job before the next one is folded.
+    ///     part with such jobs, and for a large job before the next one is folded. Its errors end the verification.
     ///   - onProgress: Called with the sequence up to which a job that is folded alone has been read.
     func verify(
         _ jobs: [ReplayCheckpoints.Job], onMatch: ([StateChanges.JobChanges]) async throws -> Void,
         onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
     ) async throws {
+        let matching: [StateChanges.JobChanges]
         do {
-            let matching = try await matches(among: jobs, bytesMax: settings.bytesInMemoryMax, onProgress)
-            if !matching.isEmpty { try await onMatch(matching) }
+            matching = try await matches(among: jobs, bytesMax: settings.bytesInMemoryMax, onProgress)
         } catch is MemoryLimitExceeded where jobs.count == 1 {
-            try await largeJobLock.withLargeJob { try await verifyAlone(jobs, onMatch, onProgress) }
-        } catch  where Self.isCausedByJobs(error) && jobs.count > 1 {
-            // The halves are verified separately, until a job that is too large or that fails is alone.
+            return try await largeJobLock.withLargeJob { try await verifyAlone(jobs, onMatch, onProgress) }
+        } catch  where Self.isCausedByJobs(error) {
+            // The halves are verified separately, until a job that is too large or that fails is alone. The builder
+            // gets a job that fails.
+            guard jobs.count > 1 else { return }
             let half = jobs.count / 2
             for part in [jobs[..<half], jobs[half...]] {
                 try await verify(Array(part), onMatch: onMatch, onProgress: onProgress)
             }
-        } catch  where Self.isCausedByJobs(error) {
-            // The job is left to the builder.
+            return
         }
+        if !matching.isEmpty { try await onMatch(matching) }
     }
 
     /// Verifies one job that exceeds the usual memory limit.
     private func verifyAlone(
-        _ job: [ReplayCheckpoints.Job], _ onMatch: ([StateChanges.JobChanges]) async throws -> Void,
+        _ jobs: [ReplayCheckpoints.Job], _ onMatch: ([StateChanges.JobChanges]) async throws -> Void,
         _ onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
     ) async throws {
         let matching: [StateChanges.JobChanges]
         do {
-            matching = try await matches(among: job, bytesMax: settings.largeJobBytesMax, onProgress)
+            matching = try await matches(among: jobs, bytesMax: settings.largeJobBytesMax, onProgress)
         } catch  where Self.isCausedByJobs(error) {
             return
         }
@@ -114,16 +116,17 @@ struct FoldVerification: Sendable {
                 return sum + Fold.memoryEstimate(tasks: Int(tasks), executions: Int(executions))
             }
             guard bytes <= bytesMax else { throw MemoryLimitExceeded() }
-            let folded = try await fold(candidates, bytesMax: bytesMax, &transaction, onProgress)
+            let folded = try await foldJobs(candidates, bytesMax: bytesMax, &transaction, onProgress)
             var comparison = FoldComparison(candidates: candidates, folded: folded)
             try await comparison.compare(&transaction)
             return candidates.indices.compactMap { index in
                 let (candidate, folded) = (candidates[index], folded[index])
+                // Nil: the live state is not built yet, which is no difference.
                 guard comparison.isEqual[index],
                     candidate.estimate == nil || candidate.estimate == folded.estimate.encoded
                 else { return nil }
                 return StateChanges.JobChanges(
-                    job: candidate.job.id, projection: candidate.job.projection, previousSequence: 0,
+                    job: candidate.job.id, projection: candidate.job.projection, previousSequence: .start,
                     changes: folded.changes, estimate: folded.estimate,
                     eventCount: folded.changes.progress.sequence - .start)
             }
@@ -162,35 +165,35 @@ struct FoldVerification: Sendable {
         return candidates
     }
 
-    private func fold(
+    private func foldJobs(
         _ candidates: [Candidate], bytesMax: Int, _ transaction: inout Transaction,
         _ onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
-    ) async throws -> [Folded] {
-        let folding = Folding(jobs: candidates.count, bytesMax: bytesMax)
+    ) async throws -> [FoldedJob] {
+        let fold = JobSequenceFold(jobs: candidates.count, bytesMax: bytesMax)
         if candidates.count == 1, let candidate = candidates.first {
-            var position: EventSequence = 0
+            var position = EventSequence.start
             while position < candidate.progress.sequence {
                 let partEnd = min(candidate.progress.sequence, position + settings.eventsPerStoreMax)
                 let part = EventCursor.Part(candidate.job.id, after: position, through: partEnd)
-                try await EventCursor.read([part], in: &transaction, folding.apply)
+                try await EventCursor.read([part], in: &transaction, fold.apply)
                 position = partEnd
-                // The caller reports the last part with the job.
+                // `finish` reports the rest of the job.
                 if position < candidate.progress.sequence { try await onProgress(candidate.job, position) }
             }
         } else {
-            let parts = candidates.map { EventCursor.Part($0.job.id, after: 0, through: $0.progress.sequence) }
-            try await EventCursor.read(parts, in: &transaction, folding.apply)
+            let parts = candidates.map { EventCursor.Part($0.job.id, after: .start, through: $0.progress.sequence) }
+            try await EventCursor.read(parts, in: &transaction, fold.apply)
         }
-        return try folding.finish()
+        return try fold.finish()
     }
 
     /// A fold of several jobs, one after the other.
-    private final class Folding {
+    private final class JobSequenceFold {
         private let jobs: Int
         private let bytesMax: Int
         private var fold = Fold(tracksChanges: false)
         private var estimate = EstimateState()
-        private var folded: [Folded] = []
+        private var folded: [FoldedJob] = []
         private var foldedBytes = 0
 
         init(jobs: Int, bytesMax: Int) {
@@ -199,6 +202,7 @@ struct FoldVerification: Sendable {
         }
 
         func apply(_ jobIndex: Int, _ event: Event) throws {
+            // Events arrive job by job. This finishes the previous job, and jobs without events.
             while folded.count < jobIndex { try finishJob() }
             try estimate.apply(event, to: &fold)
             // Checked every 256 events, because an event adds a few hundred bytes.
@@ -208,7 +212,7 @@ struct FoldVerification: Sendable {
         /// The approximate memory of the present job.
         private var foldBytes: Int { fold.memoryEstimate + estimate.memoryEstimate }
 
-        func finish() throws -> [Folded] {
+        func finish() throws -> [FoldedJob] {
             while folded.count < jobs { try finishJob() }
             return folded
         }
@@ -216,7 +220,7 @@ struct FoldVerification: Sendable {
         private func finishJob() throws {
             foldedBytes += foldBytes
             guard foldedBytes <= bytesMax else { throw MemoryLimitExceeded() }
-            folded.append(Folded(changes: try fold.allState(), estimate: estimate))
+            folded.append(FoldedJob(changes: try fold.allState(), estimate: estimate))
             fold = Fold(tracksChanges: false)
             estimate = EstimateState()
         }

@@ -29,6 +29,7 @@ struct ReplayBatch: Sendable {
             if replay.policy == .last {
                 let rest = try await verifyInMemory(jobs, of: replay, reporter)
                 if !rest.isEmpty {
+                    // A replay that applies has created them already; then this changes nothing.
                     try await checkpoints.createProjections(for: rest, of: replay.id)
                     try await build(rest, of: replay, reporter)
                 }
@@ -93,16 +94,16 @@ struct ReplayBatch: Sendable {
         var rest: [ReplayCheckpoints.Job] = []
         for group in groups(jobs) {
             try await checkpoints.checkRunning(replay.id)
-            var matching: Set<JobID> = []
-            try await verification.verify(group) { matches in
-                try await recordMatches(matches, of: replay)
-                matching.formUnion(matches.map(\.job))
+            var recorded: Set<JobID> = []
+            try await verification.verify(group) { matching in
+                try await recordMatches(matching, of: replay)
+                recorded.formUnion(matching.map(\.job))
             } onProgress: { job, sequence in
                 try await checkpoints.checkRunning(replay.id)
                 await reporter.advance(job, to: sequence)
             }
-            await reporter.finish(group.filter { matching.contains($0.id) })
-            rest += group.filter { !matching.contains($0.id) }
+            await reporter.finish(group.filter { recorded.contains($0.id) })
+            rest += group.filter { !recorded.contains($0.id) }
         }
         return rest
     }
@@ -126,44 +127,58 @@ struct ReplayBatch: Sendable {
     }
 
     /// Records that these jobs match, and stores their states if the replay applies.
-    private func recordMatches(_ equal: [StateChanges.JobChanges], of replay: ReplayCheckpoints.Record) async throws {
-        guard !equal.isEmpty else { return }
-        let matchStatement = ReplayCheckpoints.matchStatement(equal.map(\.job), of: replay.id)
+    private func recordMatches(
+        _ matching: [StateChanges.JobChanges], of replay: ReplayCheckpoints.Record
+    ) async throws {
+        guard !matching.isEmpty else { return }
+        let matchStatement = ReplayCheckpoints.matchStatement(matching.map(\.job), of: replay.id)
         guard replay.applies else {
             // Nothing was stored, unless an interrupted attempt had to store parts.
-            let stale = try await checkpoints.stale(among: equal.map { ($0.job, $0.projection) })
+            let stale = try await checkpoints.stale(among: matching.map { ($0.job, $0.projection) })
             _ = try await pool.commit(
                 (stale.isEmpty ? [] : ReplayCheckpoints.deletionStatements(stale)) + [matchStatement])
             return
         }
         try await pool.withTransaction { transaction in
-            _ = try await transaction.pipeline(StateChanges.checkpoints(equal))
-            var buffered: [StateChanges.JobChanges] = []
-            var count = 0
-            // The changes are written in portions, because the statements need more memory than the folded states.
-            for job in equal {
-                for start in stride(from: 0, to: job.changes.count, by: settings.partsPerStatementMax) {
-                    let end = min(job.changes.count, start + settings.partsPerStatementMax)
-                    if count + end - start > settings.partsPerStatementMax {
-                        _ = try await transaction.pipeline(await parts(buffered))
-                        (buffered, count) = ([], 0)
-                    }
-                    buffered.append(
-                        StateChanges.JobChanges(
-                            job: job.job, projection: job.projection, previousSequence: job.previousSequence,
-                            changes: job.changes.part(start..<end), estimate: job.estimate, eventCount: job.eventCount))
-                    count += end - start
-                }
+            var statements = StateChanges.snapshotStatements(matching)
+            for portion in portions(of: matching) {
+                _ = try await transaction.pipeline(statements)
+                // They are freed before the next ones are made.
+                statements = []
+                statements = await ComputeThreads.run { StateChanges.partStatements(portion) }
             }
-            _ = try await transaction.commit(after: await parts(buffered) + [matchStatement])
+            _ = try await transaction.commit(after: statements + [matchStatement])
         }
     }
 
-    private func parts(_ changes: [StateChanges.JobChanges]) async -> [Query] {
-        await ComputeThreads.run { StateChanges.parts(changes) }
+    /// Divides changes into statements of at most `partsPerStatementMax` parts.
+    ///
+    /// One job may be in several. The next portion is made when it is needed, because the statements need more memory
+    /// than the folded states.
+    private func portions(of jobs: [StateChanges.JobChanges]) -> some Sequence<[StateChanges.JobChanges]> {
+        let partsMax = settings.partsPerStatementMax
+        var slices = jobs.lazy.flatMap { job in
+            stride(from: 0, to: job.changes.count, by: partsMax).lazy.map { start in
+                job.part(start..<min(job.changes.count, start + partsMax))
+            }
+        }.makeIterator()
+        var next = slices.next()
+        return AnyIterator {
+            var portion: [StateChanges.JobChanges] = []
+            var count = 0
+            while let slice = next, portion.isEmpty || count + slice.changes.count <= partsMax {
+                portion.append(slice)
+                count += slice.changes.count
+                next = slices.next()
+            }
+            return portion.isEmpty ? nil : portion
+        }
     }
 
     // MARK: In the database
+
+    /// The maximum memory per event, in bytes: each event begins an execution.
+    private static let bytesPerEventMax = 1_400
 
     /// Builds and stores the projections of these jobs, and compares them.
     private func build(
@@ -179,23 +194,22 @@ struct ReplayBatch: Sendable {
                 // One of them cannot be read. Building them one by one finds out which.
                 for job in group { try await buildAlone(job, of: replay) { _ in } }
             }
+            // Skipped jobs have no built projection and are not compared.
             try await compareStored(group, of: replay)
             await reporter.finish(group)
         }
         for job in jobs where job.events > settings.smallJobEventsMax {
             try await checkpoints.checkRunning(replay.id)
             if Int(job.events) > settings.bytesInMemoryMax / Self.bytesPerEventMax {
-                try await largeJobLock.withLargeJob { try await buildLarge(job, of: replay, reporter) }
+                try await largeJobLock.withLargeJob { try await buildAndCompare(job, of: replay, reporter) }
             } else {
-                try await buildLarge(job, of: replay, reporter)
+                try await buildAndCompare(job, of: replay, reporter)
             }
         }
     }
 
-    /// Maximum memory of one event, reached if each event begins a stored execution.
-    private static let bytesPerEventMax = 1_400
-
-    private func buildLarge(
+    /// Builds, stores and compares one job.
+    private func buildAndCompare(
         _ job: ReplayCheckpoints.Job, of replay: ReplayCheckpoints.Record, _ reporter: ReplayReporter
     ) async throws {
         var sequence: EventSequence = 0
@@ -228,27 +242,27 @@ struct ReplayBatch: Sendable {
     /// The live snapshots are locked only until the comparison has its own view of the database, in which both sides
     /// have the same sequence. The comparison may then take long, while the live snapshots advance.
     private func compareStored(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
-        let skipped = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
+        // The transaction of the comparison outlives the locks, so it begins first. Its view begins with its first query.
+        let behind = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
             comparison in
             let pairs = try await pool.withTransaction { lockTransaction in
                 // The live snapshots stay where they are until this transaction ends.
                 _ = try await lockTransaction.query(ProjectionComparison.lockLive(jobs.map(\.id)))
                 // The built ones catch up with them on other connections, because they are not locked.
-                let behind = try await readSequencePairs(jobs, &lockTransaction).filter { !$0.isEqual }
-                if !behind.isEmpty { try await builder.catchUp(behind.map { ($0.job.id, $0.job.projection) }) }
-                // The comparison's view begins with its first query.
+                let late = try await readSequencePairs(jobs, &lockTransaction).filter { !$0.isCaughtUp }
+                if !late.isEmpty { try await builder.catchUp(late.map { ($0.job.id, $0.job.projection) }) }
                 _ = try await comparison.pipeline(ProjectionComparison.planning)
                 return try await readSequencePairs(jobs, &comparison)
             }
-            let equal = pairs.filter(\.isEqual).map(\.job)
-            var statements = ProjectionComparison.statements(equal, of: replay.id)
+            let caughtUp = pairs.filter(\.isCaughtUp).map(\.job)
+            var statements = ProjectionComparison.statements(caughtUp, of: replay.id)
             if !replay.applies {
-                statements += ReplayCheckpoints.deletionStatements(equal.map { ($0.id, $0.projection) })
+                statements += ReplayCheckpoints.deletionStatements(caughtUp.map { ($0.id, $0.projection) })
             }
             _ = try await comparison.commit(after: statements)
-            return pairs.filter { !$0.isEqual }
+            return pairs.filter { !$0.isCaughtUp }
         }
-        for pair in skipped {
+        for pair in behind {
             try await checkpoints.skip(
                 pair.job, of: replay.id,
                 because:
@@ -262,7 +276,8 @@ struct ReplayBatch: Sendable {
         let job: ReplayCheckpoints.Job
         let built: EventSequence
         let live: EventSequence
-        var isEqual: Bool { built == live }
+        /// Whether the built projection has reached the live one.
+        var isCaughtUp: Bool { built == live }
     }
 
     /// Reads the sequences of both projections of each job that was not skipped.
