@@ -17,11 +17,11 @@ struct ClassDurations {
     let meanSeconds: Double
     /// Whether enough durations have been observed to draw from them.
     let isEmpirical: Bool
-    /// The range of its durations, ascending, in ``CompletionSimulation/observed``.
+    /// The range of its durations, ascending, in ``CompletionSimulation/drawableSeconds``.
     ///
     /// They are the observed seconds, or else quantiles of its lognormal distribution: in seconds if it is sampled,
     /// and else relative to its median.
-    let observed: Range<Int>
+    let secondsRange: Range<Int>
     /// The weight of a task's usual duration against the mean of the class.
     let taskWeight: Double
 
@@ -54,9 +54,9 @@ struct ClassDurations {
     }
 
     /// - Parameters:
-    ///   - observed: Receives the observed seconds.
     ///   - taskSpread: The standard deviation of the logarithm of a known task's duration from job to job.
-    init(_ work: WorkClass, taskSpread: Double, observed all: inout [Double]) {
+    ///   - drawableSeconds: Receives the durations of the class.
+    init(_ work: WorkClass, taskSpread: Double, drawableSeconds: inout [Double]) {
         switch work.durations {
         case .sampled(let samples):
             let count = max(0.7, samples.count - (samples.count < 3 ? 0.3 : 0))
@@ -69,10 +69,10 @@ struct ClassDurations {
             upperDeviation = samples.upperDeviation
             meanSeconds = samples.meanSeconds
             isEmpirical = samples.seconds.count >= Self.empiricalMin
-            observed = Self.add(
+            secondsRange = Self.add(
                 isEmpirical
                     ? samples.seconds : Self.quantiles(work.waiting, mean: samples.mean, deviation: samples.deviation),
-                to: &all)
+                to: &drawableSeconds)
         case .guessed(let mean, let meanDeviation, let deviation, let isFree):
             isSampled = false
             self.isFree = isFree
@@ -83,7 +83,7 @@ struct ClassDurations {
             upperDeviation = deviation
             meanSeconds = mean.exponential
             isEmpirical = false
-            observed = Self.add(Self.quantiles(work.waiting, mean: 0, deviation: deviation), to: &all)
+            secondsRange = Self.add(Self.quantiles(work.waiting, mean: 0, deviation: deviation), to: &drawableSeconds)
         }
         let spread = taskSpread.squared
         let between = max(0, work.normal.deviation.squared - spread)

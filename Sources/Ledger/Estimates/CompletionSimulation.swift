@@ -68,12 +68,36 @@ struct CompletionSimulation {
     ///
     /// It holds while a class with samples has work. 0.15 to 1 have the same error, but 1 is less stable.
     private static let begunProbability = 0.3
+    /// The step from the position of a class to that of the next one.
+    ///
+    /// The golden ratio spreads the positions of classes evenly.
+    private static let classStep = 0.6180339887
+    /// The distances of the positions of the speed and of unseen work from that of the first class.
+    ///
+    /// Because of them, the three are not extreme in the same draws.
+    private static let (speedPhase, unseenPhase) = (0.37, 0.71)
+    /// The part of a duration that a failed execution takes, among those beyond ``queueMax``.
+    ///
+    /// It was found by experiment. A failed execution in the queue takes half of a duration on average.
+    private static let failedShare = 0.55
+    /// The standard deviation of the result's logarithm if no kind of work was seen yet.
+    private static let unseenDeviationMax = 0.5
+    /// The maximum of growth and of pauses, as a multiple of how long they have lasted.
+    private static let extrapolationMax = 20.0
+    /// The number of sampled labels from which another label is like one of them.
+    private static let labelsEnough = 5
+    /// The standard deviation of such a label's mean from that of the label that it is like.
+    private static let freeMeanDeviation = 0.8
+    /// The limits of the number of waiting tasks with usual durations.
+    ///
+    /// They are relative to the number of a class's waiting executions. Within them, the usual durations are drawn.
+    private static let taskShares = (few: 0.7, many: 1.5)
 
     private(set) var classes: [WorkClass]
     private(set) var running: [RunningWork]
-    /// The numbers of the running executions that draws need.
-    private(set) var executions: [Execution] = []
-    /// The plausibilities of the classes, for each execution without one.
+    /// The same executions, as draws need them.
+    private(set) var inputs: [RunningInput] = []
+    /// The plausibilities of the classes, for each execution of an unknown class.
     private var plausibilities: [Double] = []
     let conditions: Conditions
     /// The part of the work that is simulated; 1 unless too many executions run.
@@ -86,68 +110,10 @@ struct CompletionSimulation {
 
     /// The durations of each class.
     let durations: [ClassDurations]
-    /// The observed seconds of all classes.
-    let observed: [Double]
+    /// The seconds from which durations are drawn, of all classes.
+    let drawableSeconds: [Double]
 
-    // The state of one draw.
-    var random = RandomSequence(seed: 0)
-    /// The shift of the logarithm of a sampled class, or the mean of a guessed one.
-    var means: [Double] = []
-    /// The exponentials of ``means``.
-    var factors: [Double] = []
-    private var waiting: [Double] = []
-    private var ends: [Double] = []
-    private var hasBegun: [Bool] = []
-    var chosenClasses: [Int?] = []
-    private var workerHeap = EndTimeHeap()
-    private var queue: [QueuedExecution] = []
-    /// The factor of each class that makes a weight of a plausibility.
-    ///
-    /// It is zero if none of its executions is waiting.
-    private var availabilities: [Double] = []
-    /// The weights of the classes for one execution.
-    ///
-    /// Each is the product of a plausibility and an availability.
-    private var weights: [Double] = []
-    private var oldest: [Double] = []
-
-    /// A running execution without references.
-    ///
-    /// Draws copy it thousands of times.
-    struct Execution {
-        let age: Double
-        let logarithmOfAge: Double
-        let classIndex: Int?
-        let kind: Kind
-
-        /// The knowledge about its rest, as ``RunningWork/Kind``.
-        enum Kind {
-            case reporting(ReportedRest)
-            case known(Double)
-            case silent
-        }
-
-        init(_ work: RunningWork) {
-            age = work.age
-            logarithmOfAge = work.logarithmOfAge
-            classIndex = work.classIndex
-            kind =
-                switch work.kind {
-                case .reporting(let reporting): .reporting(ReportedRest(reporting))
-                case .known(let usual): .known(usual)
-                case .silent: .silent
-                }
-        }
-
-        /// Whether each draw chooses its class.
-        var isUnknown: Bool { if case .silent = kind { classIndex == nil } else { false } }
-    }
-
-    /// An execution that has not begun.
-    private struct QueuedExecution {
-        let seconds: Double
-        let classIndex: Int
-    }
+    var state = DrawState()
 
     init(_ classes: [WorkClass], _ running: [RunningWork], _ conditions: Conditions) {
         self.classes = classes
@@ -156,9 +122,11 @@ struct CompletionSimulation {
             self.classes[index].waiting = max(0, classes[index].left - classes[index].assigned) / classes[index].units
             self.classes[index].waitingTasks.sort()
         }
-        var observed: [Double] = []
-        durations = self.classes.map { ClassDurations($0, taskSpread: conditions.taskSpread, observed: &observed) }
-        self.observed = observed
+        var seconds: [Double] = []
+        durations = self.classes.map {
+            ClassDurations($0, taskSpread: conditions.taskSpread, drawableSeconds: &seconds)
+        }
+        drawableSeconds = seconds
         let step = Double(running.count) / Double(RunningWorkBuilder.simulatedMax)
         if step > 1 {
             self.running = (0..<RunningWorkBuilder.simulatedMax).map { running[Int(Double($0) * step)] }
@@ -174,9 +142,9 @@ struct CompletionSimulation {
         let size = Double(classes.count + self.running.count) + queued
         drawTotal = Self.drawCount / (size > Self.sizes.third ? 3 : size > Self.sizes.half ? 2 : 1)
         dropLost()
-        executions = self.running.map { Execution($0) }
-        plausibilities = executions.flatMap { plausibilities(of: $0) }
-        weights = Array(repeating: 0, count: durations.count)
+        inputs = self.running.map { RunningInput($0) }
+        plausibilities = inputs.flatMap { plausibilities(of: $0) }
+        state.weights = Array(repeating: 0, count: durations.count)
     }
 
     /// Leaves out the oldest silent executions if fewer executions are left.
@@ -184,11 +152,11 @@ struct CompletionSimulation {
     /// An execution that was lost never ends; the work that it had is left, or others have done it.
     private mutating func dropLost() {
         let left = classes.reduce(0) { $0 + $1.waiting }.rounded(.up)
-        let silent = running.filter { if case .silent = $0.kind { $0.classIndex == nil } else { false } }.count
-        guard left >= 1, Double(silent) > left else { return }
-        var surplus = silent - Int(left)
+        let unknown = running.count { $0.isUnknown }
+        guard left >= 1, Double(unknown) > left else { return }
+        var surplus = unknown - Int(left)
         running.removeAll { work in
-            guard surplus > 0, case .silent = work.kind, work.classIndex == nil else { return false }
+            guard surplus > 0, work.isUnknown else { return false }
             surplus -= 1
             return true
         }
@@ -197,7 +165,7 @@ struct CompletionSimulation {
     /// The plausibility of each class for an execution; none if its class is known.
     ///
     /// It is the waiting work times the probability that an execution lasts at least as long.
-    private func plausibilities(of execution: Execution) -> [Double] {
+    private func plausibilities(of execution: RunningInput) -> [Double] {
         guard execution.isUnknown else { return [] }
         return classes.indices.map { candidate in
             guard classes[candidate].waiting > 0 else { return 0 }
@@ -223,36 +191,41 @@ struct CompletionSimulation {
 
     // MARK: One draw
 
+    /// Draws the rest of the job once.
+    ///
+    /// The order matters: ``chooseClasses()`` reduces the waiting executions, ``drawGrowth()`` increases them, and
+    /// ``fillQueue(speedShift:)`` reads them.
     private mutating func draw(_ number: Int) -> Draw {
-        random = RandomSequence(seed: UInt64(number) * 1_000_003 + 17)
+        state.random = RandomSequence(seed: UInt64(number) * 1_000_003 + 17)
         let position = (Double(number) + 0.5) / Double(drawTotal)
-        let speedShift =
-            ((position + 0.37).fraction * 0.998 + 0.001).normalQuantile * conditions.speed.variance.squareRoot()
+        // The quantiles of 0 and 1 are infinite.
+        let speedPosition = (position + Self.speedPhase).fraction * 0.998 + 0.001
+        let speedShift = speedPosition.normalQuantile * conditions.speed.variance.squareRoot()
         drawClasses(position)
         chooseClasses()
-        factors.removeAll(keepingCapacity: true)
-        for mean in means { factors.append(mean.exponential) }
-        ends.removeAll(keepingCapacity: true)
-        for number in executions.indices { ends.append(residual(of: number, speedShift: speedShift)) }
+        state.factors.removeAll(keepingCapacity: true)
+        for mean in state.means { state.factors.append(mean.exponential) }
+        state.ends.removeAll(keepingCapacity: true)
+        for index in inputs.indices { state.ends.append(residual(of: index, speedShift: speedShift)) }
         let growthSeconds = drawGrowth()
-        var fluid = fillQueue(speedShift: speedShift)
+        var dividedSeconds = fillQueue(speedShift: speedShift)
         let failures = conditions.failureRate / (1 - conditions.failureRate)
-        fluid *= 1 + 0.55 * failures
-        repeatFailures(expected: Double(queue.count + ends.count) * failures)
+        dividedSeconds *= 1 + Self.failedShare * failures
+        repeatFailures(expected: Double(state.queue.count + state.ends.count) * failures)
         shuffleQueue()
-        var result = schedule(fluid: fluid)
+        var result = schedule(dividedSeconds: dividedSeconds)
         result.seconds = max(result.seconds, growthSeconds)
-        if let idle = conditions.idle { result.seconds += min(20 * idle, pareto(idle)) }
+        if let idle = conditions.idle { result.seconds += min(Self.extrapolationMax * idle, pareto(idle)) }
         if unseenDeviation > 0 {
-            let z = (position + 0.71).fraction.clamped(to: 1e-3...(1 - 1e-3)).normalQuantile
-            result.seconds *= (unseenDeviation * z).exponential
+            let unseenPosition = (position + Self.unseenPhase).fraction.clamped(to: 1e-3...(1 - 1e-3))
+            result.seconds *= (unseenDeviation * unseenPosition.normalQuantile).exponential
         }
         return result
     }
 
     /// Draws the rest of an outlier of this age: any multiple of the age.
     mutating func pareto(_ age: Double) -> Double {
-        age * (random.uniform().raised(to: -1 / Self.outlierExponent) - 1)
+        age * (state.random.uniform().raised(to: -1 / Self.outlierExponent) - 1)
     }
 
     /// The doubt about work of a kind not seen yet: its order and its dependencies.
@@ -261,62 +234,62 @@ struct CompletionSimulation {
     private static func unseenDeviation(_ classes: [WorkClass]) -> Double {
         let all = classes.reduce(0) { $0 + $1.executions }
         let unseen = classes.filter { !$0.isSampled && $0.reporters <= 0 }.reduce(0) { $0 + $1.executions }
-        return all > 0 ? 0.5 * (unseen / all).squareRoot() : 0
+        return all > 0 ? unseenDeviationMax * (unseen / all).squareRoot() : 0
     }
 
     private mutating func drawClasses(_ position: Double) {
-        means.removeAll(keepingCapacity: true)
-        waiting.removeAll(keepingCapacity: true)
-        hasBegun.removeAll(keepingCapacity: true)
+        state.means.removeAll(keepingCapacity: true)
+        state.waiting.removeAll(keepingCapacity: true)
+        state.hasBegun.removeAll(keepingCapacity: true)
         let known = conditions.pool.means
         var sampledWaiting = 0.0
         for index in durations.indices {
-            let u = (position + Double(index) * 0.6180339887).fraction
+            let u = (position + Double(index) * Self.classStep).fraction
             let z = u.clamped(to: 1e-4...(1 - 1e-4)).normalQuantile
-            waiting.append(waitingAtFirst[index])
-            hasBegun.append(true)
+            state.waiting.append(waitingAtFirst[index])
+            state.hasBegun.append(true)
             if durations[index].isSampled {
-                means.append(z * durations[index].meanDeviation)
-                sampledWaiting += waiting[index]
-            } else if durations[index].isFree, known.count >= 5 {
-                // With five labels or more, another label is like one of them.
-                means.append(known[min(known.count - 1, Int(u * Double(known.count)))] + 0.8 * random.normal())
+                state.means.append(z * durations[index].meanDeviation)
+                sampledWaiting += state.waiting[index]
+            } else if durations[index].isFree, known.count >= Self.labelsEnough {
+                let like = known[min(known.count - 1, Int(u * Double(known.count)))]
+                state.means.append(like + Self.freeMeanDeviation * state.random.normal())
             } else {
-                means.append(durations[index].mean + z * durations[index].meanDeviation)
+                state.means.append(durations[index].mean + z * durations[index].meanDeviation)
             }
         }
         guard sampledWaiting >= 1 else { return }
         for index in durations.indices where !durations[index].isSampled {
-            hasBegun[index] = random.uniform() < Self.begunProbability
+            state.hasBegun[index] = state.random.uniform() < Self.begunProbability
         }
     }
 
     /// Chooses a class for each execution without one, from the waiting executions.
     private mutating func chooseClasses() {
-        oldest.removeAll(keepingCapacity: true)
-        availabilities.removeAll(keepingCapacity: true)
+        state.oldest.removeAll(keepingCapacity: true)
+        state.availabilities.removeAll(keepingCapacity: true)
         for index in durations.indices {
-            oldest.append(0)
-            availabilities.append(availability(of: index))
+            state.oldest.append(0)
+            state.availabilities.append(availability(of: index))
         }
-        chosenClasses.removeAll(keepingCapacity: true)
+        state.chosenClasses.removeAll(keepingCapacity: true)
         var first = 0
-        for execution in executions {
+        for execution in inputs {
             guard execution.isUnknown else {
-                chosenClasses.append(execution.classIndex)
+                state.chosenClasses.append(execution.classIndex)
                 continue
             }
             let chosen = chooseClass(first)
             first += durations.count
             if let chosen {
-                waiting[chosen] = max(0, waiting[chosen] - 1)
-                availabilities[chosen] = availability(of: chosen)
-                if !durations[chosen].isSampled { oldest[chosen] = max(oldest[chosen], execution.age) }
+                state.waiting[chosen] = max(0, state.waiting[chosen] - 1)
+                state.availabilities[chosen] = availability(of: chosen)
+                if !durations[chosen].isSampled { state.oldest[chosen] = max(state.oldest[chosen], execution.age) }
             }
-            chosenClasses.append(chosen)
+            state.chosenClasses.append(chosen)
         }
-        for index in durations.indices where oldest[index] > 0 && durations[index].isFree {
-            outlast(oldest[index], in: index)
+        for index in durations.indices where state.oldest[index] > 0 && durations[index].isFree {
+            redrawMean(of: index, longerThan: state.oldest[index])
         }
     }
 
@@ -325,14 +298,14 @@ struct CompletionSimulation {
     /// - Parameter first: The index of the plausibility of the first class.
     private mutating func chooseClass(_ first: Int) -> Int? {
         var total = 0.0
-        for index in weights.indices {
-            weights[index] = plausibilities[first + index] * availabilities[index]
-            total += weights[index]
+        for index in state.weights.indices {
+            state.weights[index] = plausibilities[first + index] * state.availabilities[index]
+            total += state.weights[index]
         }
         guard total > 0 else { return nil }
-        var rest = random.uniform() * total
+        var rest = state.random.uniform() * total
         var chosen: Int?
-        for (index, weight) in weights.enumerated() where weight > 0 {
+        for (index, weight) in state.weights.enumerated() where weight > 0 {
             chosen = index
             rest -= weight
             if rest <= 0 { break }
@@ -341,22 +314,23 @@ struct CompletionSimulation {
     }
 
     private func availability(of index: Int) -> Double {
-        waiting[index] > 1e-9 ? min(1, waiting[index]) * (hasBegun[index] ? 1 : 1e-6) : 0
+        state.waiting[index] > 1e-9 ? min(1, state.waiting[index]) * (state.hasBegun[index] ? 1 : 1e-6) : 0
     }
 
     /// Draws the mean of a class again, given that its executions last longer.
-    private mutating func outlast(_ age: Double, in index: Int) {
+    private mutating func redrawMean(of index: Int, longerThan age: Double) {
         let work = durations[index]
         let spread = (work.meanDeviation.squared + work.deviation.squared).squareRoot()
         let logarithm = age.naturalLogarithm
         let z = (logarithm - work.mean) / spread
-        let u = random.uniform()
+        let u = state.random.uniform()
         if z < 1 {
             let below = 1 - z.normalSurvival
-            means[index] = work.mean + spread * (below + (1 - below) * u).clamped(to: 1e-4...(1 - 1e-4)).normalQuantile
+            state.means[index] =
+                work.mean + spread * (below + (1 - below) * u).clamped(to: 1e-4...(1 - 1e-4)).normalQuantile
         } else {
             // Far beyond the expected, the best guess is as long again (Lindy).
-            means[index] = logarithm - (1 - u * 0.999).naturalLogarithm
+            state.means[index] = logarithm - (1 - u * 0.999).naturalLogarithm
         }
     }
 
@@ -366,10 +340,11 @@ struct CompletionSimulation {
     private mutating func drawGrowth() -> Double {
         var longest = 0.0
         for growth in conditions.growth {
-            let more = min(20 * growth.span, growth.span * (1 / random.uniform() - 1) - growth.since)
+            let more = min(
+                Self.extrapolationMax * growth.span, growth.span * (1 / state.random.uniform() - 1) - growth.since)
             guard more > 0 else { continue }
             if let index = growth.classIndex {
-                waiting[index] += growth.rate * more / growth.units * scale
+                state.waiting[index] += growth.rate * more / growth.units * scale
             }
             longest = max(longest, more)
         }
@@ -380,82 +355,86 @@ struct CompletionSimulation {
     ///
     /// - Returns: The seconds of those beyond ``queueMax``, which are divided among the workers.
     private mutating func fillQueue(speedShift: Double) -> Double {
-        queue.removeAll(keepingCapacity: true)
-        let count = waiting.reduce(0, +)
-        let fluidShare = count > Self.queueMax ? (count - Self.queueMax) / count : 0
-        var fluid = 0.0
-        for index in durations.indices where waiting[index] > 1e-6 {
-            let rest = waiting[index] * (1 - fluidShare)
-            if fluidShare > 0 { fluid += waiting[index] * fluidShare * meanSeconds(of: index) }
+        state.queue.removeAll(keepingCapacity: true)
+        let count = state.waiting.reduce(0, +)
+        let dividedShare = count > Self.queueMax ? (count - Self.queueMax) / count : 0
+        var dividedSeconds = 0.0
+        for index in durations.indices where state.waiting[index] > 1e-6 {
+            let rest = state.waiting[index] * (1 - dividedShare)
+            if dividedShare > 0 { dividedSeconds += state.waiting[index] * dividedShare * meanSeconds(of: index) }
             var whole = Int(rest)
-            if random.uniform() < rest - Double(whole) { whole += 1 }
+            if state.random.uniform() < rest - Double(whole) { whole += 1 }
             let tasks = classes[index].waitingTasks
             let taskCount = Double(tasks.count)
-            if fluidShare == 0, taskCount > 0, (0.7 * waiting[index]...1.5 * waiting[index] + 1).contains(taskCount) {
+            let taskCounts =
+                Self.taskShares.few * state.waiting[index]...Self.taskShares.many * state.waiting[index] + 1
+            if dividedShare == 0, taskCount > 0, taskCounts.contains(taskCount) {
                 for number in 0..<whole {
-                    let usual = tasks.count == whole ? tasks[number] : tasks[random.index(below: tasks.count)]
+                    let usual = tasks.count == whole ? tasks[number] : tasks[state.random.index(below: tasks.count)]
                     let seconds = knownSeconds(usual, in: index, speedShift: speedShift)
-                    queue.append(QueuedExecution(seconds: seconds, classIndex: index))
+                    state.queue.append(QueuedExecution(seconds: seconds, classIndex: index))
                 }
             } else {
                 for _ in 0..<whole {
-                    queue.append(QueuedExecution(seconds: freshSeconds(of: index), classIndex: index))
+                    state.queue.append(QueuedExecution(seconds: freshSeconds(of: index), classIndex: index))
                 }
             }
         }
-        return fluid
+        return dividedSeconds
     }
 
     private func meanSeconds(of index: Int) -> Double {
         durations[index].isSampled
-            ? durations[index].meanSeconds * factors[index]
-            : factors[index] * (0.5 * min(1, durations[index].deviation.squared)).exponential
+            ? durations[index].meanSeconds * state.factors[index]
+            : state.factors[index] * (0.5 * min(1, durations[index].deviation.squared)).exponential
     }
 
     /// The number of executions that fail and run again, each for a part of a duration.
     private mutating func repeatFailures(expected: Double) {
-        guard !queue.isEmpty else { return }
+        guard !state.queue.isEmpty else { return }
         var count = 0
         if expected < 30 {
             // Poisson (Knuth).
             let limit = (-expected).exponential
-            var product = random.uniform()
+            var product = state.random.uniform()
             while product > limit {
                 count += 1
-                product *= random.uniform()
+                product *= state.random.uniform()
             }
         } else {
-            count = max(0, Int(expected + expected.squareRoot() * random.normal()))
+            count = max(0, Int(expected + expected.squareRoot() * state.random.normal()))
         }
         for _ in 0..<min(count, 4 * Int(Self.queueMax)) {
-            let failed = queue[random.index(below: queue.count)]
-            queue.append(
-                QueuedExecution(seconds: failed.seconds * random.uniform(), classIndex: failed.classIndex))
+            let failed = state.queue[state.random.index(below: state.queue.count)]
+            state.queue.append(
+                QueuedExecution(seconds: failed.seconds * state.random.uniform(), classIndex: failed.classIndex))
         }
     }
 
     private mutating func shuffleQueue() {
-        guard queue.count > 1 else { return }
-        for end in stride(from: queue.count, to: 1, by: -1) { queue.swapAt(end - 1, random.index(below: end)) }
+        guard state.queue.count > 1 else { return }
+        for end in stride(from: state.queue.count, to: 1, by: -1) {
+            state.queue.swapAt(end - 1, state.random.index(below: end))
+        }
     }
 
     /// Runs the queue on the workers, each as soon as it is free.
-    private mutating func schedule(fluid: Double) -> Draw {
-        let workers = max(1, ends.isEmpty ? Int(conditions.usualWorkers.rounded()) : ends.count)
-        let share = fluid / Double(workers)
+    private mutating func schedule(dividedSeconds: Double) -> Draw {
+        let workers = max(1, state.ends.isEmpty ? Int(conditions.usualWorkers.rounded()) : state.ends.count)
+        let share = dividedSeconds / Double(workers)
         var result = Draw()
-        for index in ends.indices {
-            ends[index] += share
-            if ends[index] >= result.seconds {
-                result = Draw(seconds: ends[index], classIndex: chosenClasses[index], running: index)
+        for index in state.ends.indices {
+            state.ends[index] += share
+            if state.ends[index] >= result.seconds {
+                result = Draw(seconds: state.ends[index], classIndex: state.chosenClasses[index], running: index)
             }
         }
-        while ends.count < workers { ends.append(share) }
-        workerHeap.fill(ends)
+        while state.ends.count < workers { state.ends.append(share) }
+        state.workerHeap.fill(state.ends)
         if share > result.seconds { result = Draw(seconds: share) }
         var last: (seconds: Double, classIndex: Int?) = (result.seconds, nil)
-        workerHeap.addToFirst(queue.lazy.map(\.seconds)) { number, end in
-            if end > last.seconds { last = (end, queue[number].classIndex) }
+        state.workerHeap.addToFirst(state.queue.lazy.map(\.seconds)) { index, end in
+            if end > last.seconds { last = (end, state.queue[index].classIndex) }
         }
         if let index = last.classIndex { result = Draw(seconds: last.seconds, classIndex: index) }
         return result

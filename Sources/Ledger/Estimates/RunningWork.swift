@@ -11,6 +11,9 @@ struct RunningWork {
     var label: Name?
     var kind: Kind
 
+    /// Whether nothing shows its class, so that each draw chooses one.
+    var isUnknown: Bool { if case .silent = kind { classIndex == nil } else { false } }
+
     /// The knowledge about the rest of an execution.
     enum Kind {
         /// It has reported units done.
