@@ -105,7 +105,7 @@ extension SchemaCatalogue {
                 )),
             object("Login", [Field("job", .nullable(.text(max: nil)))]),
             object("Token", token),
-            object("NewToken", token + [Field("token", .text(max: nil))]),
+            object("IssuedToken", token + [Field("token", .text(max: nil))]),
             object("Tokens", [Field("tokens", .array(.reference("Token")))]),
         ]
     }

@@ -20,7 +20,7 @@ struct TokenRoutes: Sendable {
                 summary: "Creates a token, whose text is returned only here",
                 body: Route.Body(schema: "TokenRequest", takesLines: false),
                 responses: [
-                    Route.ResponseSpec(status: 201, description: "The token", schema: "NewToken"),
+                    Route.ResponseSpec(status: 201, description: "The token", schema: "IssuedToken"),
                     .problem(403, "The token would permit more than its creator's"),
                     .problem(409, "A token has or had this name"), .problem(422, "The request is invalid"),
                 ], hasLocation: true, handle: create),
