@@ -394,6 +394,7 @@ func TestTheLimitsAreThoseOfTheReporterContract(t *testing.T) {
 		"retry_after_seconds_max": retryAfterMax.Seconds(), "retry_after_spread": retryAfterSpread,
 		"events_per_request_max": batchSizeDefault, "labels_per_execution_max": LabelsMax, "increment_max": IncrementMax,
 		"delivery_seconds_after_end": drainMax.Seconds(), "heartbeat_seconds": heartbeatInterval.Seconds(),
+		"watch_outage_seconds_max": watchOutageMax.Seconds(),
 	}
 	if contract := readContract(t, "cases.json").Contract; !reflect.DeepEqual(found, contract) {
 		t.Errorf("the limits are %v, not %v", found, contract)

@@ -195,6 +195,6 @@ test("the limits are those of the contract", () => {
     pause_seconds_max: limits.pauseMax / 1000, retry_after_seconds_max: limits.retryAfterMax / 1000,
     retry_after_spread: limits.retryAfterSpread, events_per_request_max: limits.batchSizeMax,
     labels_per_execution_max: limits.labelsMax, increment_max: limits.incrementMax,
-    delivery_seconds_after_end: limits.drainMax / 1000,
+    delivery_seconds_after_end: limits.drainMax / 1000, watch_outage_seconds_max: limits.watchOutageMax / 1000,
   }, contract);
 });

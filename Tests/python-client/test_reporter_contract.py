@@ -195,6 +195,7 @@ def test_the_settings_are_those_of_the_contract() -> None:
     contract = TABLE["contract"]
     assert contract.pop("labels_per_execution_max") == limits.LABELS_PER_EXECUTION_MAX
     assert contract.pop("increment_max") == limits.INCREMENT_MAX
+    assert contract.pop("watch_outage_seconds_max") == known.outage_seconds_max
     # The cases test the spread.
     contract.pop("retry_after_spread")
     assert {name: getattr(known, name) for name in contract} == contract

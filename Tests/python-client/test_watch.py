@@ -209,7 +209,8 @@ def test_wait_raises_at_its_timeout(scripted: type[ScriptedServer]) -> None:
 
 def test_a_ledger_that_stays_away_ends_the_watch_but_every_snapshot_counts(scripted: type[ScriptedServer]) -> None:
     settings = Settings()
-    outage = [whole(503)] * 20
+    assert settings.outage_seconds_max == 3_600
+    outage = [whole(503)] * 100
     server = scripted(stream(event(1)), *outage, stream(event(2)))
     clock = ManualClock()
     watch = clock.give(Client(server.url, settings=settings)).job(JOB).watch()

@@ -70,8 +70,11 @@ class Settings:
     patience_seconds: float = 10.0
     """The time for which a call (create, find, history, …) is retried before it raises."""
 
-    outage_seconds_max: float = 600.0
-    """The time for which `watch` and `wait` retry an unreachable ledger before they raise."""
+    outage_seconds_max: float = 3600.0
+    """The time for which `watch` and `wait` retry an unreachable ledger before they raise.
+
+    It begins again with each snapshot and each heartbeat. The Go and JavaScript clients have the same limit.
+    """
 
     silence_seconds_max: float = 45.0
     """The time without data, not even a heartbeat, after which a stream counts as lost."""
