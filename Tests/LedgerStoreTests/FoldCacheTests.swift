@@ -12,55 +12,105 @@ struct FoldCacheTests {
     private static let hash = EventHash(1, 2, 3, 4)
 
     /// A state after this event; its size is that of any state without tasks.
-    private static func state(_ sequence: EventSequence) -> (state: FoldCache.State, hash: EventHash) {
-        (FoldCache.State(sequence: sequence, fold: Fold(tracksChanges: false), estimate: EstimateState()), hash)
+    private static func state(_ sequence: EventSequence) -> FoldCache.State {
+        FoldCache.State(
+            sequence: sequence, fold: Fold(JobProgress(sequence: sequence), tracksChanges: false),
+            estimate: EstimateState())
     }
 
-    private static let stateBytes = state(1).state.bytes
+    private static func checkpoint(_ sequence: EventSequence) -> FoldCheckpoint {
+        FoldCheckpoint(state(sequence).fold, EstimateState(), after: nil)
+    }
+
+    private static let checkpointBytes = checkpoint(1).bytes(after: nil)
 
     @Test("the nearest state up to an event is found, and none beyond it")
     func finds() {
         let cache = FoldCache(distanceMin: 10)
-        cache.insert([10, 20, 30].map { Self.state($0) }, of: Self.job)
+        for sequence in [10, 20, 30] as [EventSequence] {
+            cache.insert(Self.checkpoint(sequence), Self.hash, of: Self.job)
+        }
         for (sequence, found) in [(9, nil), (10, 10), (19, 10), (20, 20), (1_000, 30)]
             as [(EventSequence, EventSequence?)]
         {
-            #expect(cache.state(of: Self.job, upTo: sequence)?.state.sequence == found)
+            #expect(cache.start(of: Self.job, upTo: sequence)?.sequence == found)
         }
-        #expect(cache.state(of: Self.other, upTo: 1_000) == nil)
+        #expect(cache.start(of: Self.other, upTo: 1_000) == nil)
     }
 
     @Test("the checkpoints stay, and of the other states only the latest one")
     func keepsCheckpoints() {
         let cache = FoldCache(distanceMin: 10)
-        for sequence in [10, 13, 20, 25, 21] as [EventSequence] { cache.insert([Self.state(sequence)], of: Self.job) }
+        for sequence in [10, 20, 25] as [EventSequence] {
+            cache.insert(Self.checkpoint(sequence), Self.hash, of: Self.job)
+        }
+        for sequence in [13, 25, 21] as [EventSequence] { cache.insert(Self.state(sequence), Self.hash, of: Self.job) }
         #expect(cache.sequences(of: Self.job) == [10, 20, 21])
+        #expect(cache.start(of: Self.job, upTo: 30)?.sequence == 21)
+    }
+
+    @Test("a state before the nearest checkpoint is preferred if it takes less time")
+    func prefersStates() throws {
+        let cache = FoldCache(distanceMin: 100)
+        var state = FoldCache.State()
+        for (index, event) in RandomHistory.events(count: 99, seed: 7).enumerated() {
+            try state.estimate.apply(event, to: &state.fold)
+            state.sequence = EventSequence(index + 1)
+        }
+        let executions = state.fold.executionCount
+        #expect(executions > 2)
+        cache.insert(Self.checkpoint(100), Self.hash, of: Self.job)
+        cache.insert(state, Self.hash, of: Self.job)
+        #expect(cache.start(of: Self.job, upTo: 150)?.sequence == 99)
+        cache.insert(Self.checkpoint(200), Self.hash, of: Self.job)
+        #expect(cache.start(of: Self.job, upTo: 250)?.sequence == 200)
+    }
+
+    @Test("parts of another history are not used, and all others name the events that prove theirs")
+    func proves() throws {
+        let cache = FoldCache(distanceMin: 10)
+        let other = EventHash(5, 6, 7, 8)
+        cache.insert(Self.checkpoint(10), Self.hash, of: Self.job)
+        cache.insert(Self.state(10), other, of: Self.job)
+        let contradictory = try #require(cache.start(of: Self.job, upTo: 19))
+        #expect(contradictory.hashes == [10: other] && contradictory.checkpoint == nil)
+        cache.insert(Self.checkpoint(10), other, of: Self.job)
+        #expect(cache.start(of: Self.job, upTo: 19)?.checkpoint != nil, "a checkpoint of another history is replaced")
+        var later = FoldCache.State()
+        for (index, event) in RandomHistory.events(count: 35, seed: 7).enumerated() {
+            try later.estimate.apply(event, to: &later.fold)
+            later.sequence = EventSequence(index + 1)
+        }
+        cache.insert(later, Self.hash, of: Self.job)
+        #expect(cache.start(of: Self.job, upTo: 19)?.hashes == [10: other, 35: Self.hash])
     }
 
     @Test("a job that exceeds the limit doubles the distance of its checkpoints")
     func thinsOut() {
-        let cache = FoldCache(limit: 4 * Self.stateBytes, distanceMin: 10)
-        cache.insert((1...9).map { Self.state(EventSequence($0 * 10)) }, of: Self.job)
-        #expect(cache.bytes <= 4 * Self.stateBytes)
+        let cache = FoldCache(limit: 4 * Self.checkpointBytes, distanceMin: 10)
+        for number in 1...12 { cache.insert(Self.checkpoint(EventSequence(number * 10)), Self.hash, of: Self.job) }
+        #expect(cache.bytes <= 4 * Self.checkpointBytes)
         #expect(cache.distance(of: Self.job) == 40)
-        #expect(cache.sequences(of: Self.job) == [40, 80, 90])
+        #expect(cache.sequences(of: Self.job) == [40, 80, 120])
     }
 
     @Test("the job that was used least recently is evicted first")
     func evicts() {
-        let cache = FoldCache(limit: 4 * Self.stateBytes, distanceMin: 10)
+        let cache = FoldCache(limit: 4 * Self.checkpointBytes, distanceMin: 10)
         let third = JobID(high: 1, low: 3)
-        for job in [Self.job, Self.other] { cache.insert([Self.state(10), Self.state(20)], of: job) }
-        #expect(cache.state(of: Self.job, upTo: 10) != nil)
-        cache.insert([Self.state(10)], of: third)
+        for job in [Self.job, Self.other] {
+            for sequence in [10, 20] as [EventSequence] { cache.insert(Self.checkpoint(sequence), Self.hash, of: job) }
+        }
+        #expect(cache.start(of: Self.job, upTo: 10) != nil)
+        cache.insert(Self.checkpoint(10), Self.hash, of: third)
         #expect(cache.sequences(of: Self.job) == [10, 20] && cache.sequences(of: Self.other) == [])
-        #expect(cache.bytes == 3 * Self.stateBytes)
+        #expect(cache.bytes == 3 * Self.checkpointBytes)
     }
 
     @Test("a state of more than half of the limit is not kept")
     func refuses() {
-        let cache = FoldCache(limit: Self.stateBytes * 2 - 1)
-        cache.insert([Self.state(10)], of: Self.job)
+        let cache = FoldCache(limit: Self.state(10).bytes * 2 - 1)
+        cache.insert(Self.state(10), Self.hash, of: Self.job)
         #expect(cache.bytes == 0)
     }
 
@@ -106,11 +156,11 @@ struct FoldCacheTests {
             let cache = FoldCache(distanceMin: 10)
             let reader = PointInTimeFold(pool: ledger.pool, cache: cache)
             // As after a failover that lost events: the same sequence was another event.
-            cache.insert([Self.state(10)], of: job)
+            cache.insert(Self.checkpoint(10), Self.hash, of: job)
             let past = try await reader.past(of: view, at: 12)
             #expect(past.snapshot.indicators.first?.counted.done == 11)
             #expect(cache.sequences(of: job) == [10, 12])
-            #expect(cache.state(of: job, upTo: 10)?.hash != Self.hash)
+            #expect(cache.start(of: job, upTo: 10)?.hashes.values.contains(Self.hash) == false)
         }
     }
 }

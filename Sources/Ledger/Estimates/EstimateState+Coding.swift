@@ -168,7 +168,7 @@ extension LabelPattern {
 }
 
 extension RunningExecution {
-    fileprivate func encode(to writer: inout StateWriter) {
+    func encode(to writer: inout StateWriter) {
         writer.write(id.sequence)
         writer.write(task.sequence)
         writer.write(bits: taskKey)
@@ -190,7 +190,7 @@ extension RunningExecution {
         }
     }
 
-    fileprivate init(from reader: inout StateReader) throws(FoldStateError) {
+    init(from reader: inout StateReader) throws(FoldStateError) {
         id = ExecutionID(try reader.readSequence())
         task = TaskID(try reader.readSequence())
         taskKey = try reader.readBits()

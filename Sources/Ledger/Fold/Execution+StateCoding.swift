@@ -10,6 +10,12 @@ extension Execution {
     public var encodedState: [UInt8] {
         var writer = StateWriter()
         writer.write(Self.encodingVersion)
+        encodeReports(to: &writer)
+        return writer.bytes
+    }
+
+    /// Writes everything of the ``encodedState`` after its version.
+    func encodeReports(to writer: inout StateWriter) {
         writer.write(reports.archivedMax)
         writer.write(Int64(contributions.entries.count))
         var previous: Int64 = 0
@@ -26,7 +32,6 @@ extension Execution {
             writer.write(entry, after: previous)
             previous = entry.report
         }
-        return writer.bytes
     }
 
     /// Decodes an ``encodedState``.
@@ -40,13 +45,23 @@ extension Execution {
         guard version == encodingVersion else {
             throw FoldStateError("unknown version \(version) of an execution's state")
         }
+        let state = try decodeReports(&reader)
+        guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }
+        return state
+    }
+
+    /// Reads the output of ``encodeReports(to:)``.
+    static func decodeReports(
+        _ reader: inout StateReader
+    ) throws(FoldStateError) -> (contributions: ContributionTable, reports: ReportNumbers) {
         let archivedMax = try reader.readInt64()
         let contributions = try readContributions(&reader)
         var recent: [ReportNumbers.Entry] = []
-        for _ in 0..<(try reader.readCount(max: ReportNumbers.recentMax)) {
+        let count = try reader.readCount(max: ReportNumbers.recentMax)
+        recent.reserveCapacity(count)
+        for _ in 0..<count {
             recent.append(try reader.readEntry(after: recent.last?.report ?? 0))
         }
-        guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }
         guard let reports = ReportNumbers(recent: recent, archivedMax: archivedMax) else {
             throw FoldStateError("report numbers are not ascending")
         }
@@ -56,7 +71,9 @@ extension Execution {
     private static func readContributions(_ reader: inout StateReader) throws(FoldStateError) -> ContributionTable {
         var entries: [ContributionTable.Entry] = []
         var previous: Int64 = 0
-        for _ in 0..<(try reader.readCount(max: Limits.labelsPerExecutionMax)) {
+        let count = try reader.readCount(max: Limits.labelsPerExecutionMax)
+        entries.reserveCapacity(count)
+        for _ in 0..<count {
             let (indicator, overflow) = previous.addingReportingOverflow(try reader.readInt64())
             guard !overflow else { throw FoldStateError("an indicator has more than 63 bits") }
             let events = try reader.readInt64()

@@ -76,7 +76,12 @@ extension Fold {
     /// The approximate memory of the whole fold in bytes, by measurement.
     public var memoryEstimate: Int {
         Self.memoryEstimate(tasks: tasks.count, executions: executions.count) + contributionCount * 64
-            + pages.count * 160 + archivedCount * 16 + dirty.discards.count * 128 + indicators.count * 384 + noteBytes
+            + memoryEstimateWithoutExecutions
+    }
+
+    /// The same estimate without tasks and executions.
+    var memoryEstimateWithoutExecutions: Int {
+        pages.count * 160 + archivedCount * 16 + dirty.discards.count * 128 + indicators.count * 384 + noteBytes
     }
 
     /// The same estimate with the report numbers of the executions.

@@ -38,15 +38,18 @@ extension Fold {
 
     mutating func insert(_ task: JobTask) {
         taskIndices[task.name] = tasks.count
+        append(task)
+    }
+
+    /// Adds a task with a known position.
+    mutating func append(_ task: JobTask) {
         tasks.append(task)
         recentExecutions.append(-1)
     }
 
     mutating func insert(_ execution: Execution) -> Int {
         let index = executions.count
-        contributionCount += execution.contributions.entries.count
-        reportCount += execution.reports.recent.count
-        executions.append(execution)
+        append(execution)
         executionIndices[execution.id] = index
         if let name = execution.name {
             namedExecutions[NamedKey(task: execution.task, name: name)] = index
@@ -56,6 +59,13 @@ extension Fold {
         if let first = attemptedExecutions[key], executions[first].id < execution.id { return index }
         attemptedExecutions[key] = index
         return index
+    }
+
+    /// Adds an execution with a known position.
+    mutating func append(_ execution: Execution) {
+        contributionCount += execution.contributions.entries.count
+        reportCount += execution.reports.recent.count
+        executions.append(execution)
     }
 
     mutating func insert(_ indicator: IndicatorState) -> Int {

@@ -27,15 +27,15 @@ public struct Fold: Sendable {
     public internal(set) var progress: JobProgress
 
     var tasks: [JobTask] = []
-    var taskIndices: [Name: Int] = [:]
+    var taskIndices = PositionIndex<Name>()
     /// Each task's most recently started execution in this fold; -1 if none.
     ///
     /// Most events belong to it, and comparing a name costs less than looking it up.
     var recentExecutions: [Int] = []
     var executions: [Execution] = []
-    var executionIndices: [ExecutionID: Int] = [:]
-    var namedExecutions: [NamedKey: Int] = [:]
-    var attemptedExecutions: [AttemptKey: Int] = [:]
+    var executionIndices = PositionIndex<ExecutionID>()
+    var namedExecutions = PositionIndex<NamedKey>()
+    var attemptedExecutions = PositionIndex<AttemptKey>()
     var indicators: [IndicatorState] = []
     var indicatorIndices: [IndicatorID: Int] = [:]
     var labelledIndicators: [Name?: Int] = [:]
@@ -65,12 +65,12 @@ public struct Fold: Sendable {
 
     private static let comparedIndicatorsMax = 6
 
-    struct NamedKey: Hashable {
+    struct NamedKey: Hashable, Sendable {
         let task: TaskID
         let name: Name
     }
 
-    struct AttemptKey: Hashable {
+    struct AttemptKey: Hashable, Sendable {
         let task: TaskID
         let attempt: Int32
     }
@@ -80,9 +80,13 @@ public struct Fold: Sendable {
     /// - Parameter tracksChanges: Whether ``takeChanges()`` will be called. A fold that is only read need not track
     ///   changes.
     public init(_ progress: JobProgress = JobProgress(), tracksChanges: Bool = true) {
+        self.init(progress, tracksChanges: tracksChanges, isComplete: progress.sequence <= 1)
+    }
+
+    init(_ progress: JobProgress, tracksChanges: Bool, isComplete: Bool) {
         self.progress = progress
         self.tracksChanges = tracksChanges
-        isComplete = progress.sequence <= 1
+        self.isComplete = isComplete
         countNote(progress.message)
     }
 

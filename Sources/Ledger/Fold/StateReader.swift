@@ -35,10 +35,23 @@ struct StateReader {
             position += 1
             return Int64(bytes[position - 1])
         }
-        guard let value = Int64(exactly: try readInt128()) else {
-            throw FoldStateError("a number has more than 63 bits")
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while position < bytes.count {
+            let byte = bytes[position]
+            position += 1
+            guard shift < 63 else { throw FoldStateError("a number has more than 63 bits") }
+            value |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return Int64(value) }
+            shift += 7
         }
-        return value
+        throw FoldStateError("ends within a number")
+    }
+
+    /// Reads the output of ``StateWriter/write(signed:)``.
+    mutating func readSigned() throws(FoldStateError) -> Int64 {
+        let value = UInt64(truncatingIfNeeded: try readInt128())
+        return Int64(bitPattern: value >> 1) ^ -Int64(bitPattern: value & 1)
     }
 
     mutating func readSequence() throws(FoldStateError) -> EventSequence { EventSequence(try readInt64()) }

@@ -13,6 +13,11 @@ struct StateWriter {
         bytes.append(UInt8(rest))
     }
 
+    /// Writes a number of either sign.
+    ///
+    /// 0, −1, 1, −2, … are written as 0, 1, 2, 3, …
+    mutating func write(signed value: Int64) { write(value << 1 ^ value >> 63) }
+
     mutating func write(_ sequence: EventSequence) { write(sequence.number) }
 
     mutating func write(byte: UInt8) { bytes.append(byte) }

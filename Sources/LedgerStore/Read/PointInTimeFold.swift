@@ -122,43 +122,92 @@ final class PointInTimeFold: Sendable {
 
     // MARK: States
 
+    /// The maximum number of folds for one answer.
+    ///
+    /// A fold begins again if the job gets another history meanwhile: after a failover that lost events, or a restore.
+    private static let attemptsMax = 3
+
     /// Returns the state after event `end`.
     ///
-    /// Continues from a kept state, and keeps the states on the way.
+    /// Continues from a kept state, and keeps the states on the way. They stay if the caller gives up, so that the next
+    /// question about the job continues from there.
     private func state(of job: JobID, at end: EventSequence) async throws(StoreError) -> FoldCache.State {
+        for _ in 0..<Self.attemptsMax {
+            if let state = try await fold(job, to: end) { return state }
+            cache.remove(job)
+        }
+        throw StoreError(
+            .unavailable, "the history of job \(job) changes while it is read; try again", jobs: [job],
+            retryAfter: .seconds(1))
+    }
+
+    /// Folds a job from the nearest kept state to event `end`.
+    ///
+    /// It stops at each checkpoint.
+    ///
+    /// The hash of an event covers all earlier events. If it is the same before and after they are read, they are those
+    /// of one history.
+    ///
+    /// - Returns: nil if the job has another history than the kept state, or than at the beginning.
+    private func fold(_ job: JobID, to end: EventSequence) async throws(StoreError) -> FoldCache.State? {
+        let start = cache.start(of: job, upTo: end)
+        var next = nextCheckpoint(of: job, after: start?.sequence ?? 0, upTo: end)
+        let expected = start?.hashes ?? [:]
+        var hashes = try await hashes(of: job, expected.keys + [next])
+        guard expected.allSatisfy({ hashes[$0.key] == $0.value }) else { return nil }
+        var checkpoint = start?.checkpoint
         var state = FoldCache.State()
-        if let (known, hash) = cache.state(of: job, upTo: end) {
-            // After a failover that lost events, or in a restored database, a sequence may be that of another event.
-            if try await hashes(of: job, [known.sequence])[known.sequence] == hash {
-                state = known
-            } else {
-                cache.remove(job)
-            }
+        if let start {
+            state = try await Self.computing(job) { () throws(FoldStateError) in try start.state() }
         }
-        guard state.sequence < end else { return state }
+        while state.sequence < end {
+            let hash = hashes[next]
+            try await apply(job, to: &state, through: next)
+            next = nextCheckpoint(of: job, after: state.sequence, upTo: end)
+            hashes = try await self.hashes(of: job, [state.sequence, next])
+            guard let hash, hashes[state.sequence] == hash else { return nil }
+            if state.sequence.number.isMultiple(of: cache.distance(of: job)) {
+                let made = await ComputeThreads.run {
+                    FoldCheckpoint(state.fold, state.estimate, after: checkpoint)
+                }
+                cache.insert(made, hash, of: job)
+                checkpoint = made
+            }
+            if state.sequence == end { cache.insert(state, hash, of: job) }
+        }
+        return state
+    }
+
+    /// The next event after which a state is kept.
+    private func nextCheckpoint(
+        of job: JobID, after sequence: EventSequence, upTo end: EventSequence
+    ) -> EventSequence {
         let distance = cache.distance(of: job)
-        let kept =
-            Array(
-                stride(
-                    from: EventSequence((state.sequence.number / distance + 1) * distance), to: end, by: Int(distance)))
-            + [end]
-        let before = try await hashes(of: job, kept)
+        return min(end, EventSequence((sequence.number / distance + 1) * distance))
+    }
+
+    /// Reads events and folds them.
+    private func apply(
+        _ job: JobID, to state: inout FoldCache.State, through end: EventSequence
+    ) async throws(StoreError) {
+        // Of parts of the state in a closure, copies would be changed.
         var (fold, estimate) = (state.fold, state.estimate)
-        var states: [FoldCache.State] = []
-        try await EventCursor(pool: pool).read(job, after: state.sequence, through: end) { events in
-            for event in events {
-                try estimate.apply(event, to: &fold)
-                guard event.sequence == kept[states.count] else { continue }
-                states.append(FoldCache.State(sequence: event.sequence, fold: fold, estimate: estimate))
-            }
+        let start = state.sequence
+        state = FoldCache.State()
+        try await EventCursor(pool: pool).read(job, after: start, through: end) { events in
+            for event in events { try estimate.apply(event, to: &fold) }
         }
-        // The hash of an event covers all earlier events. If it is the same before and after, so is the history.
-        let after = try await hashes(of: job, kept)
-        let proven = states.compactMap { state in
-            after[state.sequence].flatMap { before[state.sequence] == $0 ? (state: state, hash: $0) : nil }
+        state = FoldCache.State(sequence: end, fold: fold, estimate: estimate)
+    }
+
+    private static func computing<R>(
+        _ job: JobID, _ body: () throws(FoldStateError) -> R
+    ) async throws(StoreError) -> R {
+        do throws(FoldStateError) {
+            return try await ComputeThreads.run(body)
+        } catch {
+            throw StoreError(.corrupt, "restoring a state of job \(job): \(error)", jobs: [job], cause: error)
         }
-        cache.insert(proven, of: job)
-        return FoldCache.State(sequence: end, fold: fold, estimate: estimate)
     }
 
     /// Reads the hashes of some events, by sequence. One query.
