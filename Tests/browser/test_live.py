@@ -53,6 +53,34 @@ def test_both_pages_follow_the_demonstration_to_its_end(browsers, ledger, url):
     assert page.wait(lambda: len(page.all("#tasks tr[data-counts=superseded]")) == 3)
 
 
+def test_the_awaited_work_follows_the_estimate(browser, ledger, url):
+    hostile = "<b>render</b>\u202e"
+    job = ledger.create("awaited")
+
+    def grounds():
+        return browser.text("#head .grounds")
+
+    def markup():
+        return browser.run("return document.querySelector('#head .grounds').innerHTML")
+
+    def is_as_rendered():
+        """Whether a new page has the same line."""
+        shown = markup()
+        browser.open(f"{url}/jobs/{job}").wait_live()
+        return markup() == shown
+
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    assert grounds() == "no estimate: nothing is done yet"
+    ledger.append(job, progress("a", total=10, done=2))
+    browser.wait(lambda: grounds() == "waits for default: a")
+    assert is_as_rendered()
+    ledger.append(job, progress("a", done=8), progress("b", hostile, total=100_000, done=1))
+    browser.wait(lambda: grounds() == "waits for <b>render</b>\\u{202E}: b")
+    assert is_as_rendered()
+    ledger.finish(job)
+    browser.wait(lambda: grounds() == "")
+
+
 def test_each_status_looks_different(browser, ledger, url):
     job = ledger.create("statuses")
     ledger.append(

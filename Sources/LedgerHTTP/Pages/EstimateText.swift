@@ -17,6 +17,8 @@ enum EstimateText {
     }
 
     /// The awaited work and the track record, or the reason for no prediction.
+    ///
+    /// `Files/text.js` has the same words.
     static func grounds(_ estimate: JobEstimate?) -> HTML {
         guard let estimate else { return "" }
         guard estimate.estimate.remaining != nil else {

@@ -66,7 +66,7 @@ struct JobPage {
             <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
             <span class="rate">\(rate)</span>\(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
             <p class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</p>
-            <p class="estimate">\(EstimateText.grounds(view.estimate))<span class="idle">\(idle)</span></p>
+            <p class="estimate"><span class="grounds">\(EstimateText.grounds(view.estimate))</span><span class="idle">\(idle)</span></p>
             <dl class="tallies">\(count("running", tasks.running, "running", inState(.running)))\
             \(count("succeeded", tasks.succeeded, "succeeded", inState(.succeeded)))\
             \(count("failed", tasks.failed, "failed", inState(.failed)))\

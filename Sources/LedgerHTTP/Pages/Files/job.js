@@ -10,7 +10,7 @@ import { patch } from "./patch.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
 import { StatusError } from "./stream.js";
-import { duration, firstLine, number, parse, percent, remaining, visible } from "./text.js";
+import { duration, firstLine, number, parse, percent, reasonText, remaining, trackRecordText, visible } from "./text.js";
 import { makeTime, setTime } from "./times.js";
 
 const main = document.querySelector("#job");
@@ -132,6 +132,8 @@ function show(received) {
 
 function showFigures() {
   const head = document.querySelector("#head");
+  // The line of the estimate stays when it becomes empty, so that nothing moves.
+  if (head.dataset.state === "running" && job.state !== "running") head.classList.add("was-running");
   head.dataset.state = job.state;
   head.querySelector(".state").textContent = job.state;
   head.querySelector(".overall").textContent = percent(job.percent);
@@ -143,6 +145,7 @@ function showFigures() {
   }
   head.querySelector(".idle").replaceChildren(...(typeof job.idle_since !== "string" ? []
     : ["idle since ", makeTime(job.idle_since), ": all tasks have ended"]));
+  showGrounds(head.querySelector(".grounds"));
   head.querySelector(".newest").textContent = firstLine(job.message);
   const silence = head.querySelector(".silence");
   if (silence !== null) silence.dataset.since = job.stalled_since ?? "";
@@ -152,17 +155,41 @@ function showFigures() {
   if (document.activeElement !== slider) slider.value = slider.max;
 }
 
+/** Shows the awaited work and the track record, or the reason for no prediction, as EstimateText.swift does. */
+function showGrounds(element) {
+  const grounds = document.createElement("span");
+  grounds.className = "grounds";
+  const { estimate } = job;
+  if (!estimate?.remaining_seconds) {
+    const words = reasonText(estimate?.reason);
+    grounds.append(...(words === "" ? [] : [`no estimate: ${words}`]));
+  } else {
+    if (estimate.waiting_for !== null) grounds.append(awaited(estimate.waiting_for));
+    const record = trackRecordText(estimate.track_record);
+    if (record !== "") grounds.append(spanned(record));
+  }
+  patch(element, grounds);
+}
+
+function awaited({ label, tasks }) {
+  const named = (text, tag = "bdi") => Object.assign(document.createElement(tag), { textContent: text });
+  const names = tasks.flatMap((task, index) => [index === 0 ? ": " : ", ", named(visible(task))]);
+  return spanned("waits for ", label === null ? named("default", "i") : named(visible(label)), ...names);
+}
+
+function spanned(...content) {
+  const span = document.createElement("span");
+  span.append(...content);
+  return span;
+}
+
 function showFinish() {
   const finish = document.querySelector("#head .finish");
   const words = job.state === "running" ? remaining(job.estimate, now()) : "";
   if (words === "") return finish.replaceChildren();
   if (finish.querySelector(".end time") === null) {
-    const [left, end] = ["left", "end"].map((name) => {
-      const span = document.createElement("span");
-      span.className = name;
-      return span;
-    });
-    end.append("until ", makeTime(job.estimate.finish_at.p50));
+    const [left, end] = [spanned(), spanned("until ", makeTime(job.estimate.finish_at.p50))];
+    [left.className, end.className] = ["left", "end"];
     finish.replaceChildren(left, " ", end);
   }
   finish.querySelector(".left").textContent = `${words} left`;

@@ -81,6 +81,23 @@ export function remaining(estimate, time) {
   return `≈ ${words(p50)} ${name} (${words(p10)}–${words(p90)})`;
 }
 
+const reasons = {
+  total_unknown: "no units are declared",
+  no_progress: "nothing is done yet",
+  all_done: "everything is done, but the job has not been ended",
+  too_large: "the events before an upgrade are too many to be read",
+  past_unknown: "the events before an upgrade are still being read",
+};
+
+/** The reason for no prediction; empty for a job that has ended. */
+export const reasonText = (reason) => reasons[reason] ?? "";
+
+/** How often the intervals of earlier jobs were right; empty without any. */
+export function trackRecordText(record) {
+  if (!(record?.jobs > 0)) return "";
+  return `of ${number(record.jobs)} earlier ${record.jobs == 1 ? "job" : "jobs"}, ${number(record.ended_inside)} ended inside the interval`;
+}
+
 /** The number of silent executions in words; empty for none. */
 export function silentText(count) {
   return count == 0 ? "" : `${number(count)} silent`;
