@@ -1,11 +1,12 @@
 """Pages of the past, hostile names, pages without scripts, and accessibility."""
 
+import subprocess
 import time
 import urllib.parse
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from support import PHONE, WIDE, Ledger, progress, serving, start
+from support import PHONE, SMALL_PHONE, WIDE, Ledger, binary, progress, serving, start
 
 HOSTILE = "<script>window.hostile = true</script>\"'><img src=x onerror=\"window.hostile = true\">&amp;\u202e\u0007 x"
 LONG = "long " * 20
@@ -216,6 +217,32 @@ def test_pages_are_accessible_and_load_nothing_from_elsewhere(browsers, story, u
         assert browser.violations() == [], path
         hosts = browser.run("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)")
         assert set(hosts) <= {url}
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_retired_job_says_what_is_left_of_it(browsers, tmp_path, dark):
+    browser = browsers(size=SMALL_PHONE, dark=dark)
+    browser.expected = ["410"]
+    with serving() as url:
+        ledger = Ledger(url)
+        job = ledger.create("retired")
+        ledger.append(job, progress("t", "tiles", total=1, done=1), {
+            "type": "execution_finished", "task": "t", "attempt": 1, "outcome": "succeeded"})
+        ledger.finish(job)
+        subprocess.run([binary(), "retire", job, "--folder", str(tmp_path), "--data", url.data], check=True, capture_output=True)
+        for path in [f"/jobs/{job}", f"/jobs/{job}/task?name=t"]:
+            browser.open(url + path)
+            assert browser.text("h1") == "Job retired"
+            assert browser.text("main code") == job
+            # The time is in the viewer's zone, which the foot names; the place of the export may be confidential.
+            assert browser.find("main time").get_attribute("title").endswith("Z")
+            assert browser.text("#zone").startswith("times are in"), browser.text("#zone")
+            assert str(tmp_path) not in browser.text("body")
+            assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+            assert browser.violations() == []
+            assert browser.find("main .ways a").get_attribute("href") == f"{url}/"
+        # The page would report that its server has ended.
+        browser.open("about:blank")
 
 
 def test_pages_below_a_base_path_load_everything_from_below_it(browser):

@@ -19,6 +19,11 @@ extension HTTPProblem {
             .gone, "Job retired",
             "Job \(job) was retired at \(RFC3339.text(retirement.retiredAt)): its events were exported and removed from this "
                 + "ledger. No more can be appended.")
+        problem.paragraphs = """
+            <p>\(PageTime.stated(retirement.retiredAt)): the events of this job were exported and removed from this ledger. \
+            Its name, its key, its tags and the hash of its last event stay. Nothing more can be reported to it.</p>
+            <p><code>\(job.description)</code></p>
+            """
         problem.more = { writer in
             writer.field("job", job.description)
             writer.field("retired_at", RFC3339.text(retirement.retiredAt))

@@ -14,6 +14,8 @@ struct HTTPProblem: Error, Sendable {
     var caller: Name?
     /// Whether the request has a JSON Web Token with an unknown key.
     var isUnknownKey = false
+    /// The paragraphs that a page shows instead of the detail; nil to show the detail.
+    var paragraphs: HTML?
     /// Writes additional members, which only this problem has.
     var more: @Sendable (inout JSONWriter) -> Void = { _ in }
 

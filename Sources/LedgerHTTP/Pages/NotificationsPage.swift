@@ -10,7 +10,7 @@ struct NotificationsPage {
     var page: Page {
         Page(
             root: .ofJobs, title: "Notifications – progress ledger", icon: "./pages/icon.svg",
-            script: "notifications.js",
+            script: "unchanging.js",
             body: """
                 <header class="top"><nav aria-label="Breadcrumb"><a href="./">Jobs</a></nav></header>
                 <main data-now="\(RFC3339.text(now))"><h1>Notifications</h1><section><h2>Subscriptions</h2>

@@ -70,16 +70,17 @@ struct Page: Sendable {
 
     /// The page of an error.
     static func problem(_ problem: HTTPProblem, root: PageRoot, of request: RequestIdentity) -> LedgerResponse {
+        let detail: HTML = "<p>\(PageText.visible(problem.details.detail))</p>"
         let again: HTML? = problem.isTemporary ? "<a href=\"\">Try again</a> " : nil
         var response = Page(
             root: root, title: "\(problem.details.title) – progress ledger", icon: "\(root.rawValue)pages/icon.svg",
-            script: "session.js",
+            script: problem.paragraphs == nil ? "session.js" : "unchanging.js",
             body: """
-                <main class="problem"><h1>\(problem.details.title)</h1><p>\(PageText.visible(problem.details.detail))</p>
+                <main class="problem"><h1>\(problem.details.title)</h1>\(problem.paragraphs ?? detail)
                 <p class="ways">\(again)<a href="\(root.rawValue)">All jobs</a></p>
                 <p><small>Status \(problem.details.status) · request <code>\(request.id)</code></small></p></main>
                 """,
-            hasTimes: false
+            hasTimes: problem.paragraphs != nil
         ).response(HTTPResponse.Status(code: problem.details.status))
         for field in problem.headers(for: request) { response.headers.append(field) }
         return response
