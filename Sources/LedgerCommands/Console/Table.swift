@@ -2,8 +2,9 @@
 ///
 /// Every cell is escaped here, so that callers cannot forget to do it.
 ///
-/// On a terminal a table is fitted to the width: links that do not fit move to lines of their own, then the columns of
-/// ``optional`` are left out, one by one, while the text columns would become narrow, then text is cut.
+/// On a terminal a table is fitted to the width. If text would be cut, links move to lines of their own, and those
+/// columns of ``optional`` are left out that are empty. While text columns would become narrow, the others of
+/// ``optional`` are left out, one by one. Then text is cut.
 struct Table {
     /// The alignment of a column.
     enum Alignment {
@@ -80,9 +81,12 @@ struct Table {
         var links: [Int] = []
         var hidden: [String] = []
         if let style {
-            if !isWide(enough: style.width, shown, widths) {
+            if Self.width(of: shown, widths) > style.width {
                 links = shown.filter { columns[$0].alignment == .link }
-                shown.removeAll(where: links.contains)
+                shown.removeAll { column in
+                    links.contains(column)
+                        || optional.contains(columns[column].title) && rows.allSatisfy { $0.cells[column].isEmpty }
+                }
             }
             for title in optional where !isWide(enough: style.width, shown, widths) {
                 guard let column = shown.first(where: { columns[$0].title == title }) else { continue }
@@ -103,8 +107,13 @@ struct Table {
         _ cells: [String], _ colors: [Int: TerminalColor], _ shown: [Int], _ widths: [Int], _ style: TerminalStyle?
     ) -> String {
         let plain = style ?? TerminalStyle()
-        let padded = shown.map { column in
+        var padded = shown.map { column in
             TerminalText.pad(cells[column], to: widths[column], right: columns[column].alignment == .right, plain)
+        }
+        // Spaces at the end of a colored cell would make the line longer.
+        for index in padded.indices.reversed() {
+            while padded[index].last == " " { padded[index].removeLast() }
+            if !padded[index].isEmpty { break }
         }
         var line = padded.joined(separator: "  ")
         while line.last == " " { line.removeLast() }
@@ -117,6 +126,10 @@ struct Table {
         }.joined(separator: "  ")
         while colored.last == " " { colored.removeLast() }
         return colored
+    }
+
+    private static func width(of shown: [Int], _ widths: [Int]) -> Int {
+        shown.reduce(0) { $0 + widths[$1] } + 2 * (shown.count - 1)
     }
 
     /// Whether these columns fit without making text narrow.
@@ -133,7 +146,7 @@ struct Table {
     private func cut(_ widths: inout [Int], of shown: [Int], _ texts: [[String]], to width: Int) {
         func narrow(_ cuttable: [Int], _ least: (Int) -> Int) {
             let leasts = Dictionary(uniqueKeysWithValues: cuttable.map { ($0, least($0)) })
-            while shown.reduce(0, { $0 + widths[$1] }) + 2 * (shown.count - 1) > width {
+            while Self.width(of: shown, widths) > width {
                 let rest = cuttable.filter { widths[$0] > leasts[$0] ?? 0 }
                 guard let widest = rest.max(by: { widths[$0] < widths[$1] }) else { return }
                 widths[widest] -= 1

@@ -56,6 +56,27 @@ struct TableTests {
         }
     }
 
+    @Test("before text is cut, empty columns that may be left out are left out, and links move below")
+    func emptyColumns() {
+        var table = Table([("TASK", .left), ("EXECUTION", .left), ("WHY NOT", .left), ("LINK", .link)])
+        table.optional = ["EXECUTION"]
+        table.add(["tile-17", "", "superseded by attempt 2", "https://ci.example/1"])
+        let wide = table.layout(Self.style(65))
+        #expect(wide.lines[1] == "tile-17             superseded by attempt 2  https://ci.example/1", "\(wide)")
+        let narrow = table.layout(Self.style(64))
+        #expect(narrow.lines[1...] == ["tile-17  superseded by attempt 2", "  https://ci.example/1"], "\(narrow)")
+        #expect(narrow.hidden.isEmpty, "nothing is missing")
+    }
+
+    @Test("a line that ends with a colour has no spaces at its end")
+    func colorAtTheEnd() {
+        var table = Table([("TASK", .left), ("VERDICT", .left), ("WHY", .left)])
+        table.add(["a", "superseded", ""], colors: ["VERDICT": .yellow])
+        table.add(["b", "superseded, late", ""], colors: ["VERDICT": .yellow])
+        let lines = table.lines(Self.style(80, hasColor: true))
+        #expect(lines[1] == "a     \u{1B}[33msuperseded\u{1B}[0m", "\(lines)")
+    }
+
     @Test("a colour changes nothing but the colour, and none is used without")
     func colors() {
         let colored = Self.table().lines(Self.style(80, hasColor: true))
