@@ -17,9 +17,9 @@ struct ClassDurations {
     let meanSeconds: Double
     /// Whether enough durations have been observed to draw from them.
     let isEmpirical: Bool
-    /// The range of its durations, ascending, in ``CompletionSimulation/drawableSeconds``.
+    /// The range of its durations in ``CompletionSimulation/drawableSeconds``.
     ///
-    /// They are the observed seconds, or else quantiles of its lognormal distribution: in seconds if it is sampled,
+    /// They are ascending. They are the observed seconds, or else quantiles of its lognormal distribution: in seconds if it is sampled,
     /// and else relative to its median.
     let secondsRange: Range<Int>
     /// The weight of a task's usual duration against the mean of the class.

@@ -22,9 +22,13 @@ extension CompletionSimulation {
         ///
         /// Each is the product of a plausibility and an availability.
         var weights: [Double] = []
-        /// The greatest age of an execution for which each class without samples was chosen; 0 for none.
+        /// The age of the oldest execution for which each class was chosen.
+        ///
+        /// 0 for none, and for a class with samples.
         var oldest: [Double] = []
-        /// The seconds after which each running execution ends, and then each idle worker begins.
+        /// The seconds after which each running execution ends.
+        ///
+        /// After them, those after which each idle worker begins.
         var ends: [Double] = []
         /// The executions that have not begun, and those that are repeated.
         var queue: [QueuedExecution] = []

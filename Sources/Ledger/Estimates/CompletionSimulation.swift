@@ -72,21 +72,25 @@ struct CompletionSimulation {
     ///
     /// The golden ratio spreads the positions of classes evenly.
     private static let classStep = 0.6180339887
-    /// The distances of the positions of the speed and of unseen work from that of the first class.
+    /// The distances of the positions of the speed and of unseen work.
     ///
-    /// Because of them, the three are not extreme in the same draws.
+    /// They are those from the position of the first class. Because of them, the three are not extreme in the same
+    /// draws.
     private static let (speedPhase, unseenPhase) = (0.37, 0.71)
-    /// The part of a duration that a failed execution takes, among those beyond ``queueMax``.
+    /// The part of a duration that a failed execution takes.
     ///
-    /// It was found by experiment. A failed execution in the queue takes half of a duration on average.
+    /// It holds for the executions beyond ``queueMax``, and was found by experiment. A failed execution in the queue
+    /// takes half of a duration on average.
     private static let failedShare = 0.55
-    /// The standard deviation of the result's logarithm if no kind of work was seen yet.
+    /// The deviation of the result's logarithm if no kind of work was seen yet.
     private static let unseenDeviationMax = 0.5
     /// The maximum of growth and of pauses, as a multiple of how long they have lasted.
     private static let extrapolationMax = 20.0
     /// The number of sampled labels from which another label is like one of them.
     private static let labelsEnough = 5
-    /// The standard deviation of such a label's mean from that of the label that it is like.
+    /// The standard deviation of such a label's mean.
+    ///
+    /// It is the deviation from the mean of the label that it is like.
     private static let freeMeanDeviation = 0.8
     /// The limits of the number of waiting tasks with usual durations.
     ///

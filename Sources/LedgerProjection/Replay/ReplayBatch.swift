@@ -242,7 +242,8 @@ struct ReplayBatch: Sendable {
     /// The live snapshots are locked only until the comparison has its own view of the database, in which both sides
     /// have the same sequence. The comparison may then take long, while the live snapshots advance.
     private func compareStored(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
-        // The transaction of the comparison outlives the locks, so it begins first. Its view begins with its first query.
+        // The transaction of the comparison outlives the locks, so it begins first. Its view begins with its first
+        // query, below.
         let behind = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
             comparison in
             let pairs = try await pool.withTransaction { lockTransaction in
