@@ -24,4 +24,22 @@ struct CachedReadingTests {
         #expect(try await reading.value() == 2)
         #expect(try await reading.value() == 2)
     }
+
+    @Test("there is one reading at a time, also after one has failed")
+    func oneAtATime() async {
+        let running = Mutex((now: 0, most: 0))
+        let reading = CachedReading<Int>(ageMax: .zero) { () async throws(PQError) in
+            running.withLock { running in
+                running.now += 1
+                running.most = max(running.most, running.now)
+            }
+            for _ in 1...10 { await Task.yield() }
+            running.withLock { $0.now -= 1 }
+            throw PQError(.connectionLost, "lost")
+        }
+        await withDiscardingTaskGroup { group in
+            for _ in 1...1_000 { group.addTask { await #expect(throws: PQError.self) { try await reading.value() } } }
+        }
+        #expect(running.withLock { $0.most } == 1)
+    }
 }

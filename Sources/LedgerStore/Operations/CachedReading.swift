@@ -25,20 +25,25 @@ actor CachedReading<Value: Sendable> {
         self.read = read
     }
 
+    /// Returns the cached value, or that of a reading.
+    ///
+    /// A reading in progress is shared.
     func value() async throws(PQError) -> Value {
         if let cached, cached.at.duration(to: now()) < ageMax { return cached.value }
-        let task = reading ?? startReading()
-        let result = await task.value
-        reading = nil
-        let value = try result.get()
-        cached = (value, now())
-        return value
+        return try await (reading ?? startReading()).value.get()
     }
 
     private func startReading() -> Task<Result<Value, PQError>, Never> {
-        let read = read
         let task = Task(name: "cached-reading") { () -> Result<Value, PQError> in
-            do throws(PQError) { return .success(try await read()) } catch { return .failure(error) }
+            // Before any caller goes on, so that a failure of this reading ends no later one.
+            defer { reading = nil }
+            do throws(PQError) {
+                let value = try await read()
+                cached = (value, now())
+                return .success(value)
+            } catch {
+                return .failure(error)
+            }
         }
         reading = task
         return task
