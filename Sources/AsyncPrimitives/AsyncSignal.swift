@@ -14,6 +14,9 @@ public final class AsyncSignal: Sendable {
     /// Creates a signal that is not set.
     public init() {}
 
+    /// Whether a task waits, so that all earlier signals have been acted upon.
+    package var isAwaited: Bool { state.withLock { $0.waiter != nil } }
+
     /// Wakes the waiting task, or the next one that waits.
     public func signal() {
         state.withLock { state in
@@ -53,13 +56,13 @@ public final class AsyncSignal: Sendable {
         timer?.cancel()
     }
 
-    /// Calls the closure at once, after every signal, and at intervals.
+    /// Calls the closure at once, after every signal, and at intervals if one is given.
     ///
     /// It returns when the task is cancelled.
-    public func listen(every interval: Duration, _ body: () async -> Void) async {
+    public func listen(every interval: Duration? = nil, _ body: () async -> Void) async {
         while !Task.isCancelled {
             await body()
-            await wait(until: .now + interval)
+            await wait(until: interval.map { .now + $0 })
         }
     }
 }

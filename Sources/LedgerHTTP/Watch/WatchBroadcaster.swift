@@ -1,3 +1,4 @@
+internal import AsyncPrimitives
 internal import HTTPTypes
 internal import Ledger
 internal import LedgerStore
@@ -99,24 +100,18 @@ final class WatchBroadcaster: Sendable {
     private let metrics: HTTPMetrics
     private let logger: Logger
     private let state = Mutex(State())
-    /// Yields if a round is due. Several signals before a round act as one.
-    private let roundSignals: AsyncStream<Void>
-    private let roundSignal: AsyncStream<Void>.Continuation
-    /// Yields if a subscription is pending.
-    private let pendingSignals: AsyncStream<Void>
-    private let pendingSignal: AsyncStream<Void>.Continuation
-    /// Yields if a list may be read for new subscribers.
-    private let listSignals: AsyncStream<Void>
-    private let listSignal: AsyncStream<Void>.Continuation
+    /// Signals that a round is due.
+    private let roundSignal = AsyncSignal()
+    /// Signals that a subscription to a job is pending.
+    private let pendingSignal = AsyncSignal()
+    /// Signals that a list may be read for new subscribers.
+    private let listSignal = AsyncSignal()
 
     init(service: any LedgerService, settings: ServerSettings, metrics: HTTPMetrics, logger: Logger) {
         self.service = service
         self.settings = settings
         self.metrics = metrics
         self.logger = logger
-        (roundSignals, roundSignal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-        (pendingSignals, pendingSignal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-        (listSignals, listSignal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     // MARK: Subscriptions
@@ -144,7 +139,7 @@ final class WatchBroadcaster: Sendable {
             whenDone(nil)
             return nil
         }
-        if request.job == nil { listSignal.yield() } else { pendingSignal.yield() }
+        if request.job == nil { listSignal.signal() } else { pendingSignal.signal() }
         return pending
     }
 
@@ -173,7 +168,7 @@ final class WatchBroadcaster: Sendable {
         guard let added else { return nil }
         metrics.watchersChanged(by: 1)
         Self.deliver(added.deliveries)
-        roundSignal.yield()
+        roundSignal.signal()
         // The deliveries must not be captured: they contain the first snapshot.
         let number = added.number
         return WatchSubscription(buffer: buffer) { [weak self] in self?.unsubscribe(subject, number) }
@@ -183,7 +178,7 @@ final class WatchBroadcaster: Sendable {
     ///
     /// One query reads many jobs.
     private func admitJobs() async {
-        for await _ in pendingSignals {
+        await pendingSignal.listen {
             while true {
                 let pending = state.withLock { state in
                     let first = Array(state.jobs.prefix(Self.jobsPerQuery))
@@ -212,7 +207,7 @@ final class WatchBroadcaster: Sendable {
     /// A list may take long, and must delay neither jobs nor other lists, so a few are read at the same time.
     private func admitLists() async {
         await withDiscardingTaskGroup { group in
-            for await _ in listSignals {
+            await listSignal.listen {
                 while let list = state.withLock({ $0.beginListRead(max: Self.listReadsMax) }) {
                     group.addTask { await self.admit(list) }
                 }
@@ -227,7 +222,7 @@ final class WatchBroadcaster: Sendable {
             logger.debug("cannot read the list of new watchers", metadata: ["error": "\(String(reflecting: error))"])
         }
         for watch in state.withLock({ $0.endListRead(list) }) { finish(watch, reading: snapshots) }
-        listSignal.yield()
+        listSignal.signal()
     }
 
     private func finish(_ pending: PendingWatch, reading snapshots: [EncodedSnapshot]?) {
@@ -271,9 +266,7 @@ final class WatchBroadcaster: Sendable {
         }
         for buffer in buffers { buffer.close() }
         for subscription in pending { subscription.whenDone(nil) }
-        roundSignal.finish()
-        pendingSignal.finish()
-        listSignal.finish()
+        roundSignal.signal()
     }
 
     // MARK: Reading
@@ -300,7 +293,9 @@ final class WatchBroadcaster: Sendable {
                 group.addTask { await self.admitJobs() }
                 group.addTask { await self.admitLists() }
                 var next = ContinuousClock.now
-                for await _ in roundSignals {
+                while true {
+                    await roundSignal.wait()
+                    guard !state.withLock({ $0.isClosed }) else { break }
                     do { try await Task.sleep(until: next) } catch { break }
                     let started = ContinuousClock.now
                     let isRead = await runRound()
@@ -322,7 +317,7 @@ final class WatchBroadcaster: Sendable {
             state.table.receive(hint)
             return state.table.isAnythingDue
         }
-        if isDue { roundSignal.yield() }
+        if isDue { roundSignal.signal() }
     }
 
     /// Marks everything as due at each interval, and sends heartbeats.
@@ -332,7 +327,7 @@ final class WatchBroadcaster: Sendable {
         for polls in 1... {
             do { try await Task.sleep(for: Self.pollInterval) } catch { return }
             state.withLock { $0.table.markEverythingDue() }
-            roundSignal.yield()
+            roundSignal.signal()
             guard polls.isMultiple(of: Self.pollsPerHeartbeat) else { continue }
             for buffer in state.withLock({ $0.table.buffers }) { buffer.offerHeartbeat() }
         }
@@ -359,10 +354,10 @@ final class WatchBroadcaster: Sendable {
             logger.warning("cannot read watched jobs", metadata: ["error": "\(String(reflecting: error))"])
             let unread = reading
             state.withLock { $0.table.putBack(unread) }
-            roundSignal.yield()
+            roundSignal.signal()
             return false
         }
-        if state.withLock({ $0.table.isAnythingDue }) { roundSignal.yield() }
+        if state.withLock({ $0.table.isAnythingDue }) { roundSignal.signal() }
         return true
     }
 
