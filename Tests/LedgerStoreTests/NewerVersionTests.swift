@@ -97,7 +97,7 @@ struct NewerVersionTests {
                     ], on: target)
                 // A runner that continued it would end it at once, because it has no jobs.
                 ledger.replaySignal.signal()
-                try await Task.sleep(for: .seconds(1))
+                try await eventually { ledger.replaySignal.isAwaited }
                 #expect(try await ledger.replay(job)?.state == .running)
             }
         }

@@ -269,7 +269,16 @@ struct NotificationTests {
             let last = try await ledger.pool.withTransaction { transaction in
                 for statement in SubscriptionStore.disabling(id, .gone) { _ = try await transaction.query(statement) }
                 let last = try await ledger.append([EventDraft(.jobFinished(.failed))], to: job).upperBound
-                try await Task.sleep(for: .milliseconds(500))
+                // The step waits for the lock of the subscription.
+                try await eventually {
+                    try await ledger.pool.query(
+                        Query(
+                            """
+                            select from pg_locks join pg_stat_activity using (pid)
+                            where datname = current_database() and not granted
+                            """)
+                    ).count > 0
+                }
                 _ = try await transaction.commit()
                 return last
             }
