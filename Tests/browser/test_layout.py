@@ -42,6 +42,20 @@ def test_tables_of_a_narrow_page_need_no_scrolling_sideways(browser, ledger, url
     """) != "none"
 
 
+def test_the_columns_of_the_references_contents_begin_at_one_height(browser, url):
+    browser.resize(768, 1000)
+    browser.open(url + "/docs")
+    tops = browser.run("""
+        const columns = new Map();
+        for (const part of document.querySelectorAll(".contents > *")) {
+          const { left, top } = part.getBoundingClientRect();
+          columns.set(Math.round(left), Math.min(columns.get(Math.round(left)) ?? Infinity, Math.round(top)));
+        }
+        return [...columns.values()];
+    """)
+    assert len(tops) == 2 and len(set(tops)) == 1, tops
+
+
 def test_reports_in_tables_keep_their_words_in_lines(browser, ledger, url):
     job = ledger.create("words")
     ledger.append(job, progress("a task", "tiles", total=1_000, done=400), progress("a task", "layers", total=5, done=1), {
