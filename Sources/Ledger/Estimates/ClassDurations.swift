@@ -19,8 +19,8 @@ struct ClassDurations {
     let isEmpirical: Bool
     /// The range of its durations in ``CompletionSimulation/drawableSeconds``.
     ///
-    /// They are ascending. They are the observed seconds, or else quantiles of its lognormal distribution: in seconds if it is sampled,
-    /// and else relative to its median.
+    /// They are ascending. They are the observed seconds, or else quantiles of its lognormal distribution: in seconds
+    /// if it is sampled, and else relative to its median.
     let secondsRange: Range<Int>
     /// The weight of a task's usual duration against the mean of the class.
     let taskWeight: Double

@@ -14,7 +14,8 @@ enum AppendStatements {
 
     /// The microseconds for which a planned time is current.
     ///
-    /// They are counted by the database's clock. The function `ledger.is_current` has the same limit; see also ``GroupCommitPlan/expiry``.
+    /// They are counted by the database's clock. The function `ledger.is_current` has the same limit; see also
+    /// ``GroupCommitPlan/expiry``.
     static let clockValidity: Int64 = 1_000_000
 
     /// The condition that the planned time, `$6`, was current when the statement began.
