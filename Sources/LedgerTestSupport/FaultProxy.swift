@@ -18,6 +18,9 @@ public final class FaultProxy: @unchecked Sendable {
         var passed: [Direction: Int] = [.toServer: 0, .toClient: 0]
         var cut: (direction: Direction, afterBytes: Int)?
         var isHanging = false
+        /// The text at which it begins to hang, and whether the text is still forwarded.
+        var stop: (text: [UInt8], isForwarded: Bool)?
+        var hasStopped = false
         var isHoldingNew = false
         /// The new connections that are not forwarded.
         var held: Set<Int32> = []
@@ -105,13 +108,37 @@ public final class FaultProxy: @unchecked Sendable {
             state.passed = [.toServer: 0, .toClient: 0]
             state.cut = nil
             state.isHanging = false
+            state.stop = nil
+            state.hasStopped = false
             state.isHoldingNew = false
             state.closeHeld()
         }
     }
 
+    /// Closes all connections, and forwards new ones again.
+    public func closeConnections() {
+        state.withLock { state in
+            // Only under the lock are the numbers still those of the proxy's own sockets.
+            for descriptor in state.open { shutdown(descriptor, Int32(SHUT_RDWR)) }
+            state.isHanging = false
+        }
+    }
+
     /// Forwards nothing and keeps every connection open.
     public func hang() { state.withLock { $0.isHanging = true } }
+
+    /// Forwards nothing more, in either direction, once a client sends this text.
+    ///
+    /// At that moment the client can be killed between two statements, or before it has the response to one. The text
+    /// must be sent in one piece, as the beginning of a statement is.
+    ///
+    /// - Parameter isForwarded: Whether the server still receives what the client sent with the text.
+    public func stop(at text: String, isForwarded: Bool) {
+        state.withLock { $0.stop = (Array(text.utf8), isForwarded) }
+    }
+
+    /// Whether a client has sent the text of ``stop(at:isForwarded:)``.
+    public var hasStopped: Bool { state.withLock { $0.hasStopped } }
 
     /// Accepts new connections without forwarding them, until ``heal()``.
     ///
@@ -194,7 +221,8 @@ public final class FaultProxy: @unchecked Sendable {
         while true {
             let count = read(source, &buffer, buffer.count)
             guard count > 0 else { return }
-            while state.withLock({ $0.isHanging && !$0.isClosed }) { usleep(2_000) }
+            let isLast = direction == .toServer && stops(at: buffer[..<count])
+            while !isLast, state.withLock({ $0.isHanging && !$0.isClosed }) { usleep(2_000) }
             let (allowed, isCut) = admit(count, direction)
             var sent = 0
             while sent < allowed {
@@ -204,7 +232,21 @@ public final class FaultProxy: @unchecked Sendable {
                 guard more > 0 else { return }
                 sent += more
             }
+            if isLast { state.withLock { $0.hasStopped = true } }
             if isCut { return }
+        }
+    }
+
+    /// Begins to hang if these bytes contain the text for it.
+    ///
+    /// - Returns: Whether they are the last ones to forward.
+    private func stops(at bytes: ArraySlice<UInt8>) -> Bool {
+        state.withLock { state in
+            guard let stop = state.stop, bytes.firstRange(of: stop.text) != nil else { return false }
+            state.stop = nil
+            state.isHanging = true
+            if !stop.isForwarded { state.hasStopped = true }
+            return stop.isForwarded
         }
     }
 

@@ -3,7 +3,6 @@ import Glibc
 import Ledger
 import LedgerStore
 import LedgerTestSupport
-import PQ
 import Testing
 
 @testable import LedgerCommands
@@ -40,46 +39,15 @@ struct KilledShardServerTests {
         return acknowledged
     }
 
-    /// The number of prepared transactions in these databases.
-    private static func prepared(_ targets: [Int: ConnectionTarget]) async throws -> Int {
-        var count = 0
-        for target in targets.values {
-            let pool = Pool(target: target, logger: TestCluster.logger)
-            let rows = try await pool.query(
-                Query("select count(*) from pg_prepared_xacts where database = current_database()"))
-            count += try rows[0].decode(0, as: Int.self)
-            await pool.close()
-        }
-        return count
-    }
-
     @Test("killed at any moment, it leaves each request over several shards recorded or absent")
     func killedWhileAppending() async throws {
-        try await withLedgerDatabases(3) { targets in
-            try await addShards([0, 1, 2], of: targets)
-            let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).shards").path()
-            let lines = targets.sorted { $0.key < $1.key }.map { "\($0.key) = \($0.value.description)" }
-            try Data(lines.joined(separator: "\n").utf8).write(to: URL(filePath: file))
-            defer { TestFiles.remove(file) }
-            let survivor = try ServerProcess(["serve", "--port", "0", "--shards", file])
+        try await ShardedDatabases.with(3) { shards in
+            let survivor = try ServerProcess(["serve", "--port", "0", "--shards", shards.file])
             let url = try await survivor.url()
-            let owners = ShardMap.owners(adding: [0, 1, 2], to: nil)
-            var jobs: [Int: JobID] = [:]
-            while jobs.count < 3 {
-                let created = try await CommandRun.run(
-                    "/usr/bin/curl",
-                    [
-                        "--silent", "--fail", "--data", "{\"name\":\"n\"}", "--header",
-                        "Content-Type: application/json",
-                        "\(url)/v1/jobs",
-                    ])
-                let object = try JSONSerialization.jsonObject(with: Data(created.output.utf8)) as? [String: Any]
-                let job = try #require((object?["job"] as? String).flatMap { JobID($0) })
-                jobs[owners[ShardMap.slot(of: job)]] = job
-            }
+            let jobs = try await shards.makeJobs(in: [0, 1, 2], at: url)
             let all = Array(jobs.values)
             for round in 1...4 {
-                let victim = try ServerProcess(["serve", "--port", "0", "--no-projection", "--shards", file])
+                let victim = try ServerProcess(["serve", "--port", "0", "--no-projection", "--shards", shards.file])
                 let victimURL = try await victim.url()
                 let acknowledged = try await withThrowingTaskGroup(of: [String].self) { group in
                     for poster in 1...3 {
@@ -95,7 +63,7 @@ struct KilledShardServerTests {
                     return try await group.reduce(into: []) { $0 += $1 }
                 }
                 let killed = ContinuousClock.now
-                try await eventually(equals: 0) { try await Self.prepared(targets) }
+                try await eventually(equals: 0) { try await shards.preparedCount() }
                 let found = try await eventually({ Set($0).count == 1 }) {
                     var found: [[String]] = []
                     for job in all { found.append(try await Self.reports(of: job, at: url).sorted()) }
@@ -106,6 +74,75 @@ struct KilledShardServerTests {
                 #expect(Set(acknowledged).subtracting(found[0]).isEmpty)
             }
             for job in all {
+                let verified = try await CommandRun.ledger("verify", job.description, "--server", url)
+                #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
+            }
+            survivor.send(SIGTERM)
+            try await survivor.wait()
+        }
+    }
+
+    /// A moment at which the server is killed.
+    ///
+    /// It is just before or after a statement reaches a shard.
+    private struct Moment {
+        let shard: Int
+        /// A part of the statement.
+        let statement: String
+        /// Whether the statement still reaches the shard.
+        let isForwarded: Bool
+        /// The number of prepared transactions that are left.
+        let prepared: Int
+        /// Whether the request is recorded.
+        let isRecorded: Bool
+    }
+
+    /// The steps of a request with events of shards 0, 1 and 2, in their order.
+    ///
+    /// Shard 0 decides.
+    private static let moments = [
+        Moment(shard: 2, statement: "prepare transaction", isForwarded: false, prepared: 0, isRecorded: false),
+        Moment(shard: 2, statement: "prepare transaction", isForwarded: true, prepared: 1, isRecorded: false),
+        Moment(shard: 1, statement: "prepare transaction", isForwarded: true, prepared: 2, isRecorded: false),
+        Moment(shard: 0, statement: "select $1, case", isForwarded: false, prepared: 2, isRecorded: false),
+        Moment(shard: 0, statement: "select $1, case", isForwarded: true, prepared: 2, isRecorded: true),
+        Moment(shard: 2, statement: "commit prepared", isForwarded: false, prepared: 2, isRecorded: true),
+        Moment(shard: 2, statement: "commit prepared", isForwarded: true, prepared: 1, isRecorded: true),
+        Moment(shard: 1, statement: "commit prepared", isForwarded: true, prepared: 0, isRecorded: true),
+    ]
+
+    @Test("killed before or after any step of a request over three shards, it is settled within 5 s")
+    func killedAtEachStep() async throws {
+        try await ShardedDatabases.with(3) { shards in
+            let survivor = try ServerProcess(["serve", "--port", "0", "--shards", shards.file])
+            let url = try await survivor.url()
+            let jobs = try await shards.makeJobs(in: [0, 1, 2], at: url)
+            var recorded: [String] = []
+            for (number, moment) in Self.moments.enumerated() {
+                let name = "\(moment.isForwarded ? "after" : "before") '\(moment.statement)' in \(moment.shard)"
+                try await shards.withProxies { proxies, file in
+                    let victim = try ServerProcess(["serve", "--port", "0", "--no-projection", "--shards", file])
+                    let victimURL = try await victim.url()
+                    let proxy = try #require(proxies[moment.shard])
+                    proxy.stop(at: moment.statement, isForwarded: moment.isForwarded)
+                    async let acknowledged = Self.append(to: Array(jobs.values), as: "moment \(number)", at: victimURL)
+                    try await eventually {
+                        try #require(victim.isRunning, "\(victim.printed)")
+                        return proxy.hasStopped
+                    }
+                    try await eventually(equals: moment.prepared) { try await shards.preparedCount() }
+                    victim.send(SIGKILL)
+                    #expect(try await acknowledged.isEmpty, "\(name)")
+                }
+                let killed = ContinuousClock.now
+                try await eventually(equals: 0) { try await shards.preparedCount() }
+                #expect(killed.duration(to: .now) < .seconds(5), "\(name)")
+                if moment.isRecorded { recorded.append("moment \(number) 1") }
+                for job in jobs.values {
+                    try await eventually(equals: recorded) { try await Self.reports(of: job, at: url).sorted() }
+                }
+            }
+            for job in jobs.values {
                 let verified = try await CommandRun.ledger("verify", job.description, "--server", url)
                 #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
             }
