@@ -37,23 +37,37 @@ extension PostgresLedger {
         _ excerpt: LedgerExcerpt, mapVersion: Int64?
     ) async throws(StoreError) -> ImportResult? {
         try await refuseNewerSchema()
-        let result: ImportResult
-        do {
-            result = try await Importer(pool: pool, mapVersion: mapVersion).importExcerpt(excerpt)
-        } catch let refusal as Importer.Refusal {
+        let result = try await importing(excerpt.job) {
+            try await Importer(pool: pool, mapVersion: mapVersion).importExcerpt(excerpt)
+        }
+        if let result, result.appended > 0 { await eventsAppended([excerpt.job]) }
+        return result
+    }
+
+    /// Checks that an excerpt could be imported into this shard now.
+    ///
+    /// Nothing is imported.
+    func checkImport(_ excerpt: LedgerExcerpt) async throws(StoreError) {
+        try await refuseNewerSchema()
+        _ = try await importing(excerpt.job) { try await Importer(pool: pool).check(excerpt) }
+    }
+
+    /// Converts the errors of an import.
+    ///
+    /// - Returns: nil if the shard has another map, or no longer has the job.
+    private func importing<R>(_ job: JobID, _ body: () async throws -> R) async throws(StoreError) -> R? {
+        do { return try await body() } catch let refusal as Importer.Refusal {
             switch refusal {
-            case .invalid(let reason): throw StoreError(.invalid, reason, jobs: [excerpt.job])
-            case .conflict(let reason): throw StoreError(.conflict, reason, jobs: [excerpt.job])
+            case .invalid(let reason): throw StoreError(.invalid, reason, jobs: [job])
+            case .conflict(let reason): throw StoreError(.conflict, reason, jobs: [job])
             case .otherMap: return nil
             case .keyTaken:
-                throw StoreError(.conflict, "another job in this ledger has the same key", jobs: [excerpt.job])
+                throw StoreError(.conflict, "another job in this ledger has the same key", jobs: [job])
             }
         } catch let error as PQError {
             throw StoreError(error, while: "importing a job")
         } catch {
             throw StoreError(.corrupt, "importing a job: \(error)", cause: error)
         }
-        if result.appended > 0 { await eventsAppended([excerpt.job]) }
-        return result
     }
 }

@@ -229,22 +229,37 @@ extension PostgresLedger: LedgerService {
     public func waitUntilFolded(
         _ job: JobID, sequence: EventSequence, deadline: Duration
     ) async throws(StoreError) -> Bool {
-        try await wait(job, for: sequence, deadline: deadline, pollingEvery: Self.pollInterval)
+        try await wait(job, for: sequence, deadline: deadline, until: .folded) ?? false
     }
 
-    private func wait(
-        _ job: JobID, for sequence: EventSequence, deadline: Duration, pollingEvery interval: Duration
-    ) async throws(StoreError) -> Bool {
+    /// The purpose of a wait, which determines how often the database is read.
+    enum Wait {
+        /// Events that exist are folded.
+        case folded
+        /// Events are recorded that do not exist yet.
+        case changed
+    }
+
+    /// Waits until the snapshot of a job has reached a sequence.
+    ///
+    /// - Parameter endsIfMissing: Whether it ends if the job has no snapshot here. It may be in another shard.
+    /// - Returns: Whether the snapshot has reached the sequence; nil if it is missing.
+    func wait(
+        _ job: JobID, for sequence: EventSequence, deadline: Duration, until purpose: Wait, endsIfMissing: Bool = false
+    ) async throws(StoreError) -> Bool? {
         let end = ContinuousClock.now + deadline
+        let interval = purpose == .folded ? Self.pollInterval : Self.changePollInterval
         while true {
             // The database is read first: a snapshot that moved before the wait began is not announced again.
-            if try await checkpoint(of: job) >= sequence { return true }
+            let checkpoint = try await self.checkpoint(of: job)
+            if endsIfMissing, checkpoint == nil { return nil }
+            if let checkpoint, checkpoint >= sequence { return true }
             let rest = ContinuousClock.now.duration(to: end)
             guard rest > .zero, !Task.isCancelled else { return false }
             switch await notifier.wait(job, for: sequence, atMost: min(rest, interval)) {
             case .reached: return true
             case .reachedEarlier:
-                if try await checkpoint(of: job) >= sequence { return true }
+                if let checkpoint = try await self.checkpoint(of: job), checkpoint >= sequence { return true }
                 await notifier.invalidate(job)
             case .recheck: break
             }
@@ -254,14 +269,15 @@ extension PostgresLedger: LedgerService {
     public func waitForChange(
         _ job: JobID, after sequence: EventSequence, deadline: Duration
     ) async throws(StoreError) -> Bool {
-        try await wait(job, for: sequence + 1, deadline: deadline, pollingEvery: Self.changePollInterval)
+        try await wait(job, for: sequence + 1, deadline: deadline, until: .changed) ?? false
     }
 
-    private func checkpoint(of job: JobID) async throws(StoreError) -> EventSequence {
+    /// The sequence that the snapshot of a job has reached; nil without a snapshot.
+    private func checkpoint(of job: JobID) async throws(StoreError) -> EventSequence? {
         try await attempting("reading a snapshot") { () throws(PQError) in
             let rows = try await pool.query(
                 Query("select sequence, state from ledger.snapshot where job_id = $1 and is_live", [.uuid(job.uuid)]))
-            guard let row = rows.first else { return 0 }
+            guard let row = rows.first else { return nil }
             let sequence = try row.decode(0, as: EventSequence.self)
             // The caller's response must not contain an earlier state than the snapshot that it waited for.
             jobStates.folded(job, sequence, JobState(rawValue: try row.decode(1)))

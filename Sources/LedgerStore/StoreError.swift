@@ -56,16 +56,20 @@ public struct StoreError: Error, Sendable {
     public let jobs: [JobID]
     /// The time to wait before a retry, if a retry can help.
     public let retryAfter: Duration?
+    /// The shard that has failed; nil in a ledger with one database.
+    public let shard: Int?
     /// The underlying error.
     public let cause: (any Error)?
 
     public init(
-        _ code: Code, _ message: String, jobs: [JobID] = [], retryAfter: Duration? = nil, cause: (any Error)? = nil
+        _ code: Code, _ message: String, jobs: [JobID] = [], retryAfter: Duration? = nil, shard: Int? = nil,
+        cause: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
         self.jobs = jobs
         self.retryAfter = retryAfter
+        self.shard = shard
         self.cause = cause
     }
 }

@@ -124,6 +124,7 @@ struct HTTPProblem: Error, Sendable {
     /// - Parameter isRead: Whether the request changes nothing, so that its outcome cannot be unknown.
     init?(_ error: StoreError, isRead: Bool = false) {
         let retry = HTTPFields(retryAfter: error.retryAfter ?? .seconds(1))
+        let database = error.shard.map { "database of shard \($0)" } ?? "ledger's database"
         switch error.code {
         case .unknownJob:
             self.init(.notFound, "No such job", "Nothing was recorded: \(error.message).")
@@ -144,16 +145,16 @@ struct HTTPProblem: Error, Sendable {
         case .outcomeUnknown where isRead:
             self.init(
                 .serviceUnavailable, "Unavailable",
-                "The connection to the ledger's database was lost during a read. Try again later.", headers: retry)
+                "The connection to the \(database) was lost during a read. Try again later.", headers: retry)
         case .unavailable, .closed:
             self.init(
                 .serviceUnavailable, "Unavailable",
-                "The ledger's database is not available; nothing was recorded. Try again later.",
+                "The \(database) is not available; nothing was recorded. Try again later.",
                 headers: retry)
         case .outcomeUnknown:
             self.init(
                 .serviceUnavailable, "Outcome unknown",
-                "The connection to the database was lost during a commit: the request may or may not have been recorded. "
+                "The connection to the \(database) was lost during a commit: the request may or may not have been recorded. "
                     + "It is safe to send it again if its progress has report numbers and its executions have names or "
                     + "attempts.",
                 headers: retry)

@@ -50,6 +50,16 @@ struct Importer: Sendable {
         return try await attempt(excerpt)
     }
 
+    /// Checks that an excerpt could be imported now. Nothing is imported.
+    ///
+    /// - Throws: ``Refusal`` or ``PQError``.
+    func check(_ excerpt: LedgerExcerpt) async throws {
+        try await makePartition(for: excerpt.job)
+        try await pool.withTransaction { transaction in
+            _ = try await plan(excerpt, &transaction)
+        }
+    }
+
     private func attempt(_ excerpt: LedgerExcerpt) async throws -> ImportResult {
         try await pool.withTransaction(deadline: .seconds(60)) { transaction in
             if let mapVersion {
@@ -82,7 +92,20 @@ struct Importer: Sendable {
     private func importExcerpt(
         _ excerpt: LedgerExcerpt, _ transaction: inout Transaction
     ) async throws -> ImportResult {
-        guard let first = excerpt.events.first, let last = excerpt.events.last else {
+        let (stored, new) = try await plan(excerpt, &transaction)
+        guard !new.isEmpty, let head = try await checked(new, excerpt, after: stored) else {
+            return ImportResult(
+                job: excerpt.job, appended: 0, position: stored?.position ?? ChainPosition(sequence: 0, hash: .none))
+        }
+        _ = try await transaction.commit(after: try Self.statements(new, excerpt.job, head))
+        return ImportResult(job: excerpt.job, appended: new.count, position: head.position)
+    }
+
+    /// Returns the stored head, and the events of an excerpt that are new after it.
+    private func plan(
+        _ excerpt: LedgerExcerpt, _ transaction: inout Transaction
+    ) async throws -> (stored: JobHead?, new: [RecordedEvent]) {
+        guard let first = excerpt.events.first else {
             throw Refusal.invalid("the excerpt contains no events")
         }
         let (head, clock) = try await head(of: excerpt.job, &transaction)
@@ -111,12 +134,7 @@ struct Importer: Sendable {
             throw Refusal.invalid(
                 "event \(late.event.sequence) was recorded in the future: check the clocks of both machines")
         }
-        guard last.event.sequence > stored, let head = try await checked(new, excerpt, after: head) else {
-            return ImportResult(
-                job: excerpt.job, appended: 0, position: head?.position ?? ChainPosition(sequence: 0, hash: .none))
-        }
-        _ = try await transaction.commit(after: try Self.statements(new, excerpt.job, head))
-        return ImportResult(job: excerpt.job, appended: new.count, position: head.position)
+        return (head, new)
     }
 
     private func head(

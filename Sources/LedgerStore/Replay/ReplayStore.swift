@@ -15,7 +15,7 @@ struct ReplayStore: Sendable {
     /// A job whose live projection is missing gets an empty one, and counts as a difference.
     ///
     /// - Parameter id: The job that shows the replay's progress, which is not replayed itself.
-    /// - Returns: Whether it was recorded. Only one replay may be in progress.
+    /// - Returns: Whether it is recorded, perhaps by another server. Only one replay may be in progress.
     func start(_ request: Replay.Request, as id: JobID) async throws(PQError) -> Bool {
         do throws(PQError) {
             let restored = try await SnapshotRestorer(pool: pool).restore(request.job.map { [$0] })
@@ -74,6 +74,8 @@ struct ReplayStore: Sendable {
                 ], deadline: .seconds(300))
             return true
         } catch {
+            // Another server has begun it.
+            if error.violates("replay_pkey") { return true }
             if error.violates("replay_under_way") { return false }
             throw error
         }

@@ -18,7 +18,7 @@ struct JobMover: Sendable {
     private static let foldMax: Duration = .seconds(5)
     private static let foldInterval: Duration = .milliseconds(20)
     /// The time limit of one operation on a job with very many events.
-    private static let deadline: Duration = .seconds(600)
+    static let deadline: Duration = .seconds(600)
 
     let job: JobID
     let source: (number: Int, pool: Pool)

@@ -33,13 +33,24 @@ extension PostgresLedger {
         }
     }
 
-    /// Returns the subscriptions with their secrets, as JSON.
-    func subscriptionRecords() async throws(StoreError) -> String {
+    /// Runs the closure with the subscriptions and their secrets, as JSON.
+    ///
+    /// None of them is removed here meanwhile.
+    func withSubscriptionRecords<R: Sendable>(
+        _ body: (_ records: String) async throws(StoreError) -> R
+    ) async throws(StoreError) -> R {
         try await attempting("reading subscriptions") { () throws(PQError) in
-            try await pool.query(
-                Query("select coalesce(jsonb_agg(to_jsonb(subscription)), '[]')::text from ledger.subscription"))[0]
-                .decode(0)
-        }
+            try await pool.withTransaction { transaction throws(PQError) -> Result<R, StoreError> in
+                let rows = try await transaction.query(
+                    Query(
+                        """
+                        select coalesce(jsonb_agg(to_jsonb(kept)), '[]')::text
+                        from (select * from ledger.subscription for key share) as kept
+                        """))
+                let records = try rows[0].decode(0, as: String.self)
+                do throws(StoreError) { return .success(try await body(records)) } catch { return .failure(error) }
+            }
+        }.get()
     }
 
     /// Adds the subscriptions that are missing.

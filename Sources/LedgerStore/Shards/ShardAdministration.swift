@@ -51,7 +51,8 @@ public struct ShardAdministration: Sendable {
         settings.connectionsMax = 3
         settings.applicationName = "progress-ledger shards"
         settings.session = LedgerSession.requirements(
-            role: role, statementTimeout: .seconds(600), idleTimeout: .seconds(120), lockTimeout: "60s")
+            // While one shard deletes a job, the transaction of the other one waits.
+            role: role, statementTimeout: JobMover.deadline, idleTimeout: JobMover.deadline, lockTimeout: "60s")
         settings.session.isWritable = true
         return Pool(target: target, settings: settings, logger: logger)
     }

@@ -111,6 +111,7 @@ extension ShardedLedger {
         {
             // A part that is refused must not reserve the key.
             try await PostgresLedger.verify(excerpt)
+            try await homeOfImport(excerpt.job).ledger.checkImport(excerpt)
             try await reserve(key, for: excerpt.job)
         }
         for _ in 0..<Self.attemptsMax {
@@ -126,7 +127,7 @@ extension ShardedLedger {
     }
 
     /// The shard for an import, and whether no shard has the job yet.
-    private func homeOfImport(_ job: JobID) async throws(StoreError) -> (PostgresLedger, isNew: Bool) {
+    private func homeOfImport(_ job: JobID) async throws(StoreError) -> (ledger: PostgresLedger, isNew: Bool) {
         let first = location(of: job)
         if try await on(first, { (ledger) throws(StoreError) in try await ledger.contains(job) }) {
             return (try ledger(first), false)

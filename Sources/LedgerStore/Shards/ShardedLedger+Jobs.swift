@@ -60,13 +60,37 @@ extension ShardedLedger {
     public func waitUntilFolded(_ job: JobID, sequence: EventSequence, deadline: Duration) async throws(StoreError)
         -> Bool
     {
-        try await home(of: job).waitUntilFolded(job, sequence: sequence, deadline: deadline)
+        try await wait(job, for: sequence, deadline: deadline, until: .folded)
     }
 
     public func waitForChange(_ job: JobID, after sequence: EventSequence, deadline: Duration) async throws(StoreError)
         -> Bool
     {
-        try await home(of: job).waitForChange(job, after: sequence, deadline: deadline)
+        try await wait(job, for: sequence + 1, deadline: deadline, until: .changed)
+    }
+
+    /// Waits for the snapshot of a job.
+    ///
+    /// The job may be moved during the wait.
+    private func wait(
+        _ job: JobID, for sequence: EventSequence, deadline: Duration, until purpose: PostgresLedger.Wait
+    ) async throws(StoreError) -> Bool {
+        let end = ContinuousClock.now + deadline
+        var shard = location(of: job)
+        var isElsewhere = true
+        while true {
+            let rest = ContinuousClock.now.duration(to: end)
+            let endsIfMissing = isElsewhere
+            let isReached = try await on(shard) { (ledger) throws(StoreError) in
+                try await ledger.wait(
+                    job, for: sequence, deadline: rest, until: purpose, endsIfMissing: endsIfMissing)
+            }
+            if let isReached { return isReached }
+            guard rest > .zero, let next = try await find(job, besides: shard) else { return false }
+            // A job that is there has lost its snapshot, and gets another one.
+            isElsewhere = next != shard
+            shard = next
+        }
     }
 
     public func events(

@@ -25,19 +25,37 @@ extension ShardedLedger {
             return (subscription, secret)
         } catch {
             // Without all shards it would not notice all jobs, so it is removed from those that have it.
-            _ = await Self.fanOut(shards, within: .seconds(5)) { (ledger) throws(StoreError) in
-                try await ledger.removeSubscription(id, within: .unconfined)
+            // Shard 0 is the first, as for any removal.
+            for some in [shards.filter { $0.key == 0 }, shards.filter { $0.key != 0 }] {
+                _ = await Self.fanOut(some, within: .seconds(5)) { (ledger) throws(StoreError) in
+                    try await ledger.removeSubscription(id, within: .unconfined)
+                }
             }
             throw error
         }
     }
 
+    /// The time limit of a copy, during which no subscription can be removed.
+    private static let copyMax: Duration = .seconds(10)
+
     /// Copies the subscriptions of shard 0 to the others, of which some may be new.
-    func copySubscriptions() async {
+    ///
+    /// Removals begin in shard 0, where they wait for copies in progress. So none is copied after its removal.
+    ///
+    /// - Parameter willCopy: Called after the subscriptions are read, before they are copied. Tests wait there.
+    func copySubscriptions(willCopy: () async -> Void = {}) async {
         do throws(StoreError) {
-            let records = try await on(0) { (ledger) throws(StoreError) in try await ledger.subscriptionRecords() }
-            for shard in map.shards where shard != 0 {
-                try await on(shard) { (ledger) throws(StoreError) in try await ledger.addSubscriptions(records) }
+            try await on(0) { (first) throws(StoreError) in
+                try await first.withSubscriptionRecords { (records) throws(StoreError) in
+                    await willCopy()
+                    let others = shards.filter { $0.key != 0 && map.shards.contains($0.key) }
+                    let added = await Self.fanOut(others, within: Self.copyMax) { (other) throws(StoreError) in
+                        try await other.addSubscriptions(records)
+                    }
+                    for (shard, result) in added {
+                        do throws(StoreError) { try result.get() } catch { throw error.naming(shard: shard) }
+                    }
+                }
             }
         } catch {
             if !Task.isCancelled {
@@ -58,9 +76,13 @@ extension ShardedLedger {
     public func removeSubscription(
         _ id: Subscription.ID, within confinement: Confinement
     ) async throws(StoreError) -> Subscription? {
-        try await onAll { (ledger) throws(StoreError) in
+        let removed = try await on(0) { (ledger) throws(StoreError) in
             try await ledger.removeSubscription(id, within: confinement)
-        }.compactMap(\.value).first
+        }
+        let copies = try await onAll { (ledger) throws(StoreError) in
+            try await ledger.removeSubscription(id, within: confinement)
+        }
+        return removed ?? copies.compactMap(\.value).first
     }
 
     public func deliveries(

@@ -1,9 +1,10 @@
 public import Ledger
+internal import Logging
 
 /// Replays: each shard replays its own jobs, under one id.
 extension ShardedLedger {
     public func beginReplay(_ request: Replay.Request) async throws(StoreError) -> Replay {
-        let parts: [Int]
+        var parts: [Int]
         if let job = request.job {
             guard try await stamp(of: job) != nil else {
                 throw StoreError(.unknownJob, "there is no job \(job)", jobs: [job])
@@ -16,6 +17,9 @@ extension ShardedLedger {
             try await on(part) { (ledger) throws(StoreError) in try await ledger.checkReplay(request) }
         }
         let id = try await createJob(JobDescription(of: request)).view.id
+        // The shard of this job begins the parts that are missing, if this server dies.
+        let home = location(of: id)
+        parts.sort { ($0 == home ? 0 : 1, $0) < ($1 == home ? 0 : 1, $1) }
         var started: [Int] = []
         do throws(StoreError) {
             for part in parts {
@@ -27,11 +31,13 @@ extension ShardedLedger {
                 started.append(part)
             }
         } catch {
-            // The parts that have begun are canceled. The last one ends the job that shows the progress.
+            // The parts in progress are canceled. The last one ends the job that shows the progress.
+            var isInProgress = false
             for part in started {
-                _ = try await on(part) { (ledger) throws(StoreError) in try await ledger.dropReplay(id) }
+                let dropped = try await on(part) { (ledger) throws(StoreError) in try await ledger.dropReplay(id) }
+                isInProgress = isInProgress || dropped?.state.isInProgress ?? false
             }
-            if started.isEmpty { _ = try await append([EventDraft(.jobFinished(.canceled))], to: id) }
+            if !isInProgress { _ = try await append([EventDraft(.jobFinished(.canceled))], to: id) }
             throw error
         }
         guard let replay = try await replay(id) else {
@@ -73,13 +79,35 @@ extension ShardedLedger {
             _ = try await self.append(drafts, to: job)
         } outcome: { [weak self] (job) async throws(StoreError) in
             guard let self else { throw StoreError(.closed, "the ledger is closed") }
-            guard let replay = try await self.replay(job), !replay.state.isInProgress else { return nil }
-            switch replay.state {
-            case .canceled, .canceling: return .canceled
-            case .failed: return .failed
-            case .running, .applied, .reverting, .done, .reverted: return .completed
-            }
+            return try await self.outcome(ofReplay: job)
         }
+    }
+
+    /// The age of a replay from which missing parts are begun by any server.
+    ///
+    /// Until then, the server that received the request begins them.
+    private static let partsMissingMax: Duration = .seconds(10)
+
+    /// The outcome of a replay; nil if not all parts have ended.
+    ///
+    /// It is asked for when a part has ended. It begins the parts that are missing after ``partsMissingMax``.
+    private func outcome(ofReplay id: JobID) async throws(StoreError) -> JobOutcome? {
+        let found = try await onAll { (ledger) throws(StoreError) in try await ledger.replay(id) }
+        guard let replay = Replay.merged(found.compactMap(\.value)), !replay.state.isInProgress else { return nil }
+        if replay.state == .canceled { return .canceled }
+        let missing = replay.request.job == nil ? found.filter { $0.value == nil }.map(\.shard) : []
+        guard missing.isEmpty else {
+            let age = Timestamp.now.microseconds - replay.createdAt.microseconds
+            guard .microseconds(age) >= Self.partsMissingMax else { return nil }
+            for part in missing {
+                let isBegun = try await on(part) { (ledger) throws(StoreError) in
+                    try await ledger.startReplay(replay.request, as: id)
+                }
+                if isBegun { logger.notice("began a missing part of a replay", metadata: ["shard": "\(part)"]) }
+            }
+            return nil
+        }
+        return replay.state == .failed ? .failed : .completed
     }
 }
 

@@ -288,8 +288,9 @@ extension StoreError {
     /// The same error with the number of the shard that has failed.
     func naming(shard: Int) -> StoreError {
         guard [.unavailable, .outcomeUnknown, .overloaded, .schema, .corrupt, .closed].contains(code),
-            !message.hasPrefix("shard ")
+            self.shard == nil
         else { return self }
-        return StoreError(code, "shard \(shard): \(message)", jobs: jobs, retryAfter: retryAfter, cause: cause)
+        return StoreError(
+            code, "shard \(shard): \(message)", jobs: jobs, retryAfter: retryAfter, shard: shard, cause: cause)
     }
 }

@@ -170,4 +170,73 @@ struct AtomicAppendTests {
             }
         }
     }
+
+    @Test("an append whose decision was committed without a response is acknowledged")
+    func ambiguousCommit() async throws {
+        try await withLedgerDatabases(2) { targets in
+            try await addShards([0, 1], of: targets)
+            let proxy = try FaultProxy(before: try #require(targets[0]))
+            defer { proxy.close() }
+            var proxied = targets
+            proxied[0] = proxy.target
+            try await withRunningShards(proxied, projection: nil) { ledger, shards in
+                let jobs = try await Self.jobs(ledger, 2)
+                proxy.stop(at: "insert into ledger.shard_commit", isForwarded: true)
+                async let results = ledger.append(jobs.values.map { (job: $0, draft: Self.progress(1)) })
+                let pool = Pool(target: try #require(targets[0]), logger: Self.silent)
+                try await eventually(equals: 1) { try await Self.decisions(pool) }
+                await pool.close()
+                proxy.closeConnections()
+                #expect(try await results.map(\.sequences) == [2...2, 2...2])
+                #expect(try await Set(results.map(\.job)) == Set(jobs.values))
+                #expect(try await Self.heads(ledger, jobs) == [2])
+                try await eventually(equals: 0) { try await Self.prepared(shards) }
+            }
+        }
+    }
+
+    private static func decisions(_ pool: Pool) async throws -> Int {
+        try await pool.query(Query("select from ledger.shard_commit")).count
+    }
+
+    @Test("a decision is forgotten only when it is old, and when no prepared transaction may need it")
+    func forgottenDecisions() async throws {
+        try await withShardedLedger(3, projection: nil) { ledger, shards in
+            let jobs = try await Self.jobs(ledger, 3)
+            let first = try #require(shards[0])
+            let last = try #require(shards[2])
+            func age(_ age: String, _ isCommitted: Bool) async throws {
+                _ = try await first.appendPool.query(
+                    Query(
+                        """
+                        update ledger.shard_commit set decided_at = now() - interval '\(age)'
+                        where is_committed = \(isCommitted)
+                        """, prepare: false))
+            }
+            _ = try await ledger.append(jobs.values.map { (job: $0, draft: Self.progress(1)) })
+            let refused = PreparedAppend(
+                id: JobID(createdAt: .now, randomHigh: 1, randomLow: .random(in: 0 ... .max)), decider: 0)
+            #expect(try await first.refuseUnlessDecided(refused) == false)
+            await ledger.settlePreparedAppends(forgets: true)
+            #expect(try await Self.decisions(first.pool) == 2, "they are new")
+            // A server with an old decision may be suspended, and a refusal is kept for it.
+            try await age("1 hour", true)
+            try await age("1 hour", false)
+            // Its decider is a shard that this server does not know, so it is not settled.
+            let other = PreparedAppend(id: refused.id, decider: 9)
+            _ = try await last.prepare(
+                AppendRequest(entries: [(try #require(jobs[2]), Self.progress(2))]), as: other.name(in: 2))
+            try await eventually(equals: 1) {
+                try await last.preparedTransactions(olderThan: ShardedLedger.settledAfter).count
+            }
+            await ledger.settlePreparedAppends(forgets: true)
+            #expect(try await Self.decisions(first.pool) == 2, "a prepared transaction is left")
+            try await last.endPrepared(other.name(in: 2), commits: false)
+            await ledger.settlePreparedAppends(forgets: true)
+            #expect(try await Self.decisions(first.pool) == 1, "the old commit is forgotten")
+            try await age("2 days", false)
+            await ledger.settlePreparedAppends(forgets: true)
+            #expect(try await Self.decisions(first.pool) == 0)
+        }
+    }
 }

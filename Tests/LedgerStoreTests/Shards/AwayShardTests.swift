@@ -46,6 +46,7 @@ struct AwayShardTests {
                     }
                     let error = await #expect(throws: StoreError.self) { try await ledger.job(there[0]) }
                     #expect(error?.code == .unavailable && error?.message.hasPrefix("shard 1: ") == true)
+                    #expect(error?.shard == 1)
                     let refused = await #expect(throws: StoreError.self) {
                         try await ledger.append([Self.progress(1)], to: there[0])
                     }

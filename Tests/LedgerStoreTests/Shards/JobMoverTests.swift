@@ -2,6 +2,7 @@ import Ledger
 import LedgerTestSupport
 import Logging
 import PQ
+import Synchronization
 import Testing
 
 @testable import LedgerStore
@@ -244,6 +245,92 @@ struct JobMoverTests {
                 }
                 #expect(error?.sqlState?.rawValue == "LG001", "\(table): \(String(describing: error))")
             }
+        }
+    }
+
+    @Test("a request that waits for an event of a job gets it, also if the job is moved meanwhile")
+    func waitsAcrossMoves() async throws {
+        try await withLedgerDatabases(2) { targets in
+            try await addShards([0, 1], of: targets)
+            try await withRunningShards(targets) { ledger, shards in
+                // The other server does not know of any move yet.
+                try await withRunningShards(targets, projection: nil) { other, _ in
+                    let job = try await Self.makeJob(ledger, try Self.key(ledger))
+                    try await withThrowingTaskGroup(of: Bool.self) { group in
+                        for purpose in [PostgresLedger.Wait.folded, .changed] {
+                            group.addTask {
+                                switch purpose {
+                                case .folded:
+                                    try await other.waitUntilFolded(job, sequence: 7, deadline: .testTimeout)
+                                case .changed:
+                                    try await other.waitForChange(job, after: 6, deadline: .testTimeout)
+                                }
+                            }
+                        }
+                        _ = try await Self.move(job, to: 1, of: targets)
+                        #expect(try await ledger.append([Self.progress(6)], to: job) == 7...7)
+                        for try await isReached in group { #expect(isReached) }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("no job is moved while a replay is in progress, and a replay waits for a move")
+    func movesAndReplays() async throws {
+        try await withLedgerDatabases(2) { targets in
+            try await addShards([0, 1], of: targets)
+            try await withRunningShards(targets) { ledger, shards in
+                let job = try await Self.makeJob(ledger, try Self.key(ledger))
+                let shard = try #require(shards[0])
+                let target = try #require(targets[0])
+                let request = Replay.Request()
+                // Without a runner it stays in progress.
+                let replay = try await ledger.createJob(JobDescription(of: request)).view.id
+                #expect(try await shard.startReplay(request, as: replay))
+                let refused = await #expect(throws: StoreError.self) { try await Self.move(job, to: 1, of: targets) }
+                #expect(refused?.code == .conflict && refused?.message.contains("a replay is in progress") == true)
+                #expect(try await Self.places(job, shards) == [0])
+                try await TestCluster.run(
+                    ["update ledger.replay set state = 'canceled'"], on: target)
+
+                let begun = Mutex<Task<Bool, any Error>?>(nil)
+                let later = try await ledger.createJob(JobDescription(of: request)).view.id
+                _ = try await Self.move(job, to: 1, of: targets) { step in
+                    guard step == .deleted else { return }
+                    let task = Task { try await shard.startReplay(request, as: later) }
+                    begun.withLock { $0 = task }
+                    try await BlockedStatement.wait(for: "ledger.replay", in: target)
+                }
+                #expect(try await begun.withLock { $0 }?.value == true)
+                #expect(try await Self.places(job, shards) == [1])
+                let rows = try await shard.pool.query(
+                    Query(
+                        "select from ledger.replay_job where replay = $1 and job_id = $2",
+                        [.uuid(later.uuid), .uuid(job.uuid)]))
+                #expect(rows.isEmpty, "the replay does not contain the job that is gone")
+            }
+        }
+    }
+
+    @Test("the transaction that waits in the other shard may wait as long as a move")
+    func idleTimeout() async throws {
+        try await withLedgerDatabases(1) { targets in
+            let administration = ShardAdministration(targets, logger: Self.silent)
+            for pools in [administration.pools, administration.servicePools] {
+                let rows = try await pools[0]?.query(
+                    Query(
+                        """
+                        select
+                            extract(epoch from current_setting('idle_in_transaction_session_timeout')::interval)::float8,
+                            extract(epoch from current_setting('statement_timeout')::interval)::float8
+                        """))
+                let row = try #require(rows?.first)
+                for column in [0, 1] {
+                    #expect(try .seconds(row.decode(column, as: Double.self)) >= JobMover.deadline)
+                }
+            }
+            await administration.close()
         }
     }
 }

@@ -2,6 +2,7 @@ import Ledger
 import LedgerProjection
 import LedgerTestSupport
 import PQ
+import Synchronization
 import Testing
 
 @testable import LedgerStore
@@ -119,11 +120,87 @@ struct ShardedOperationsTests {
             // A shard without it, like a new one, gets a copy with the same secret.
             _ = try await shards[1]?.removeSubscription(created.subscription.id, within: .unconfined)
             await ledger.copySubscriptions()
-            let records = try await shards[0]?.subscriptionRecords()
-            #expect(try await shards[1]?.subscriptionRecords() == records)
+            let records = try await shards[0]?.withSubscriptionRecords { $0 }
+            #expect(try await shards[1]?.withSubscriptionRecords { $0 } == records)
             let removed = try await ledger.removeSubscription(created.subscription.id, within: .unconfined)
             #expect(removed?.id == created.subscription.id)
             for shard in shards.values { #expect(try await shard.subscriptions(within: .unconfined).isEmpty) }
+        }
+    }
+
+    @Test("a subscription that is removed while it is copied to another shard stays in none")
+    func removalDuringCopy() async throws {
+        try await withLedgerDatabases(2) { targets in
+            try await addShards([0, 1], of: targets)
+            let target = try #require(targets[0])
+            try await withRunningShards(targets, projection: nil) { ledger, shards in
+                let receiver = SubscriptionRequest(name: "s", url: "https://example.com/hook", kinds: [.finished])
+                let id = try await ledger.createSubscription(receiver, by: nil).subscription.id
+                let first = try #require(shards[0])
+                _ = try await shards[1]?.removeSubscription(id, within: .unconfined)
+                let removal = Mutex<Task<Subscription?, any Error>?>(nil)
+                await ledger.copySubscriptions {
+                    let task = Task { try await ledger.removeSubscription(id, within: .unconfined) }
+                    removal.withLock { $0 = task }
+                    do {
+                        try await BlockedStatement.wait(for: "delete from ledger.subscription", in: target) {
+                            try await first.subscriptions(within: .unconfined).isEmpty
+                        }
+                    } catch { Issue.record(error) }
+                }
+                #expect(try await removal.withLock { $0 }?.value?.id == id)
+                for shard in shards.values { #expect(try await shard.subscriptions(within: .unconfined).isEmpty) }
+            }
+        }
+    }
+
+    @Test("a replay does not end before it has begun in all shards")
+    func lateParts() async throws {
+        try await withShardedLedger(2, replays: ReplaySettings()) { ledger, shards in
+            let request = Replay.Request()
+            let id = try await ledger.createJob(JobDescription(of: request)).view.id
+            let home = ledger.location(of: id)
+            _ = try await shards[home]?.startReplay(request, as: id)
+            try await eventually(equals: .done) { try await shards[home]?.replay(id)?.state }
+            // The runner of that shard asks at each interval whether the whole replay has ended.
+            let parent = ledger.replayParent(of: home)
+            #expect(try await parent.outcome(id) == nil)
+            #expect(try await ledger.job(id)?.snapshot.state == .running)
+            _ = try await shards[1 - home]?.startReplay(request, as: id)
+            try await eventually(equals: .completed) { try await ledger.job(id)?.snapshot.state }
+            #expect(try await shards[1 - home]?.startReplay(request, as: id) == true, "it is begun once")
+        }
+    }
+
+    @Test("a replay whose server dies while it begins in the shards is completed by the others")
+    func missingParts() async throws {
+        try await withLedgerDatabases(2) { targets in
+            try await addShards([0, 1], of: targets)
+            try await withRunningShards(targets, replays: ReplaySettings()) { ledger, shards in
+                let request = Replay.Request()
+                let id = try await ledger.createJob(JobDescription(of: request)).view.id
+                let home = ledger.location(of: id)
+                let shard = try #require(shards[home])
+                _ = try await shard.startReplay(request, as: id)
+                let target = try #require(targets[home])
+                try await TestCluster.run(
+                    ["update ledger.replay set created_at = created_at - interval '1 minute'"], on: target)
+                try await eventually(equals: .done) { try await shards[1 - home]?.replay(id)?.state }
+                try await eventually(equals: .completed) { try await ledger.job(id)?.snapshot.state }
+            }
+        }
+    }
+
+    @Test("an import that is refused leaves its key to other jobs")
+    func refusedImports() async throws {
+        try await withShardedLedger(2, projection: nil) { ledger, _ in
+            let key: Name = "k"
+            // The second event is an hour in the future.
+            let excerpt = PastJob.excerpt(createdAt: .now, every: 3_600, key: key, PastJob.finished)
+            let error = await #expect(throws: StoreError.self) { try await ledger.importExcerpt(excerpt) }
+            #expect(error?.code == .invalid && error?.message.contains("in the future") == true)
+            let job = try await ledger.createJob(JobDescription(name: "n", key: key))
+            #expect(job.created)
         }
     }
 }
