@@ -22,6 +22,14 @@ public struct Benchmark: Sendable {
         ///
         /// Each watcher takes one file in both.
         public var openFilesMax = 1_024
+        /// The numbers of shards that are measured, in ascending order.
+        public var shards = [1, 2, 4]
+        /// The numbers of shards over which lists are measured.
+        public var listShards = [1, 4, 32]
+        /// The duration of one measurement with shards, in seconds.
+        public var shardSeconds = 4.0
+        /// The size of the preallocated log of each shard's PostgreSQL.
+        public var shardLogMegabytes = 512
         /// The sizes of the stored ledgers.
         public var scaling = Scaling.full
         /// The numbers of the rows to measure; empty for all.
@@ -32,7 +40,7 @@ public struct Benchmark: Sendable {
 
         func includes(_ row: Int) -> Bool { rows.isEmpty || rows.contains(row) }
 
-        /// Settings for a benchmark of a minute and a half.
+        /// Settings for a benchmark of three minutes.
         public static var quick: Settings {
             var settings = Settings()
             settings.rounds = 1
@@ -40,13 +48,18 @@ public struct Benchmark: Sendable {
             settings.replayEvents = 100_000
             settings.watchersOfOneJob = 200
             settings.watchersOfManyJobs = 1_000
+            settings.listShards = [1, 4, 8]
+            settings.shardSeconds = 0.5
+            settings.shardLogMegabytes = 64
             settings.scaling = .quick
             return settings
         }
     }
 
     /// The numbers of all rows.
-    public static let numbers = Array(1...11)
+    public static let numbers = Array(1...12)
+    /// The maximum number of shards that can be measured.
+    public static let shardsMax = 16
 
     let settings: Settings
     let log: @Sendable (String) -> Void
@@ -83,6 +96,7 @@ public struct Benchmark: Sendable {
             if settings.includes(8) { try await bench.watching(&report) }
             if settings.includes(9) { try await bench.scaling(&report) }
             if settings.includes(11) { try await bench.access(&report) }
+            if settings.includes(12) { try await bench.shards(&report) }
             report.rows = Self.numbers.filter(settings.includes).flatMap { number in
                 report.rows.filter { $0.sortNumber == number }
             }

@@ -22,7 +22,13 @@ struct BenchmarkAssertion {
             join ledger.snapshot as snapshot on snapshot.job_id = head.job_id and snapshot.is_live
             where snapshot.sequence < head.sequence
             """)
-        while try await site.ours.query(behind)[0].decode(0, as: Int64.self) > 0 {
+        func isBehind() async throws -> Bool {
+            for database in site.databases {
+                if try await database.query(behind)[0].decode(0, as: Int64.self) > 0 { return true }
+            }
+            return false
+        }
+        while try await isBehind() {
             guard ContinuousClock.now < start + Self.foldDeadline else {
                 throw BenchmarkError("the projection did not catch up within \(Self.foldDeadline)")
             }
@@ -49,8 +55,15 @@ struct BenchmarkAssertion {
         return sentence
     }
 
+    /// The rows of a query in all databases.
+    private func rows(_ query: Query) async throws -> [Row] {
+        var rows: [Row] = []
+        for database in site.databases { rows += try await database.query(query) }
+        return rows
+    }
+
     private func compareEvents(_ expected: Expectation) async throws {
-        let rows = try await site.ours.query(
+        let rows = try await rows(
             Query(
                 """
                 select head.job_id::text, head.sequence, event.count, event.last
@@ -83,7 +96,7 @@ struct BenchmarkAssertion {
     }
 
     private func compareSnapshots(_ expected: Expectation) async throws {
-        let rows = try await site.ours.query(
+        let rows = try await rows(
             Query(
                 """
                 select indicator.job_id::text, indicator.label,

@@ -36,7 +36,8 @@ struct LargeLedgerFixture {
     func withServer<R>(projects: Bool, _ body: (BenchmarkMachine.Site) async throws -> R) async throws -> R {
         let server = try await machine.server(on: name, projects: projects)
         let result = try await body(
-            BenchmarkMachine.Site(server: server, ours: database, limit: database, limitName: name))
+            BenchmarkMachine.Site(
+                server: server, databases: [database], machines: [machine], limit: database, limitName: name))
         try await server.stop()
         return result
     }

@@ -33,7 +33,7 @@ struct Measurements {
         tolerated: (status: Int, max: Int)? = nil, afterCheckpoint: Bool = true, into row: inout BenchmarkRow,
         latencies: inout Latencies
     ) async throws {
-        if afterCheckpoint { try await machine.checkpoint() }
+        if afterCheckpoint { for machine in site.machines { try await machine.checkpoint() } }
         ProcessUsage.resetPeak(of: site.server.process)
         let before = usage(site)
         let result = try await LoadGenerator(site.server.target, connections: connections).run(
@@ -58,7 +58,7 @@ struct Measurements {
     func usage(_ site: BenchmarkMachine.Site) -> (server: Double, postgres: Double) {
         (
             ProcessUsage.seconds(of: site.server.process),
-            ProcessUsage.secondsWithChildren(of: machine.postgresProcess)
+            site.machines.reduce(0) { $0 + ProcessUsage.secondsWithChildren(of: $1.postgresProcess) }
         )
     }
 
@@ -157,6 +157,9 @@ struct Measurements {
     /// It exceeds the rate of any load, so that no request is encoded during the load.
     private static let preparedPerSecond = 300_000.0
 
+    /// The number of batches of 1,000 events that are encoded before a load.
+    func preparedBatches(in seconds: Double) -> Int { Int(Self.preparedPerSecond * seconds) / 1_000 }
+
     func batches(_ report: inout BenchmarkReport) async throws {
         var withoutProjection = 0.0
         try await machine.withSite(projects: false) { site in
@@ -224,7 +227,7 @@ struct Measurements {
             for _ in 0..<settings.rounds {
                 let script = AppendScript(
                     stock, .batch(1_000, lines: true), connections: Self.batchConnections, seconds: settings.seconds,
-                    prepared: Int(Self.preparedPerSecond * settings.seconds) / 1_000)
+                    prepared: preparedBatches(in: settings.seconds))
                 try await measure(
                     site, script, connections: Self.batchConnections, expected: 201, events: 1_000, into: &row,
                     latencies: &latencies)
@@ -254,9 +257,9 @@ final class MetricsScript: LoadScript, @unchecked Sendable {
         text = String(decoding: response.body, as: UTF8.self)
     }
 
-    /// A metric without labels; 0 if it does not exist.
+    /// A metric, summed over the shards; 0 if it does not exist.
     func value(_ name: String) -> Double {
-        text.split(separator: "\n").first { $0.hasPrefix("\(name) ") }
-            .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) } ?? 0
+        text.split(separator: "\n").filter { $0.hasPrefix("\(name) ") || $0.hasPrefix("\(name){") }
+            .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }.reduce(0, +)
     }
 }

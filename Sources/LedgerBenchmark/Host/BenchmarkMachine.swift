@@ -11,9 +11,17 @@ final class BenchmarkMachine {
     /// Both databases have the same schema; PostgreSQL's own tools fill the limit's.
     struct Site {
         let server: ServerUnderTest
-        let ours: Pool
+        /// The databases of the server: one, or one for each shard.
+        let databases: [Pool]
+        /// The names of ``databases``.
+        var names: [String] = []
+        /// The PostgreSQL servers with these databases.
+        let machines: [BenchmarkMachine]
         let limit: Pool
         let limitName: String
+
+        /// The first database.
+        var ours: Pool { databases[0] }
     }
 
     private static let template = "bench_template"
@@ -24,23 +32,30 @@ final class BenchmarkMachine {
 
     let postgres: LocalPostgres
     let postgresProcess: Int32
-    private let program: String
-    private let folder: String
-    private let logger: Logger
+    let program: String
+    let folder: String
+    let logger: Logger
     private let administrator: Pool
     private var count = 0
 
     /// Starts PostgreSQL.
-    static func startPostgres(in folder: String, logger: Logger) async throws(LocalPostgresError) -> LocalPostgres {
+    static func startPostgres(
+        in folder: String, preparedTransactionsMax: Int = 0, logger: Logger
+    ) async throws(LocalPostgresError) -> LocalPostgres {
         var settings = LocalPostgres.Settings(dataFolder: folder)
         settings.connectionsMax = 300
+        settings.preparedTransactionsMax = preparedTransactionsMax
         return try await LocalPostgres.start(settings, logger: logger)
     }
 
     /// Prepares a running PostgreSQL.
     ///
-    /// - Parameter postgres: The running server. If this initializer fails, the caller stops it.
-    init(on postgres: LocalPostgres, program: String, folder: String, logger: Logger) async throws {
+    /// - Parameters:
+    ///   - postgres: The running server. If this initializer fails, the caller stops it.
+    ///   - logMegabytes: The size of the preallocated write-ahead log.
+    init(
+        on postgres: LocalPostgres, program: String, folder: String, logMegabytes: Int = logMegabytes, logger: Logger
+    ) async throws {
         self.program = program
         self.folder = folder
         self.logger = logger
@@ -50,18 +65,18 @@ final class BenchmarkMachine {
         administrator = Self.pool(postgres.target, logger)
         try await postgres.ensureDatabase(Self.template)
         _ = try await Migrator(target: postgres.target.setting("dbname", Self.template), logger: logger).migrate()
-        try await preallocateLog()
+        try await preallocateLog(megabytes: logMegabytes)
     }
 
     /// Creates the log files that PostgreSQL otherwise creates during the load.
     ///
     /// A new PostgreSQL creates each log file when it needs it, and all commits wait for that; later it recycles the
     /// files. These waits would dominate the slowest hundredth of the latencies.
-    private func preallocateLog() async throws {
-        for statement in ["alter system set min_wal_size = '\(Self.logMegabytes)MB'", "select pg_reload_conf()"] {
+    private func preallocateLog(megabytes: Int) async throws {
+        for statement in ["alter system set min_wal_size = '\(megabytes)MB'", "select pg_reload_conf()"] {
             _ = try await administrator.query(Query(statement, prepare: false))
         }
-        for _ in 0..<Self.logMegabytes / 16 {
+        for _ in 0..<megabytes / 16 {
             _ = try await administrator.query(Query("select pg_logical_emit_message(false, 'bench', '')"))
             _ = try await administrator.query(Query("select pg_switch_wal()"))
         }
@@ -103,7 +118,8 @@ final class BenchmarkMachine {
         for name in names { try await create(name) }
         let server = try await server(
             on: names[0], projects: projects, watchersMax: watchersMax, needsToken: needsToken, tls: tls)
-        let site = Site(server: server, ours: pool(names[0]), limit: pool(names[1]), limitName: names[1])
+        let site = Site(
+            server: server, databases: [pool(names[0])], machines: [self], limit: pool(names[1]), limitName: names[1])
         let result = try await body(site)
         try await server.stop()
         await site.ours.close()
@@ -116,13 +132,18 @@ final class BenchmarkMachine {
     func server(
         on name: String, projects: Bool, watchersMax: Int? = nil, needsToken: Bool = false, tls: LoadTLS? = nil
     ) async throws -> ServerUnderTest {
-        let target = postgres.target
-        let connection = ["host", "port", "user"].map { "\($0)='\(target[$0] ?? "")'" }.joined(separator: " ")
-        let database = "\(connection) dbname='\(name)'"
+        let database = connection(to: name)
         let token = needsToken ? try await createToken(database) : nil
         return try await ServerUnderTest(
-            program: program, database: database, projects: projects, watchersMax: watchersMax, token: token, tls: tls,
-            folder: folder)
+            program: program, ledger: ["--database", database], projects: projects, watchersMax: watchersMax,
+            token: token, tls: tls, folder: folder)
+    }
+
+    /// The connection string of a database.
+    func connection(to name: String) -> String {
+        let target = postgres.target
+        return ["host", "port", "user"].map { "\($0)='\(target[$0] ?? "")'" }.joined(separator: " ")
+            + " dbname='\(name)'"
     }
 
     /// Creates a token that permits everything.
@@ -143,7 +164,7 @@ final class BenchmarkMachine {
     /// Runs a program.
     ///
     /// - Returns: The last line of its output.
-    private func run(_ arguments: [String]) async throws -> String {
+    func run(_ arguments: [String]) async throws -> String {
         let result = try await Program(prefix: [], log: "\(folder)/programs.log").run(arguments, deadline: .seconds(60))
         guard result.exitCode == 0 else { throw BenchmarkError("\(arguments[0]) failed:\n\(result.output)") }
         return result.output.split(separator: "\n").last.map(String.init) ?? ""
@@ -221,8 +242,38 @@ final class BenchmarkMachine {
     }
 
     func stop() async throws {
-        await administrator.close()
+        await close()
         try await postgres.stop()
+    }
+
+    /// Closes the connections. PostgreSQL keeps running.
+    func close() async { await administrator.close() }
+
+    // MARK: Faults
+
+    /// Kills the server process of PostgreSQL.
+    ///
+    /// Its other processes end when they notice that it is gone.
+    func kill() throws {
+        guard let process = postgres.serverProcess, Glibc.kill(process, SIGKILL) == 0 else {
+            throw BenchmarkError("PostgreSQL is not running")
+        }
+    }
+
+    /// Starts a killed PostgreSQL again, and waits until it has recovered.
+    func restart(within limit: Duration) async throws {
+        let running = Task { [postgres] in await postgres.keepRunning() }
+        defer { running.cancel() }
+        let end = ContinuousClock.now + limit
+        while true {
+            do throws(PQError) {
+                _ = try await administrator.query(Query("select 1"), deadline: .seconds(1))
+                return
+            } catch {
+                guard ContinuousClock.now < end else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(100))
+        }
     }
 }
 

@@ -19,19 +19,19 @@ final class ServerUnderTest {
     ///
     /// - Parameters:
     ///   - program: The path of the program, the same as this one.
-    ///   - database: A connection string.
+    ///   - ledger: The options that name its database, or its shards.
     ///   - projects: Whether the server runs a projection worker.
     ///   - watchersMax: The most concurrent watchers; nil for the default.
     ///   - token: The token that it requires, if the database has one.
     ///   - tls: The certificate that it uses; nil for plain HTTP.
     ///   - folder: The folder for its output.
     init(
-        program: String, database: String, projects: Bool, watchersMax: Int? = nil, token: String? = nil,
+        program: String, ledger: [String], projects: Bool, watchersMax: Int? = nil, token: String? = nil,
         tls: LoadTLS? = nil, folder: String
     ) async throws {
         (self.token, self.tls) = (token, tls)
         output = "\(folder)/server-\(UInt64.random(in: 0 ... .max)).log"
-        var arguments = [program, "serve", "--database", database, "--port", "0", "--log-level", "warning"]
+        var arguments = [program, "serve"] + ledger + ["--port", "0", "--log-level", "warning"]
         if !projects { arguments.append("--no-projection") }
         if let watchersMax { arguments += ["--watchers-max", "\(watchersMax)"] }
         if let tls { arguments += ["--tls-certificate", tls.certificate, "--tls-key", tls.key] }

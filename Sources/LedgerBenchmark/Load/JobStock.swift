@@ -217,7 +217,7 @@ final class LagScript: LoadScript, @unchecked Sendable {
 
 /// A script that sends read requests for some time.
 final class ReadScript: LoadScript, @unchecked Sendable {
-    enum Kind { case constant, snapshot, unchanged }
+    enum Kind { case constant, snapshot, unchanged, list }
 
     private let stock: JobStock
     private let kind: Kind
@@ -242,6 +242,7 @@ final class ReadScript: LoadScript, @unchecked Sendable {
         jobIndex[connection] = job
         switch kind {
         case .constant: request.appendRequest("GET", "/healthz")
+        case .list: request.appendRequest("GET", "/v1/jobs?limit=\(Measurements.listSize)")
         case .snapshot: request.appendRequest("GET", "/v1/jobs/\(stock.jobs[job])/progress")
         case .unchanged:
             request.appendRequest(

@@ -16,7 +16,7 @@ struct BenchCommand: AsyncParsableCommand {
             and the spread of the ratio between rounds. Use a release build, and run nothing else on the machine.
             """)
 
-    @Flag(help: "Run a short benchmark of about a minute and a half.")
+    @Flag(help: "Run a short benchmark of about three minutes.")
     var quick = false
 
     @Flag(help: "Print all measurements, round by round, as JSON.")
@@ -24,6 +24,11 @@ struct BenchCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Measure only these rows, such as 1,2,7. Default: all.", valueName: "numbers"))
     var rows: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The numbers of shards to compare with one database in row 12. Default: 1,2,4.", valueName: "numbers"))
+    var shards: String?
 
     @Option(parsing: .unconditional, help: "The number of rounds per row. Default: 3; 1 with --quick.")
     var rounds: Int?
@@ -47,7 +52,19 @@ struct BenchCommand: AsyncParsableCommand {
         return Set(numbers.compactMap { $0 })
     }
 
+    private var selectedShards: [Int]? {
+        guard let shards else { return [] }
+        let numbers = shards.split(separator: ",").map { Int($0) }
+        guard !numbers.isEmpty, numbers.allSatisfy({ $0.map((1...Benchmark.shardsMax).contains) ?? false }) else {
+            return nil
+        }
+        return Set(numbers.compactMap { $0 }).sorted()
+    }
+
     func validate() throws {
+        guard selectedShards != nil else {
+            throw ValidationError("--shards must list numbers from 1 to \(Benchmark.shardsMax).")
+        }
         guard selectedRows != nil else {
             throw ValidationError(
                 "--rows must list numbers from \(Benchmark.numbers.map(String.init).joined(separator: ", ")).")
@@ -67,6 +84,7 @@ struct BenchCommand: AsyncParsableCommand {
         }
         var settings = quick ? Benchmark.Settings.quick : Benchmark.Settings()
         settings.rows = selectedRows ?? []
+        if let selectedShards, !selectedShards.isEmpty { settings.shards = selectedShards }
         settings.openFilesMax = OpenFiles.allowAsManyAsPossible()
         if let rounds { settings.rounds = rounds }
         if let replayEvents { settings.replayEvents = replayEvents }

@@ -17,6 +17,8 @@ public struct LocalPostgres: Sendable {
         public var isDurable = true
         /// The maximum number of connections. Each one is a process.
         public var connectionsMax = 100
+        /// The maximum number of prepared transactions, which only shards need.
+        public var preparedTransactionsMax = 0
         /// The user that it runs as if this process is root.
         public var user = ProcessInfo.processInfo.environment[LocalPostgres.userVariable] ?? "postgres"
 
@@ -236,6 +238,7 @@ public struct LocalPostgres: Sendable {
             "unix_socket_directories = '\(folder)'",
             "unix_socket_permissions = 0700",
             "max_connections = \(settings.connectionsMax)",
+            "max_prepared_transactions = \(settings.preparedTransactionsMax)",
             "shared_buffers = '128MB'",
             "max_wal_size = '2GB'",
             "wal_compression = on",

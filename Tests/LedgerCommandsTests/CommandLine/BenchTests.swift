@@ -40,6 +40,27 @@ struct BenchTests {
         #expect(proofs.count { $0.hasPrefix("row 9, ") && $0.hasSuffix("every snapshot shows their sums") } == 6)
     }
 
+    @Test("a quick benchmark compares shards with one database, and proves its events")
+    func shards() async throws {
+        let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
+        let run = try ServerProcess([
+            "bench", "--quick", "--json", "--rows", "12", "--shards", "1,2", "--data", folder,
+        ])
+        try await run.wait(within: .seconds(400))
+        #expect(run.exitCode == 0, "\(run.printed)")
+        let line = try #require(run.printed.split(separator: "\n").first { $0.hasPrefix("{") })
+        let report = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        let rows = try #require(report["rows"] as? [[String: Any]])
+        // Six loads with 1 and 2 shards, a list over 1, 4 and 8, and the fault.
+        #expect(rows.count == 16 && rows.allSatisfy { $0["row"] as? String == "12" })
+        #expect(rows.allSatisfy { ($0["ours"] as? [Double])?.allSatisfy { $0 > 0 } ?? false })
+        #expect(rows.count { ($0["ratios"] as? [Double])?.count == 1 } == 15)
+        let proofs = try #require(report["proofs"] as? [String])
+        #expect(proofs.contains { $0.hasPrefix("row 12, 2 shards: ") && $0.hasSuffix("their sums") })
+        #expect(proofs.contains { $0.hasPrefix("row 12, kill -9 of a shard: ") && $0.hasSuffix("their sums") })
+        #expect(!FileManager.default.fileExists(atPath: folder))
+    }
+
     @Test("a signal ends a benchmark, and leaves neither its PostgreSQL nor its folder", arguments: [SIGTERM, SIGINT])
     func signals(signal: Int32) async throws {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
@@ -71,6 +92,12 @@ struct BenchTests {
             try await run.wait()
             #expect(run.exitCode == 64)
             #expect(run.printed.contains("--rows must list numbers from 1, 2"))
+        }
+        for shards in ["0", "1,x", "17", ""] {
+            let run = try ServerProcess(["bench", "--shards", shards])
+            try await run.wait()
+            #expect(run.exitCode == 64)
+            #expect(run.printed.contains("--shards must list numbers from 1 to 16"))
         }
     }
 }
