@@ -2,6 +2,7 @@ import ArgumentParser
 import Ledger
 import LedgerStore
 import LedgerWire
+import Logging
 
 struct RetireCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,7 +13,7 @@ struct RetireCommand: AsyncParsableCommand {
             in --folder, which is read back and verified before anything is removed. Names, keys, tags and the hashes of \
             the last events stay in the ledger, so this does not erase everything. Needs the login with which the ledger \
             is migrated. Can be interrupted at any time and run again. A month's events are moved to a table of their own; \
-            --drop deletes it.
+            --drop deletes it. With --shards, all shards export a month before one of them removes it.
             """)
 
     @Argument(help: "The job's id. Instead of a month.")
@@ -45,6 +46,7 @@ struct RetireCommand: AsyncParsableCommand {
     var json = false
 
     @OptionGroup var service: ServiceOptions
+    @OptionGroup var shards: ShardOptions
 
     func validate() throws {
         guard [job != nil, month != nil, keepMonths != nil].count(where: { $0 }) == 1 else {
@@ -59,6 +61,9 @@ struct RetireCommand: AsyncParsableCommand {
     func run() async throws {
         let id = try job.map { try JobOptions.parse($0) }
         let configuration = try service.configuration()
+        if let file = try shardFile(configuration) {
+            return try await run(file, id, logger: try service.makeLogger(configuration))
+        }
         let choice = try service.databaseChoice(configuration)
         let logger = try service.makeLogger(configuration)
         let folder = try RetirementFolder(path: folder, place: place)
@@ -80,16 +85,72 @@ struct RetireCommand: AsyncParsableCommand {
         }
     }
 
+    /// The file of shards; nil for one database, which may be one of the shards.
+    private func shardFile(_ configuration: Configuration) throws(CommandFailure) -> ShardFile? {
+        let isOneDatabase = service.database != nil || service.data != nil
+        guard !isOneDatabase || shards.shards == nil else {
+            throw CommandFailure(.usage, "--shards names all databases: give it without --database and --data.")
+        }
+        return isOneDatabase ? nil : try shards.file(configuration)
+    }
+
+    /// Retires from all shards.
+    private func run(_ file: ShardFile, _ id: JobID?, logger: Logger) async throws {
+        let folder = try RetirementFolder(path: folder, place: place)
+        var retirers: [(number: Int, retirer: Retirer)] = []
+        let result: Result<Void, any Error>
+        do {
+            for (number, target) in file.targets.sorted(by: { $0.key < $1.key }) {
+                try await SchemaCheck.run(
+                    DatabaseConnection(target: target, isPrivate: false), mayMigrate: false,
+                    wait: DatabaseWait(limit: .zero, logger: logger), logger: logger)
+                let store = try await RetirementStore(target: target, logger: logger)
+                retirers.append((number, Retirer(store: store, folder: folder, shard: number)))
+            }
+            result = .success(try await run(ShardedRetirer(shards: retirers), id))
+        } catch { result = .failure(error) }
+        for (_, retirer) in retirers { await retirer.store.close() }
+        try result.get()
+    }
+
+    private func run(_ retirer: ShardedRetirer, _ id: JobID?) async throws {
+        if let id {
+            let (shard, result) = try await retirer.retire(id, exportsOnly: exportOnly)
+            return show("\(id)", shard: shard, result ?? Retirer.Result(), wasRetired: result == nil)
+        }
+        guard let first = retirer.shards.first?.retirer.store else { return }
+        let months =
+            if let month { Month(month).map { [$0] } ?? [] } else {
+                try await chosen(try await retirer.months(), first)
+            }
+        try await retireEach(of: months) { month in
+            try await retirer.retire(month, drops: drop, exportsOnly: exportOnly) { shard, result in
+                show("\(month)", shard: shard, result)
+            }
+        }
+    }
+
     private func run(_ retirer: Retirer, _ id: JobID?) async throws {
         if let id {
             let result = try await retirer.retire(id, exportsOnly: exportOnly)
             return show("\(id)", result ?? Retirer.Result(), wasRetired: result == nil)
         }
+        let months =
+            if let month { Month(month).map { [$0] } ?? [] } else {
+                try await chosen(try await retirer.store.months(), retirer.store)
+            }
+        try await retireEach(of: months) { month in
+            show("\(month)", try await retirer.retire(month, drops: drop, exportsOnly: exportOnly))
+        }
+    }
+
+    /// Retires months, those after a refused one too.
+    private func retireEach(of months: [Month], _ retire: (Month) async throws -> Void) async throws {
         var refusals: [CommandFailure] = []
-        for month in try await months(retirer.store) {
-            do {
-                show("\(month)", try await retirer.retire(month, drops: drop, exportsOnly: exportOnly))
-            } catch let failure as CommandFailure where failure.status == .refused && self.month == nil {
+        for month in months {
+            do { try await retire(month) } catch let failure as CommandFailure
+                where failure.status == .refused && self.month == nil
+            {
                 Console.standard.printToError(VisibleText.escapeLines(failure.description))
                 refusals.append(failure)
             }
@@ -99,17 +160,20 @@ struct RetireCommand: AsyncParsableCommand {
         }
     }
 
-    private func months(_ store: RetirementStore) async throws -> [Month] {
-        if let month { return Month(month).map { [$0] } ?? [] }
+    /// The months to retire with `--keep-months`.
+    private func chosen(_ months: [Month], _ store: RetirementStore) async throws -> [Month] {
         let last = try await store.lastMonth().advanced(by: -(keepMonths ?? 0))
-        return try await store.months().filter { $0 <= last }
+        return months.filter { $0 <= last }
     }
 
-    private func show(_ subject: String, _ result: Retirer.Result, wasRetired: Bool = false) {
+    private func show(
+        _ subject: String, shard: Int? = nil, _ result: Retirer.Result, wasRetired: Bool = false
+    ) {
         if json {
             var writer = JSONWriter()
             writer.object { writer in
                 writer.field(job == nil ? "month" : "job", subject)
+                if let shard { writer.field("shard", shard) }
                 writer.field("retired_jobs", result.jobs)
                 writer.name("exports")
                 writer.array(result.files) { writer, file in
@@ -123,6 +187,7 @@ struct RetireCommand: AsyncParsableCommand {
             }
             return Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
         }
+        let subject = shard.map { "\(subject)  shard \($0)" } ?? subject
         for file in result.files {
             Console.standard.print(
                 "\(subject)  exported \(Count(file.heads.count, "job")) to \(VisibleText.escape(file.path)), SHA-256 "

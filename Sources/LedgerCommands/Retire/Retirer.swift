@@ -7,6 +7,10 @@ import LedgerStore
 struct Retirer {
     let store: RetirementStore
     let folder: RetirementFolder
+    /// The number of the shard; nil for one database.
+    ///
+    /// It is a part of the names of exports of months.
+    var shard: Int?
     /// Called before each step. An error stops before it.
     var willStep: (MonthRetirement.Step) async throws -> Void = { _ in }
 
@@ -100,9 +104,13 @@ struct Retirer {
             heads += page
         } while !page.isEmpty
         let store = store
-        return try await export("progress-ledger-\(month)", heads) { cursor in
+        return try await export(name(of: month), heads) { cursor in
             try await store.openJobs(of: month, after: cursor, limit: RetirementStore.jobsPerTransactionMax)
         }
+    }
+
+    private func name(of month: Month) -> String {
+        "progress-ledger-\(month)" + (shard.map { "-shard-\($0)" } ?? "")
     }
 
     private func openJobs(of month: Month, after cursor: JobID?) async throws -> [LedgerHead] {
@@ -150,7 +158,8 @@ struct Retirer {
     /// Checks that the folder contains the recorded files with the events.
     private func checkExports(of month: Month) async throws {
         for export in try await store.exports(of: month)
-        where try folder.find("progress-ledger-\(month)", export) == nil {
+        where try folder.find(name(of: month), export) == nil && folder.find("progress-ledger-\(month)", export) == nil
+        {
             throw CommandFailure(
                 .refused,
                 "Nothing was dropped: \(folder.path) contains no export of \(month) with the SHA-256 "
