@@ -17,6 +17,7 @@ struct Route: Sendable {
         var description: String
         /// Whether it may occur several times, with one value each.
         var isRepeatable = false
+        var isRequired = false
 
         /// The type of its values.
         enum Kind: Sendable {

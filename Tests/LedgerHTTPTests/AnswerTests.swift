@@ -102,6 +102,28 @@ struct AnswerTests {
         #expect(ended.stalledSince == nil && !ended.text.contains("silent"))
     }
 
+    @Test("a deadline that is missed, or will probably be, is named")
+    func deadline() throws {
+        let ledger = InMemoryLedger()
+        let tags: [Name: Name] = ["ledger.deadline": "2026-11-30T03:00:00Z"]
+        let job = try ledger.createJob(JobDescription(name: "n", tags: tags), by: nil, idempotencyKey: nil).view.id
+        var view = try #require(ledger.job(job))
+        let deadline = try #require(view.description.deadline)
+        func text(_ seconds: Int64) -> String {
+            let now = Timestamp(microseconds: deadline.microseconds + seconds * 1_000_000)
+            return AnswerBuilder(view: view, now: now, verification: nil).answer.text
+        }
+        #expect(text(1).contains("It has missed its deadline, 2026-11-30 03:00:00 UTC."))
+        #expect(!text(-60).contains("deadline"))
+        let remaining = Estimate.Remaining(p10: 10, p50: 120, p90: 300)
+        view.estimate = JobEstimate(
+            Estimate(remaining: remaining, basis: .job, waitingFor: nil, reason: nil),
+            at: Timestamp(microseconds: deadline.microseconds - 60_000_000))
+        #expect(text(-60).contains("It will probably miss its deadline, 2026-11-30 03:00:00 UTC."))
+        view.snapshot.state = .completed
+        #expect(!text(1).contains("deadline"))
+    }
+
     @Test("Accept: text/plain gives the text alone, if it is preferred to JSON")
     func plainText() async throws {
         try await withJob { client, _, job in

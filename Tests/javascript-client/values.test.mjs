@@ -255,7 +255,10 @@ test("a snapshot computes ages by the ledger's clock", () => {
 });
 
 test("an estimate is shown in words", () => {
-  const estimate = Estimate.read({ at: "2020-01-01T00:00:00Z", remaining_seconds: { p10: 540, p50: 720, p90: 1200 } });
+  const record = { jobs: 48, ended_inside: 44 };
+  const estimate = Estimate.read(
+    { at: "2020-01-01T00:00:00Z", remaining_seconds: { p10: 540, p50: 720, p90: 1200 }, track_record: record });
+  assert.deepEqual(estimate.trackRecord, { jobs: 48, endedInside: 44 });
   assert.equal(estimate.text(), "≈ 12 min (9–20)");
   assert.equal(estimate.text(new Date("2020-01-01T00:06:00Z")), "≈ 6 min (3–14)");
   assert.equal(String(Estimate.read({ at: "2020-01-01T00:00:00Z", reason: "no_progress" })), "no estimate: no_progress");

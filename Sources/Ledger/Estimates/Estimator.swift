@@ -55,7 +55,8 @@ public struct Estimator: Sendable {
             return Prediction(estimate: usual(elapsed: elapsed) ?? .none(.totalUnknown))
         }
         let isLeft = labels.contains { $0.left > 0 }
-        if !isLeft, workers.allSatisfy({ !state.executionsEnd && $0.hasDoneAll }) {
+        // An execution that has done all its units may end at once, or was lost before it could.
+        if !isLeft, workers.allSatisfy({ $0.advances > 0 }), growth(of: labels, in: [], at: now).isEmpty {
             return Prediction(estimate: closing(since: startedAt, now: now))
         }
         guard history != nil || !workers.isEmpty || state.succeeded > 0 || labels.contains(where: { $0.done > 0 })
@@ -64,9 +65,9 @@ public struct Estimator: Sendable {
         let oldest = workers.first.map { now.seconds(since: $0.startedAt) } ?? 0
         let pool = DurationPool(labels, oldest: oldest)
         let speed = history.map { JobSpeed(state, labels, $0, startedTasks: startedTasks) } ?? .unknown
-        var classes = WorkClassBuilder(labels, pool, speed).classes(of: &labels)
-        let running = RunningWorkBuilder(workers, labels, history, speed, at: now, startedAt: startedAt)
-            .running(in: &classes)
+        var builder = RunningWorkBuilder(workers, labels, history, speed, at: now, startedAt: startedAt)
+        var classes = WorkClassBuilder(labels, pool, speed, builder.typicalPart).classes(of: &labels)
+        let running = builder.running(in: &classes, of: labels)
         if speed.tasksAreKnown { addWaitingTasks(to: &classes, labels) }
         let conditions = CompletionSimulation.Conditions(
             now: now, elapsed: elapsed, pool: pool, speed: speed, taskSpread: history?.taskSpread ?? 0.3,

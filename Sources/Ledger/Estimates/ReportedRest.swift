@@ -20,7 +20,7 @@ struct ReportedRest {
     init(_ work: RunningWork.Reporting) {
         let items = max(1, work.left / max(1e-9, work.unitsPerReport))
         let item = work.unitsPerReport * work.pace
-        deviation = (0.49 * (1 / (work.reports + 1) + 1 / items) + 0.0025).squareRoot()
+        deviation = (0.49 * (1 / (work.reports + 1) + 1 / items) + work.doubt.squared + 0.0025).squareRoot()
         shift = 0.245 / items
         seconds = work.left * work.pace
         lateGap = work.gap > 4 * item && work.left > 0 ? work.gap : nil

@@ -7,6 +7,8 @@ struct WorkClassBuilder {
 
     private let pool: DurationPool
     private let speed: JobSpeed
+    /// The work of an execution on a label, before the first execution has ended.
+    private let typical: TypicalPart?
     private var stems: [NameKey: Group] = [:]
     private var segments: [NameKey: Group] = [:]
 
@@ -34,9 +36,10 @@ struct WorkClassBuilder {
         }
     }
 
-    init(_ labels: [LabelWork], _ pool: DurationPool, _ speed: JobSpeed) {
+    init(_ labels: [LabelWork], _ pool: DurationPool, _ speed: JobSpeed, _ typical: TypicalPart?) {
         self.pool = pool
         self.speed = speed
+        self.typical = typical
         for label in labels {
             guard let pattern = label.pattern, pattern.samples > 0 else { continue }
             stems[label.stems.whole, default: Group()].add(pattern.meanLogarithm)
@@ -61,20 +64,26 @@ struct WorkClassBuilder {
                 continue
             } else {
                 classOfStem[label.stems.whole] = classes.count
-                classes.append(
-                    WorkClass(
-                        label: label.label, left: label.left, units: max(1, min(pool.units, label.left)),
-                        durations: guess(for: label)))
+                classes.append(guess(for: label))
             }
             labels[index].classIndex = classes.count - 1
         }
         return classes.count > Self.classesMax ? merged(classes, &labels) : classes
     }
 
-    private func guess(for label: LabelWork) -> WorkClass.Durations {
-        if let group = stems[label.stems.whole] ?? segments[label.stems.segment] { return group.guess }
-        return .guessed(
-            mean: pool.mean, meanDeviation: pool.betweenLabels, deviation: pool.withinLabels, isFree: true)
+    /// The class of a label without samples.
+    private func guess(for label: LabelWork) -> WorkClass {
+        var units = max(1, min(pool.units, label.left))
+        var mean = pool.mean
+        if let typical {
+            // The executions that run will share the label. It takes as long as others, or its units do.
+            units = max(min(1, label.left), label.left / typical.executions)
+            mean = max(min(typical.seconds, units * typical.secondsPerUnit), LogDuration.secondsMin).naturalLogarithm
+        }
+        let durations =
+            (stems[label.stems.whole] ?? segments[label.stems.segment])?.guess
+            ?? .guessed(mean: mean, meanDeviation: pool.betweenLabels, deviation: pool.withinLabels, isFree: true)
+        return WorkClass(label: label.label, left: label.left, units: units, durations: durations)
     }
 
     /// Merges the classes with the fewest executions into one.

@@ -25,9 +25,10 @@ struct AdvanceModel {
         let oldest = estimator.workers.first.map { now.seconds(since: $0.startedAt) } ?? 0
         let pool = DurationPool(labels, oldest: oldest)
         let speed = history.map { JobSpeed(state, labels, $0, startedTasks: []) } ?? .unknown
-        var classes = WorkClassBuilder(labels, pool, speed).classes(of: &labels)
         let some = Array(estimator.workers.suffix(Self.worksMax))
-        works = RunningWorkBuilder(some, labels, history, speed, at: now, startedAt: startedAt).running(in: &classes)
+        var builder = RunningWorkBuilder(some, labels, history, speed, at: now, startedAt: startedAt)
+        var classes = WorkClassBuilder(labels, pool, speed, builder.typicalPart).classes(of: &labels)
+        works = builder.running(in: &classes, of: labels)
         self.classes = classes
         self.labels = labels
         reportDeviation = max(0.5, pool.withinLabels)

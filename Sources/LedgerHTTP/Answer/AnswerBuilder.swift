@@ -100,6 +100,12 @@ struct AnswerBuilder {
     private var obstacles: [String] {
         var sentences: [String] = []
         let tasks = snapshot.tasks
+        if let deadline = view.description.deadline,
+            Lateness(view, deadline: deadline, usual: nil, now: now) != nil
+        {
+            let words = deadline < now ? "It has missed its deadline" : "It will probably miss its deadline"
+            sentences.append("\(words), \(Self.time(deadline)).")
+        }
         if let since = stalledSince { sentences.append("It has not advanced since \(Self.time(since)).") }
         if let work = awaitedWork {
             let label = work.label.map(\.quotation) ?? "the default indicator"

@@ -286,7 +286,7 @@ enum DescriptionRoute {
                 let isPrefix = if case .prefix = entry.parameter.type { true } else { false }
                 writer.field("name", isPrefix ? "tags" : entry.parameter.name)
                 writer.field("in", entry.location)
-                writer.field("required", entry.location == "path")
+                writer.field("required", entry.location == "path" || entry.parameter.isRequired)
                 writer.field("description", entry.parameter.description)
                 if isPrefix || entry.parameter.isRepeatable {
                     writer.field("style", "form")

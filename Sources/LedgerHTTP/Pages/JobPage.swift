@@ -59,12 +59,13 @@ struct JobPage {
         func inState(_ state: TaskState) -> String { all.with("state", state.rawValue).text + "#tasks" }
         let silent = all.with("silent", "true").with("order", TaskOrder.quietest.rawValue).text + "#tasks"
         return """
-            <section id="head" data-state="\(snapshot.state.rawValue)"><h1>\(HTML.name(view.description.name))</h1>
+            <section id="head" data-state="\(snapshot.state.rawValue)" \
+            data-deadline="\(view.description.deadline.map(RFC3339.text) ?? "")"><h1>\(HTML.name(view.description.name))</h1>
             <p class="figures"><span class="state">\(snapshot.state.rawValue)</span>\
             <span class="overall" title="The mean of the indicators">\(PageText.percent(snapshot.percent))</span>\
             <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: shownAt)))</span>\
             <span class="finish">\(EstimateText.remaining(view.estimate, now: shownAt))</span>\
-            <span class="rate">\(rate)</span>\(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
+            \(JobParts.late(view, now: shownAt))<span class="rate">\(rate)</span>\(PageParts.silence("stalled for", since: view.stalls?.since, now: shownAt))</p>
             <p class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</p>
             <p class="estimate"><span class="grounds">\(EstimateText.grounds(view.estimate))</span><span class="idle">\(idle)</span></p>
             <dl class="tallies">\(count("running", tasks.running, "running", inState(.running)))\

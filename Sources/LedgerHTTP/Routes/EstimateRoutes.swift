@@ -18,7 +18,7 @@ struct EstimateRoutes: Sendable {
                 access: .jobs(.read), method: .get, path: "/v1/estimates", operation: "getTrackRecord",
                 summary: "How the estimates of completed jobs compared with their ends",
                 parameters: [
-                    .init(name: "name", type: .string, description: "The name of the jobs; required")
+                    .init(name: "name", type: .string, description: "The name of the jobs", isRequired: true)
                 ],
                 responses: [
                     Route.ResponseSpec(

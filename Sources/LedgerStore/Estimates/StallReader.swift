@@ -11,8 +11,9 @@ struct StallReader: Sendable {
     func stalls(_ questions: [EstimateReader.Question]) async throws(PQError) -> [JobStalls?] {
         let detectors = try await detectors(questions)
         return zip(questions, detectors).map { question, detector in
-            // A job that is not running has no state, and nothing in it can stall.
-            guard question.view.snapshot.state == .running else { return JobStalls.none }
+            // A job that is not running, or has not begun, has no state, and nothing in it can stall.
+            let snapshot = question.view.snapshot
+            guard snapshot.state == .running, snapshot.startedAt != nil else { return JobStalls.none }
             return detector.map { $0.stalls(at: question.moment) }
         }
     }

@@ -23,8 +23,13 @@ export class Estimate {
     this.waitingFor = waiting === null ? null : {
       label: text(waiting.label), tasks: list(waiting.tasks).filter((task) => typeof task === "string"),
     };
-    /** The reason for no prediction: `finished`, `total_unknown`, `no_progress` or `past_unknown`. */
+    /** The reason for no prediction, for example `finished` or `no_progress`. */
     this.reason = text(fields.reason);
+    const record = /** @type {Record<string, unknown> | null} */ (
+      typeof fields.track_record === "object" ? fields.track_record : null);
+    const [jobs, endedInside] = [record?.jobs, record?.ended_inside];
+    /** The earlier jobs of the name whose estimates were scored, and how many ended between `p10` and `p90`. */
+    this.trackRecord = typeof jobs === "number" && typeof endedInside === "number" ? { jobs, endedInside } : null;
   }
 
   /**

@@ -29,8 +29,13 @@ export class Estimate {
         label: string | null;
         tasks: any[];
     } | null;
-    /** The reason for no prediction: `finished`, `total_unknown`, `no_progress` or `past_unknown`. */
+    /** The reason for no prediction, for example `finished` or `no_progress`. */
     reason: string | null;
+    /** The earlier jobs of the name whose estimates were scored, and how many ended between `p10` and `p90`. */
+    trackRecord: {
+        jobs: number;
+        endedInside: number;
+    } | null;
     /**
      * The remaining time in words, `≈ 12 min (9–20)`; empty without a prediction.
      * @param {Date | null} [now] The ledger's clock, if time has passed since: `snapshot.clock()`.

@@ -12,6 +12,7 @@ import { showSilences } from "./silence.js";
 import { StatusError } from "./stream.js";
 import { duration, firstLine, number, parse, percent, reasonText, remaining, trackRecordText, visible } from "./text.js";
 import { makeTime, setTime } from "./times.js";
+import { urgencyOf } from "./urgency.js";
 
 const main = document.querySelector("#job");
 const id = main.dataset.job;
@@ -147,6 +148,7 @@ function showFigures() {
     : ["idle since ", makeTime(job.idle_since), ": all tasks have ended"]));
   showGrounds(head.querySelector(".grounds"));
   head.querySelector(".newest").textContent = firstLine(job.message);
+  head.querySelector(".late").hidden = urgencyOf(job, head.dataset.deadline) !== "late";
   const silence = head.querySelector(".silence");
   if (silence !== null) silence.dataset.since = job.stalled_since ?? "";
   document.querySelector("#moment .sequence").textContent = number(job.sequence);
