@@ -148,13 +148,20 @@ final class BenchmarkMachine {
 
     /// Creates a token that permits everything.
     private func createToken(_ database: String) async throws -> String {
-        try await run([program, "token", "create", "bench", "--scope", "admin", "--database", database, "--direct"])
+        // Remarks follow the token.
+        let lines = try await run([
+            program, "token", "create", "bench", "--scope", "admin", "--database", database, "--direct",
+        ])
+        guard let token = lines.first(where: { $0.hasPrefix("pl_") }) else {
+            throw BenchmarkError("no token was created: \(lines)")
+        }
+        return token
     }
 
     /// Makes a certificate of 127.0.0.1 that signs itself.
     func makeCertificate() async throws -> LoadTLS {
         let (certificate, key) = ("\(folder)/tls.pem", "\(folder)/tls.key")
-        _ = try await run([
+        try await run([
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
             "-subj", "/CN=benchmark", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
         ])
@@ -163,11 +170,12 @@ final class BenchmarkMachine {
 
     /// Runs a program.
     ///
-    /// - Returns: The last line of its output.
-    func run(_ arguments: [String]) async throws -> String {
+    /// - Returns: The lines of its output.
+    @discardableResult
+    func run(_ arguments: [String]) async throws -> [String] {
         let result = try await Program(prefix: [], log: "\(folder)/programs.log").run(arguments, deadline: .seconds(60))
         guard result.exitCode == 0 else { throw BenchmarkError("\(arguments[0]) failed:\n\(result.output)") }
-        return result.output.split(separator: "\n").last.map(String.init) ?? ""
+        return result.output.split(separator: "\n").map(String.init)
     }
 
     /// A connection pool of this process on a database.

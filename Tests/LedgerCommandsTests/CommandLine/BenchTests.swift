@@ -8,14 +8,16 @@ struct BenchTests {
     func runs() async throws {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess([
-            "bench", "--quick", "--json", "--rows", "6,10", "--replay-events", "10000", "--data", folder,
+            "bench", "--quick", "--json", "--rows", "6,10,11", "--replay-events", "10000", "--data", folder,
         ])
         try await run.wait()
         #expect(run.exitCode == 0, "\(run.printed)")
         let line = try #require(run.printed.split(separator: "\n").first { $0.hasPrefix("{") })
         let report = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
         let rows = try #require(report["rows"] as? [[String: Any]])
-        #expect(rows.compactMap { $0["row"] as? String } == ["6", "10", "10", "10", "10"])
+        #expect(
+            rows.compactMap { $0["row"] as? String } == ["6"] + Array(repeating: "10", count: 4)
+                + Array(repeating: "11", count: 4))
         #expect(rows.allSatisfy { ($0["ours"] as? [Double])?.allSatisfy { $0 > 0 } ?? false })
         let proofs = try #require(report["proofs"] as? [String])
         #expect(proofs.contains { $0.hasPrefix("row 6: 10000 acknowledged events") && $0.hasSuffix("their sums") })
