@@ -95,7 +95,7 @@ struct RunningWorkBuilder {
         reporters = labels.map { _ in 0 }
         partsMax = max(8, 4_096 / max(1, executions.count))
         for execution in executions {
-            for part in execution.parts where part.done > 0 {
+            for part in execution.parts.suffix(partsMax) where part.done > 0 {
                 guard let label = labelIndices[part.indicator] else { continue }
                 reporters[label] += 1
                 guard execution.isAnnounced else { continue }
@@ -341,8 +341,9 @@ struct RunningWorkBuilder {
     private func secondsWithoutPause(_ execution: RunningExecution, _ part: RunningExecution.Part) -> Double {
         let seconds = Double(part.microseconds) / 1e6
         let quiet = Double(execution.longestQuiet) / 1e6
+        guard seconds > quiet else { return seconds }
         let reports = Double(execution.advances) / Double(max(1, execution.parts.count { $0.done > 0 }))
-        guard reports >= Self.pause.reportsMin, seconds > quiet else { return seconds }
+        guard reports >= Self.pause.reportsMin else { return seconds }
         let mean = (seconds - quiet) / (reports - 1)
         return quiet > Self.pause.factor * mean ? seconds - quiet + mean : seconds
     }
