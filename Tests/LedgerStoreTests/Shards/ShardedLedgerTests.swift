@@ -73,6 +73,12 @@ struct ShardedLedgerTests {
                 try await body()
                 return await pool.statistics.roundTrips - before
             }
+            // The ledger reads other things meanwhile, but not each time.
+            func fewest(_ pool: Pool, _ body: () async throws -> Void) async throws -> UInt64 {
+                var fewest = UInt64.max
+                for _ in 1...5 { fewest = min(fewest, try await trips(pool, body)) }
+                return fewest
+            }
             func tripsElsewhere() async -> [UInt64] {
                 var trips: [UInt64] = []
                 for other in shards.values where other !== shard {
@@ -88,11 +94,11 @@ struct ShardedLedgerTests {
                     try await trips(shard.appendPool) { _ = try await ledger.append([Self.progress(report)], to: job) })
             }
             #expect(appends.contains(1))
-            let direct = try await trips(shard.pool) { _ = try await shard.job(job) }
-            let routed = try await trips(shard.pool) { _ = try await ledger.job(job) }
+            let direct = try await fewest(shard.pool) { _ = try await shard.job(job) }
+            let routed = try await fewest(shard.pool) { _ = try await ledger.job(job) }
             #expect(routed == direct)
-            let direct2 = try await trips(shard.pool) { _ = try await shard.stamp(of: job) }
-            let routed2 = try await trips(shard.pool) { _ = try await ledger.stamp(of: job) }
+            let direct2 = try await fewest(shard.pool) { _ = try await shard.stamp(of: job) }
+            let routed2 = try await fewest(shard.pool) { _ = try await ledger.stamp(of: job) }
             #expect(routed2 == direct2)
             // Creating with a key takes the locks of the map in the same round trip.
             let key = try #require(
