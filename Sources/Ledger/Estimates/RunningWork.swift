@@ -93,7 +93,7 @@ struct RunningWorkBuilder {
         labelIndices = indices
         paces = labels.map { _ in (0, 0) }
         reporters = labels.map { _ in 0 }
-        partsMax = max(8, 4_096 / max(1, executions.count))
+        partsMax = max(6, 3_072 / max(1, executions.count))
         for execution in executions {
             for part in execution.parts.suffix(partsMax) where part.done > 0 {
                 guard let label = labelIndices[part.indicator] else { continue }
