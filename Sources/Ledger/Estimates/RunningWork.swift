@@ -185,7 +185,7 @@ struct RunningWorkBuilder {
     /// The rest of an execution that reports, by label.
     ///
     /// An execution may work on several labels, at once or one after another. It has declared further ones for itself
-    /// if it does what it declares, and if nobody else has done units on them or they are about as much as others do.
+    /// if it does what it declares, and if no other execution has done units on them, or if others do about as much.
     private func parts(of execution: RunningExecution) -> [PartRest] {
         var parts: [PartRest] = []
         var (seconds, units) = (0.0, 0.0)
