@@ -80,9 +80,12 @@ struct SingleExecutionTests {
     @Test("units of any size have a pace", arguments: [1, 1 << 30, (1 << 53) - 1])
     func sizes(unit: Int64) throws {
         var job = EstimateScenario()
-        job.begin("t", at: 0)
-        for _ in 0..<500 { job.report("t", total: unit, at: 0) }
-        for second in 1...500 { job.report("t", done: unit, at: Double(second)) }
+        // The pace of each is compared with that of the other.
+        for task in ["t", "u"] {
+            job.begin(task, at: 0)
+            for _ in 0..<500 { job.report(task, total: unit, at: 0) }
+            for second in 1...500 { job.report(task, done: unit, at: Double(second)) }
+        }
         try expect(job, at: [50.5, 200.5, 450.5], end: 500)
     }
 
