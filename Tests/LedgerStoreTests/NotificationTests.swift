@@ -260,6 +260,19 @@ struct NotificationTests {
         }
     }
 
+    /// Waits until a step waits for the lock of a subscription.
+    private static func waitUntilStepWaits(_ ledger: PostgresLedger) async throws {
+        try await eventually {
+            try await ledger.pool.query(
+                Query(
+                    """
+                    select from pg_locks join pg_stat_activity using (pid)
+                    where datname = current_database() and not granted
+                    """)
+            ).count > 0
+        }
+    }
+
     @Test("nothing waits for a disabled subscription, not even what a step enqueues meanwhile")
     func disabledMeanwhile() async throws {
         try await withLedger { ledger in
@@ -269,16 +282,7 @@ struct NotificationTests {
             let last = try await ledger.pool.withTransaction { transaction in
                 for statement in SubscriptionStore.disabling(id, .gone) { _ = try await transaction.query(statement) }
                 let last = try await ledger.append([EventDraft(.jobFinished(.failed))], to: job).upperBound
-                // The step waits for the lock of the subscription.
-                try await eventually {
-                    try await ledger.pool.query(
-                        Query(
-                            """
-                            select from pg_locks join pg_stat_activity using (pid)
-                            where datname = current_database() and not granted
-                            """)
-                    ).count > 0
-                }
+                try await Self.waitUntilStepWaits(ledger)
                 _ = try await transaction.commit()
                 return last
             }
@@ -411,7 +415,7 @@ struct NotificationTests {
             try await ledger.pool.withTransaction { transaction in
                 _ = try await transaction.query(Query("delete from ledger.subscription"))
                 _ = try await ledger.append([EventDraft(.jobFinished(.failed))], to: job)
-                try await Task.sleep(for: .milliseconds(200))
+                try await Self.waitUntilStepWaits(ledger)
                 _ = try await transaction.commit()
             }
             let isFolded = try await ledger.waitUntilFolded(job, sequence: 9, deadline: .testTimeout)
