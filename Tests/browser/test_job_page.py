@@ -4,7 +4,7 @@ import json
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from support import progress, start
+from support import Proxy, progress, start
 
 SIZES = [(360, 740), (768, 1024), (1440, 900)]
 
@@ -45,6 +45,21 @@ def test_the_first_screen_says_what_is_wrong_and_why(browser, trouble, url):
     browser.find("#failures .failed a").click()
     browser.wait(lambda: "state=failed" in browser.driver.current_url)
     browser.wait(lambda: names(browser) == [f"tile-{number}" for number in range(2, 6)])
+
+
+def test_a_silence_that_begins_before_the_page_is_live_is_shown(browser, ledger, url):
+    proxy = Proxy(url)
+    # The page reads its first snapshot seconds after it was rendered.
+    proxy.holds_events = True
+    try:
+        job = ledger.create("silent at once", tags={"ledger.lease": "1"})
+        ledger.append(job, progress("a", "tiles", total=10, done=4))
+        browser.open(f"{proxy.url}/jobs/{job}")
+        browser.wait(lambda: browser.text('[data-count="silent"] dd') == "1")
+        browser.wait(lambda: browser.all("#stalls .silent"))
+    finally:
+        browser.open("about:blank")
+        proxy.close()
 
 
 def test_a_new_failure_appears_by_itself(browser, ledger, url):

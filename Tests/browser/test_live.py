@@ -15,6 +15,8 @@ def test_both_pages_follow_the_demonstration_to_its_end(browsers, ledger, url):
     earlier = listed()
     demo = ledger.demo("--speed", "2")
     new = jobs.wait(lambda: next((job for job in listed() if job not in earlier), None))
+    # The chart appears with the first units, and only then can the page stand still.
+    jobs.wait(lambda: ledger.call(f"/v1/jobs/{new}")["progress"])
     page = browsers().open(f"{url}/jobs/{new}").wait_live()
     page.run("""
         window.seen = { overall: [], title: [], icon: [], notes: [], shifts: [], stalls: [] };

@@ -29,6 +29,7 @@ struct JobPage {
                 <header class="top"><nav aria-label="Breadcrumb"><a href="../">Jobs</a></nav>\(PageParts.connection)</header>
                 <main id="job" data-job="\(view.id.description)" data-moment="\(moment.map(String.init) ?? "")" \
                 data-sequence="\(snapshot.sequence)" data-updated="\(snapshot.updatedAt.map(RFC3339.text) ?? "")" \
+                data-stalls="\(view.stalls?.silentCount ?? 0) \(view.stalls?.since.map(RFC3339.text) ?? "")" \
                 data-head="\(view.ledgerSequence)" data-now="\(RFC3339.text(now))">
                 \(sections)</main>
                 <template id="indicator">\(template)</template>

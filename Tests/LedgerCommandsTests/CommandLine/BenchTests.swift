@@ -4,13 +4,18 @@ import Testing
 
 @Suite("progress-ledger bench")
 struct BenchTests {
+    /// The time limit of a whole benchmark.
+    ///
+    /// Benchmarks compete with each other, and with all other tests of the target.
+    private static let limit: Duration = .seconds(600)
+
     @Test("a benchmark prints figures for every requested row, and its proofs")
     func runs() async throws {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess([
             "bench", "--quick", "--json", "--rows", "6,10,11", "--replay-events", "10000", "--data", folder,
         ])
-        try await run.wait()
+        try await run.wait(within: Self.limit)
         #expect(run.exitCode == 0, "\(run.printed)")
         let line = try #require(run.printed.split(separator: "\n").first { $0.hasPrefix("{") })
         let report = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -29,7 +34,7 @@ struct BenchTests {
     func watchersAndGrowth() async throws {
         let folder = "/tmp/progress-ledger-bench-test-\(UInt32.random(in: 0 ... .max))"
         let run = try ServerProcess(["bench", "--quick", "--json", "--rows", "8,9", "--data", folder])
-        try await run.wait(within: .seconds(240))
+        try await run.wait(within: Self.limit)
         #expect(run.exitCode == 0, "\(run.printed)")
         let line = try #require(run.printed.split(separator: "\n").first { $0.hasPrefix("{") })
         let report = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -48,7 +53,7 @@ struct BenchTests {
         let run = try ServerProcess([
             "bench", "--quick", "--json", "--rows", "12", "--shards", "1,2", "--data", folder,
         ])
-        try await run.wait(within: .seconds(400))
+        try await run.wait(within: Self.limit)
         #expect(run.exitCode == 0, "\(run.printed)")
         let line = try #require(run.printed.split(separator: "\n").first { $0.hasPrefix("{") })
         let report = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])

@@ -122,7 +122,9 @@ function show(received) {
   tick();
   connection.changed(job.updated_at);
   // The page contains the parts; they are fetched if the job has changed since.
-  const isAsLoaded = before === null && version === `${job.sequence} ${job.updated_at ?? ""}`;
+  const isAsLoaded = before === null && version === `${job.sequence} ${job.updated_at ?? ""}`
+    // They begin without an event, perhaps since the page was rendered.
+    && main.dataset.stalls === `${job.tasks.silent} ${job.stalled_since ?? ""}`;
   if (isNew && !isAsLoaded) {
     changes += 1;
     version = `${job.sequence} ${job.updated_at ?? ""} ${changes}`;
