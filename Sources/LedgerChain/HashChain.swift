@@ -8,16 +8,16 @@ public import Ledger
 /// rules, to an event, to the order or to the number of events, therefore changes every hash after it.
 public struct HashChain: Hashable, Sendable {
     /// The hash of the last event.
-    public private(set) var head: EventHash
+    public private(set) var lastHash: EventHash
 
     /// Creates the chain of a job without events.
     public init(job: JobID) {
-        head = EventHash(SHA256.hash(data: job.bytes))
+        lastHash = EventHash(SHA256.hash(data: job.bytes))
     }
 
     /// Creates a chain that continues after an event with this hash.
-    public init(head: EventHash) {
-        self.head = head
+    public init(lastHash: EventHash) {
+        self.lastHash = lastHash
     }
 
     /// Adds an event and returns its hash.
@@ -26,7 +26,7 @@ public struct HashChain: Hashable, Sendable {
     public mutating func append(_ event: Event) -> EventHash {
         var workspace = Workspace()
         append(event, in: &workspace)
-        return head
+        return lastHash
     }
 
     /// A reusable buffer in which events are encoded for hashing.
@@ -36,15 +36,15 @@ public struct HashChain: Hashable, Sendable {
         public init() {}
     }
 
-    /// Adds an event; its hash is then the ``head``.
+    /// Adds an event; its hash is then the ``lastHash``.
     ///
     /// For many consecutive events: the workspace avoids an allocation for each.
     public mutating func append(_ event: Event, in workspace: inout Workspace) {
-        workspace.writer.reset(to: head)
+        workspace.writer.reset(to: lastHash)
         workspace.writer.write(event)
         var hash = SHA256()
         workspace.writer.withBytes { hash.update(bufferPointer: $0) }
-        head = EventHash(hash.finalize())
+        lastHash = EventHash(hash.finalize())
     }
 }
 

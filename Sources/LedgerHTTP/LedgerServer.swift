@@ -73,7 +73,7 @@ public struct LedgerServer: Service {
                         FastPathHandler(
                             matcher: fastPaths, control: control, budget: budget, metrics: metrics, date: date,
                             validator: validator, logger: logger, tracer: tracer),
-                        WatchHandler(
+                        WatchStreamHandler(
                             broadcaster: broadcaster, control: control, metrics: metrics, date: date, tracer: tracer),
                     ]
                 }

@@ -27,28 +27,28 @@ public struct ProjectionWorker: Service {
     /// A step in progress is finished.
     public func run() async throws {
         await ledger.workerStarted()
-        let signals = ledger.signals
-        let scheduler = StepScheduler(signals: signals, settings: settings)
+        let queue = ledger.projectionQueue
+        let scheduler = StepScheduler(queue: queue, settings: settings)
         let estimates = EstimateBuilder(ledger: ledger, settings: settings, logger: logger)
-        signals.requestSweep()
+        queue.requestSweep()
         await withTaskCancellationOrGracefulShutdownHandler {
             await withDiscardingTaskGroup { sweeps in
-                sweeps.addTask(name: "projection-sweeps") { await requestSweepsPeriodically(signals) }
+                sweeps.addTask(name: "projection-sweeps") { await requestSweepsPeriodically(queue) }
                 sweeps.addTask(name: "estimates") { await estimates.run() }
                 await withDiscardingTaskGroup { steps in await runSteps(scheduler, estimates, in: &steps) }
                 sweeps.cancelAll()
             }
         } onCancelOrGracefulShutdown: {
-            signals.close()
+            queue.close()
         }
         await ledger.workerStopped()
     }
 
-    private func requestSweepsPeriodically(_ signals: PendingJobs) async {
+    private func requestSweepsPeriodically(_ queue: ProjectionQueue) async {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 do { try await Task.sleep(for: settings.sweepInterval) } catch { return }
-                signals.requestSweep()
+                queue.requestSweep()
             }
         }
     }
@@ -93,7 +93,7 @@ public struct ProjectionWorker: Service {
                     ledger.missingSnapshots.note(true)
                     try await restoreProjections(found.missing)
                 }
-                scheduler.signals.enqueue(found.behind + found.missing)
+                scheduler.queue.enqueue(found.behind + found.missing)
                 cursor = found.next
             } catch {
                 logger.warning("cannot search for jobs that are behind", metadata: ["error": "\(error)"])
@@ -120,7 +120,7 @@ public struct ProjectionWorker: Service {
             let result = try await step.run(jobs)
             if result.eventCount > 0 { ledger.stepCompleted(events: result.eventCount) }
             await ledger.snapshotsFolded(result.folded)
-            scheduler.signals.enqueue(result.unfinished)
+            scheduler.queue.enqueue(result.unfinished)
             estimates.enqueue(result.completed)
             if result.hasNotifications { ledger.notificationSignal.signal() }
             await ledger.clearStuck(await scheduler.recordSuccess(of: result.folded.map(\.job)))
@@ -148,7 +148,7 @@ public struct ProjectionWorker: Service {
         if !lag.held.isEmpty { await scheduler.retry(lag.held, after: settings.heldRetryPause) }
         if !lag.missing.isEmpty {
             try await restoreProjections(lag.missing)
-            scheduler.signals.enqueue(lag.missing)
+            scheduler.queue.enqueue(lag.missing)
         }
         if !lag.foreign.isEmpty {
             let foreign = StoreError(

@@ -7,7 +7,7 @@ internal import LedgerStore
 /// worker's loop calls ``acquireSlot()`` and then ``nextWork()``. The work that it gets ends with ``jobsFinished(_:)``
 /// or ``sweepFinished()``, followed by ``releaseSlot()``.
 actor StepScheduler {
-    nonisolated let signals: PendingJobs
+    nonisolated let queue: ProjectionQueue
     private let settings: ProjectionSettings
     /// Jobs that a step is folding.
     private var inProgress: Set<JobID> = []
@@ -21,8 +21,8 @@ actor StepScheduler {
     /// The worker's loop while it waits for a free slot.
     private var slotWaiter: CheckedContinuation<Void, Never>?
 
-    init(signals: PendingJobs, settings: ProjectionSettings) {
-        self.signals = signals
+    init(queue: ProjectionQueue, settings: ProjectionSettings) {
+        self.queue = queue
         self.settings = settings
     }
 
@@ -47,9 +47,9 @@ actor StepScheduler {
     ///
     /// Jobs must be ended with ``jobsFinished(_:)``, a sweep with ``sweepFinished()``. Only one sweep runs at a time.
     /// Steps continue during it, however long it takes.
-    func nextWork() async -> PendingJobs.Work {
+    func nextWork() async -> ProjectionQueue.Work {
         while true {
-            let work = await signals.next(limit: settings.jobsPerStepMax)
+            let work = await queue.next(limit: settings.jobsPerStepMax)
             if case .sweep = work {
                 guard !isSweeping else {
                     isSweepRequested = true
@@ -67,7 +67,7 @@ actor StepScheduler {
     /// Ends a sweep, and requests another one if it was requested during the sweep.
     func sweepFinished() {
         isSweeping = false
-        if isSweepRequested { signals.requestSweep() }
+        if isSweepRequested { queue.requestSweep() }
         isSweepRequested = false
     }
 
@@ -76,7 +76,7 @@ actor StepScheduler {
         inProgress.subtract(jobs)
         let signalled = requeued.intersection(jobs)
         requeued.subtract(signalled)
-        signals.enqueue(signalled)
+        queue.enqueue(signalled)
     }
 
     /// Resets the retry pauses of jobs that were folded.
@@ -99,9 +99,9 @@ actor StepScheduler {
 
     /// Signals these jobs again after a pause.
     func retry(_ jobs: [JobID], after pause: Duration) {
-        Task(name: "projection-postponed") { [signals] in
+        Task(name: "projection-postponed") { [queue] in
             do { try await Task.sleep(for: pause) } catch { return }
-            signals.enqueue(jobs)
+            queue.enqueue(jobs)
         }
     }
 }

@@ -58,7 +58,7 @@ public final class PostgresLedger: Service {
     /// The connections for reading. The projection uses them too.
     public let pool: Pool
     /// The jobs that a projection worker in this process has to examine.
-    public let signals = PendingJobs()
+    public let projectionQueue = ProjectionQueue()
 
     /// The connections of replays.
     ///
@@ -246,7 +246,7 @@ public final class PostgresLedger: Service {
             return ReadReplica(ledger: copy, primary: primary, logger: logger)
         }
         let publisher = publisher
-        let signals = signals
+        let projectionQueue = projectionQueue
         let (lossSource, lossSink) = AsyncStream.makeStream(of: [JobID].self, bufferingPolicy: .bufferingOldest(100))
         self.lossSource = lossSource
         self.lossSink = lossSink
@@ -254,7 +254,7 @@ public final class PostgresLedger: Service {
             pool: appendPool, groupsInFlightMax: settings.appendGroupsMax, logger: logger, tracer: tracer,
             now: settings.now, onHeadsLost: { lossSink.yield($0) }
         ) { jobs in
-            signals.enqueue(jobs)
+            projectionQueue.enqueue(jobs)
             guard publisher.hasPeers else { return }
             Task(name: "hint-appended") { await publisher.appended(jobs) }
         }
@@ -309,7 +309,7 @@ public final class PostgresLedger: Service {
         await cancelWhenGracefulShutdown { [self] in
             await listener.run { await handle($0) }
         }
-        signals.close()
+        projectionQueue.close()
         await appender.close()
         await replica?.ledger.closePools()
         await closePools()
@@ -325,7 +325,7 @@ public final class PostgresLedger: Service {
     private func handle(_ event: Listener.Event) async {
         switch event {
         case .connected:
-            signals.requestSweep()
+            projectionQueue.requestSweep()
             lossSink.yield([])
             jobStates.expireAll()
             await notifier.catchUp()
@@ -341,7 +341,7 @@ public final class PostgresLedger: Service {
             }
             if notification.channel == HintPublisher.appendedChannel {
                 let jobs = items.compactMap { JobID(String($0)) }
-                if jobs.count == items.count { signals.enqueue(jobs) } else { signals.requestSweep() }
+                if jobs.count == items.count { projectionQueue.enqueue(jobs) } else { projectionQueue.requestSweep() }
             } else {
                 await handleFolded(items)
             }
@@ -398,7 +398,7 @@ public final class PostgresLedger: Service {
         while !Task.isCancelled {
             do { try await Task.sleep(for: WorkerHeartbeats.interval) } catch { return }
             let state = workers.current
-            if state.isRunning { await heartbeats.publish(state, pendingJobs: signals.pendingJobCount) }
+            if state.isRunning { await heartbeats.publish(state, pendingJobs: projectionQueue.pendingJobCount) }
         }
     }
 
@@ -421,7 +421,7 @@ public final class PostgresLedger: Service {
 
     /// Announces events that were recorded by another way than the appender.
     func eventsAppended(_ jobs: [JobID]) async {
-        signals.enqueue(jobs)
+        projectionQueue.enqueue(jobs)
         if publisher.hasPeers { await publisher.appended(jobs) }
     }
 

@@ -22,7 +22,7 @@ public enum PastJob {
                 at: Timestamp(microseconds: createdAt.microseconds + Int64(index) * seconds * 1_000_000))
             events.append(RecordedEvent(event: event, hash: chain.append(event)))
         }
-        let head = ChainPosition(sequence: .start + events.count, hash: chain.head)
+        let head = ChainPosition(sequence: .start + events.count, hash: chain.lastHash)
         return LedgerExcerpt(job: job, head: head, events: events)
     }
 

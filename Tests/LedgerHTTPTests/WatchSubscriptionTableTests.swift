@@ -39,7 +39,7 @@ struct WatchSubscriptionTableTests {
         var table = WatchSubscriptionTable()
         table.receive(.folded(Self.ids[0], sequence: 2))
         #expect(!table.isAnythingDue)
-        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 2)], ConflatingBuffer())
+        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 2)], NewestUpdateBuffer())
         #expect(table.take(jobsMax: 10, listsMax: 10).jobs == [Self.ids[0]])
         table.receive(.folded(Self.ids[0], sequence: 2))
         table.receive(.folded(Self.ids[1], sequence: 9))
@@ -52,8 +52,8 @@ struct WatchSubscriptionTableTests {
     func delivers() {
         var table = WatchSubscriptionTable()
         let subject = WatchSubscriptionTable.Subject.job(Self.ids[0])
-        let first = table.add(subject, reading: [Self.snapshot(0, 1)], ConflatingBuffer())
-        let second = table.add(subject, reading: [], ConflatingBuffer())
+        let first = table.add(subject, reading: [Self.snapshot(0, 1)], NewestUpdateBuffer())
+        let second = table.add(subject, reading: [], NewestUpdateBuffer())
         #expect(Self.jobs(first.deliveries) == [Self.ids[0]] && Self.jobs(second.deliveries) == [Self.ids[0]])
         #expect(table.publish(Self.snapshot(0, 2)).count == 2)
         #expect(table.publish(Self.snapshot(0, 2)).isEmpty)
@@ -67,7 +67,7 @@ struct WatchSubscriptionTableTests {
     @Test("an applied replay is delivered although the sequence is the same")
     func deliversReplays() {
         var table = WatchSubscriptionTable()
-        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 5)], ConflatingBuffer())
+        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 5)], NewestUpdateBuffer())
         #expect(table.publish(Self.snapshot(0, 5, projection: 2)).count == 1)
     }
 
@@ -75,12 +75,12 @@ struct WatchSubscriptionTableTests {
     func neverGoesBack() {
         var table = WatchSubscriptionTable()
         let subject = WatchSubscriptionTable.Subject.job(Self.ids[0])
-        _ = table.add(subject, reading: [Self.snapshot(0, 5)], ConflatingBuffer())
+        _ = table.add(subject, reading: [Self.snapshot(0, 5)], NewestUpdateBuffer())
         #expect(table.hasSnapshot(of: subject, from: nil))
         #expect(table.hasSnapshot(of: subject, from: StreamPosition("5")))
         #expect(!table.hasSnapshot(of: subject, from: StreamPosition("6")))
         let began = ContinuousClock.now
-        let joined = table.add(subject, reading: [Self.snapshot(0, 7)], ConflatingBuffer())
+        let joined = table.add(subject, reading: [Self.snapshot(0, 7)], NewestUpdateBuffer())
         // The earlier subscriber gets it too.
         #expect(Self.jobs(joined.deliveries).count == 2)
         // This read overlapped the previous one, and its snapshot is older.
@@ -92,8 +92,8 @@ struct WatchSubscriptionTableTests {
     func restored() {
         var table = WatchSubscriptionTable()
         let list = WatchSubscriptionTable.List(filter: JobFilter(), limit: 2, cursor: nil)
-        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
-        _ = table.add(.list(list), reading: [Self.snapshot(0, 10, history: 1)], ConflatingBuffer())
+        _ = table.add(.job(Self.ids[0]), reading: [Self.snapshot(0, 10, history: 1)], NewestUpdateBuffer())
+        _ = table.add(.list(list), reading: [Self.snapshot(0, 10, history: 1)], NewestUpdateBuffer())
         // Nothing has changed: the history is the same.
         #expect(table.publish(Self.snapshot(0, 10, history: 1)).isEmpty)
         #expect(table.publish(Self.snapshot(0, 5, history: 2)).count == 2)
@@ -113,7 +113,7 @@ struct WatchSubscriptionTableTests {
             #expect(StreamPosition(invalid) == nil, "\(invalid)")
         }
         var text = ServerSentEvents(job: Self.ids[0], position: StreamPosition("10-abc"))
-        var contents = ConflatingBuffer.Contents()
+        var contents = NewestUpdateBuffer.Contents()
         contents.put(encoded)
         #expect(text.parts(of: contents).parts == [encoded.id])
         for other in ["10", "10-abd", "9-abc"] {
@@ -127,7 +127,7 @@ struct WatchSubscriptionTableTests {
         var table = WatchSubscriptionTable()
         let list = WatchSubscriptionTable.List(filter: JobFilter(state: .running, name: "n"), limit: 2, cursor: nil)
         let encodedSnapshots = [Self.snapshot(1, 1), Self.snapshot(2, 1)]
-        let joined = table.add(.list(list), reading: encodedSnapshots, ConflatingBuffer())
+        let joined = table.add(.list(list), reading: encodedSnapshots, NewestUpdateBuffer())
         #expect(Self.lists(joined.deliveries) == 1 && Set(Self.jobs(joined.deliveries)) == Set(Self.ids[1...2]))
         #expect(table.take(jobsMax: 9, listsMax: 9).lists == [list])
         table.receive(.folded(Self.ids[0], sequence: 7))
@@ -147,18 +147,18 @@ struct WatchSubscriptionTableTests {
         #expect(Self.lists(refilled) == 1 && Self.jobs(refilled) == [Self.ids[1]])
     }
 
-    private static func contents(_ contents: ConflatingBuffer.Contents?) -> [JobID: EventSequence] {
+    private static func contents(_ contents: NewestUpdateBuffer.Contents?) -> [JobID: EventSequence] {
         Dictionary(uniqueKeysWithValues: (contents?.snapshots ?? []).map { ($0.job, $0.version.sequence) })
     }
 
     /// The contents of a buffer; nil if it is empty or closed.
-    private static func take(_ buffer: ConflatingBuffer) -> ConflatingBuffer.Contents? {
+    private static func take(_ buffer: NewestUpdateBuffer) -> NewestUpdateBuffer.Contents? {
         if case .contents(let contents) = buffer.take(orCall: {}) { contents } else { nil }
     }
 
     @Test("a watcher gets only the newest snapshot of each job, even if jobs leave and return")
     func leavingAndReturning() {
-        let buffer = ConflatingBuffer()
+        let buffer = NewestUpdateBuffer()
         for number in 0...2 { buffer.offer(Self.snapshot(number, 1)) }
         buffer.offer(EncodedSnapshot.list([]), without: [Self.ids[0]])
         buffer.offer(Self.snapshot(1, 2))
@@ -172,7 +172,7 @@ struct WatchSubscriptionTableTests {
 
     @Test("a slow watcher gets only the newest snapshot")
     func newestWins() {
-        let buffer = ConflatingBuffer()
+        let buffer = NewestUpdateBuffer()
         for sequence in 1...1_000 { buffer.offer(Self.snapshot(0, EventSequence(sequence))) }
         buffer.offer(Self.snapshot(1, 1))
         buffer.offerHeartbeat()

@@ -115,7 +115,7 @@ struct ExportTests {
                 recordedAt: forgery == .isOfTheFuture && isLast ? future : event.recordedAt, at: event.at, body: body)
             return RecordedEvent(event: new, hash: chain.append(new))
         }
-        forged.head.hash = chain.head
+        forged.head.hash = chain.lastHash
         return forged
     }
 

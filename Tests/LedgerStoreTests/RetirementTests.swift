@@ -172,7 +172,7 @@ struct RetirementTests {
             }
             // A dropped projection is restored from the record, and never folded.
             _ = try await pool.query(Query("delete from ledger.snapshot"))
-            ledger.signals.requestSweep()
+            ledger.projectionQueue.requestSweep()
             try await eventually(equals: [true]) {
                 try await ledger.jobs(JobFilter(state: .completed), limit: 2, after: nil).map(\.isRetired)
             }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import ProgressLedgerClient
 
-/// Tests of the report batcher by the table of cases that all clients share.
+/// Tests of the report buffer by the table of cases that all clients share.
 @Suite("Reporter contract")
 struct ReporterContractTests {
     @Test(
@@ -24,7 +24,7 @@ struct ReporterContractTests {
             let tolerance = 0.001
             #expect(moment >= bounds[0] - tolerance && moment <= bounds[1] + tolerance, "not in \(bounds)")
         }
-        #expect(ContractTable.Statistics(simulation.batcher.statistics) == one.statistics)
+        #expect(ContractTable.Statistics(simulation.buffer.statistics) == one.statistics)
         #expect(simulation.jobEnds == one.job_ends ?? [])
     }
 
@@ -34,17 +34,17 @@ struct ReporterContractTests {
         // A ``JobWatch`` does not resume by itself.
         contract["watch_outage_seconds_max"] = nil
         let found: [String: Double] = [
-            "report_seconds": ReportBatcher.delayMax / .seconds(1),
+            "report_seconds": ReportBuffer.delayMax / .seconds(1),
             "request_seconds": LedgerJob.reportDeadline / .seconds(1),
-            "pause_seconds_min": ReportBatcher.pauses.first / .seconds(1),
-            "pause_seconds_max": ReportBatcher.pauses.longest / .seconds(1),
-            "retry_after_seconds_max": ReportBatcher.requestedPauseMax / .seconds(1),
-            "retry_after_spread": ReportBatcher.requestedPauseSpread,
-            "events_per_request_max": Double(ReportBatcher.eventsPerBatchMax),
+            "pause_seconds_min": ReportBuffer.pauses.first / .seconds(1),
+            "pause_seconds_max": ReportBuffer.pauses.longest / .seconds(1),
+            "retry_after_seconds_max": ReportBuffer.requestedPauseMax / .seconds(1),
+            "retry_after_spread": ReportBuffer.requestedPauseSpread,
+            "events_per_request_max": Double(ReportBuffer.eventsPerBatchMax),
             "labels_per_execution_max": Double(Limits.labelsPerExecutionMax),
             "increment_max": Double(Limits.increments.upperBound),
-            "heartbeat_seconds": ReportBatcher.heartbeatInterval / .seconds(1),
-            "delivery_seconds_after_end": ReportBatcher.deliveryTimeAfterEnd / .seconds(1),
+            "heartbeat_seconds": ReportBuffer.heartbeatInterval / .seconds(1),
+            "delivery_seconds_after_end": ReportBuffer.deliveryTimeAfterEnd / .seconds(1),
         ]
         #expect(found == contract)
     }
@@ -185,7 +185,7 @@ struct ContractTable: Decodable {
     }
 }
 
-/// One case: calls of a task, decisions of the batcher, and replies of a server.
+/// One case: calls of a task, decisions of the buffer, and replies of a server.
 ///
 /// They share one simulated clock.
 struct ContractSimulation {
@@ -207,8 +207,8 @@ struct ContractSimulation {
     /// The request in flight; its reply arrives at `answeredAt`.
     private var flight: Flight?
     private(set) var requests: [(at: Double, pause: Double, events: [EventDraft])] = []
-    private(set) var batcher: ReportBatcher
-    /// The ends of the job of which the batcher notifies the task.
+    private(set) var buffer: ReportBuffer
+    /// The ends of the job of which the buffer notifies the task.
     private(set) var jobEnds: [String] = []
 
     init(_ one: ContractTable.Case, chance: Double) {
@@ -219,7 +219,7 @@ struct ContractSimulation {
         calls = one.calls[...]
         replies = one.replies[...]
         let notes = ReportNotes(link: one.calls.first { $0.call == "start" }?.link)
-        batcher = ReportBatcher(Self.reference, part: one.attached == true ? "part" : nil, link: notes.link)
+        buffer = ReportBuffer(Self.reference, part: one.attached == true ? "part" : nil, link: notes.link)
     }
 
     /// The events with -1 instead of a random number of the upper half of all numbers.
@@ -238,12 +238,12 @@ struct ContractSimulation {
         while true {
             var moment = flight == nil ? nil : answeredAt
             if flight == nil, isStarted {
-                switch batcher.next(now: now) {
+                switch buffer.next(now: now) {
                 case .send(let events, let awaitsVerdicts):
                     send(events, awaitsVerdicts: awaitsVerdicts)
                     continue
                 case .readStartVerdict:
-                    batcher.verdictRead(isSuperseded ? .superseded : .counted, now: now)
+                    buffer.verdictRead(isSuperseded ? .superseded : .counted, now: now)
                     continue
                 case .wait(let until): moment = until
                 case .stop: break
@@ -282,12 +282,12 @@ struct ContractSimulation {
         case "set_done": report(call, DetailedReport(done: try #require(call.n), kind: .position))
         case "done_labels":
             for number in 0..<(try #require(call.count)) { report("label \(number)", DetailedReport(done: 1)) }
-        case "flush": _ = batcher.flush()
+        case "flush": _ = buffer.flush()
         case "finish":
             let outcome = try #require(call.outcome.flatMap { ExecutionOutcome(rawValue: $0) })
             let notes = ReportNotes(message: call.message, link: call.link)
-            batcher.countDroppedNotes(UInt64(notes.refusals.count))
-            batcher.end(outcome, message: notes.message, link: notes.link, now: now)
+            buffer.countDroppedNotes(UInt64(notes.refusals.count))
+            buffer.end(outcome, message: notes.message, link: notes.link, now: now)
         default: break
         }
     }
@@ -305,19 +305,19 @@ struct ContractSimulation {
     ) {
         let label = label.map { Name($0) }
         guard ReportRefusal.of(label: label) == nil,
-            ReportRefusal.of(total: report.total, done: report.done) == nil, !batcher.hasEnded,
-            let slot = batcher.slot(of: label)
-        else { return batcher.countRefusedCall() }
+            ReportRefusal.of(total: report.total, done: report.done) == nil, !buffer.hasEnded,
+            let slot = buffer.slot(of: label)
+        else { return buffer.countRefusedCall() }
         let now = now
         var dropped = droppedNotes
         if let unit {
-            if let unit = ReportNotes.unit(unit) { batcher.setUnit(unit, of: slot) } else { dropped += 1 }
+            if let unit = ReportNotes.unit(unit) { buffer.setUnit(unit, of: slot) } else { dropped += 1 }
         }
-        batcher.countDroppedNotes(UInt64(dropped))
+        buffer.countDroppedNotes(UInt64(dropped))
         if report.kind == .increments, report.message == nil, report.link == nil {
-            _ = batcher.accept(slot, total: report.total, done: report.done) { now }
+            _ = buffer.accept(slot, total: report.total, done: report.done) { now }
         } else {
-            _ = batcher.accept(slot, report) { now }
+            _ = buffer.accept(slot, report) { now }
         }
     }
 
@@ -333,7 +333,7 @@ struct ContractSimulation {
     private mutating func receive() throws {
         let sent = try #require(flight)
         flight = nil
-        defer { if let end = batcher.takeJobEnd() { jobEnds.append(end.rawValue) } }
+        defer { if let end = buffer.takeJobEnd() { jobEnds.append(end.rawValue) } }
         guard let error = try error(of: sent) else {
             let verdict = sent.reply.verdict ?? (isSuperseded ? "superseded" : "counted")
             let verdicts = sent.events.map { _ in "\"\(verdict)\"" }.joined(separator: ",")
@@ -341,10 +341,10 @@ struct ContractSimulation {
                 "{\"first_sequence\":2,\"last_sequence\":\(sent.events.count + 1)"
                 + (sent.reply.job_state.map { ",\"job_state\":\"\($0)\"" } ?? "")
                 + (sent.awaitsVerdicts ? ",\"verdicts\":[\(verdicts)]}" : "}")
-            batcher.delivered(try Appended(try JSONReader.read(Array(json.utf8))), now: now)
+            buffer.delivered(try Appended(try JSONReader.read(Array(json.utf8))), now: now)
             return
         }
-        batcher.failed(error, now: now, chance: chance)
+        buffer.failed(error, now: now, chance: chance)
     }
 
     /// Returns the error of the reply to a request; nil if the server accepts it.

@@ -321,13 +321,13 @@ def test_a_refused_note_of_a_ledger_that_knows_notes_costs_only_that_note(
     with recorded.execution("tile") as context:
         assert context._sender is not None
         context.flush()
-        context._sender.outbox.known_fields = frozenset(("message",))
+        context._sender.buffer.known_fields = frozenset(("message",))
         proxy.inject(unknown("/0/message"))
         context.progress("a").done(1, message="one")
         context.flush()
         assert sent(proxy)[-1] == {"label": "a", "done": 1}
         assert context.stats.dropped == 1
-        assert context._sender.outbox.unknown_fields <= {"message"}
+        assert context._sender.buffer.unknown_fields <= {"message"}
     assert [record.levelno for record in messages.records if "notes of reports" in record.getMessage()] == [
         logging.ERROR
     ]

@@ -71,10 +71,10 @@ class Simulation:
 
     def run(self) -> None:
         while True:
-            due = self.sender.outbox.next_due()
+            due = self.sender.buffer.next_due()
             ready = None if due is None else max(due, self.sender.health.not_before)
             if ready is not None and ready <= self.now:
-                batch = self.sender.outbox.next_batch(self.now)
+                batch = self.sender.buffer.next_batch(self.now)
                 if batch is not None:
                     self.sender._deliver(batch)
                 continue

@@ -27,17 +27,17 @@ struct ExportCommand: AsyncParsableCommand {
         let file = try output.map { path throws(CommandFailure) in try OutputFile(path) }
         let renderer = ProgressBarRenderer(unit: "events")
         var header: LedgerExcerpt?
-        var check: ChainCheck?
+        var verifier: ChainVerifier?
         for try await line in client.exportLines(of: id) {
             let value = try JSONReader.read(line)
             if let header {
                 let recorded = try RecordedEvent(value)
-                if check == nil, case .jobCreated(let description) = recorded.event.body {
-                    check = ChainCheck(job: id, description: description, createdAt: recorded.event.recordedAt)
+                if verifier == nil, case .jobCreated(let description) = recorded.event.body {
+                    verifier = ChainVerifier(job: id, description: description, createdAt: recorded.event.recordedAt)
                 }
-                guard check?.check(recorded.event, hash: recorded.hash) == true else {
+                guard verifier?.check(recorded.event, hash: recorded.hash) == true else {
                     throw CommandFailure(
-                        .verificationFailed, check?.foundFault?.detail ?? "The first event does not create the job.")
+                        .verificationFailed, verifier?.foundFault?.detail ?? "The first event does not create the job.")
                 }
                 if file != nil {
                     renderer.show(done: recorded.event.sequence.number, total: header.head.sequence.number)
@@ -48,7 +48,7 @@ struct ExportCommand: AsyncParsableCommand {
             if let file { try file.write(line + [UInt8(ascii: "\n")]) } else { Console.standard.print(line) }
         }
         renderer.clear()
-        guard let header, check?.position == header.head else {
+        guard let header, verifier?.position == header.head else {
             throw CommandFailure(
                 .verificationFailed, "The export is incomplete, or does not end with the head hash of its header.")
         }

@@ -23,7 +23,7 @@ struct ExportFile {
                 Console.standard.print(String(decoding: writer.bytes, as: UTF8.self))
             } else {
                 let anchorPosition = anchor?.heads.first { $0.job == job }?.position
-                Console.standard.print(ChainVerifier.text(job, verification, anchor: anchorPosition))
+                Console.standard.print(RemoteChainVerifier.text(job, verification, anchor: anchorPosition))
             }
             if !verification.isIntact { damaged += 1 }
         }
@@ -56,25 +56,25 @@ struct ExportFile {
             }
             anchorPosition = head
         }
-        var check: ChainCheck?
+        var verifier: ChainVerifier?
         while let recorded = try reader.next() {
-            if check == nil {
+            if verifier == nil {
                 guard case .jobCreated(let description) = recorded.event.body, recorded.event.sequence == 1 else {
                     throw CommandFailure(
                         .verificationFailed, "\(path): the first event of job \(header.job) does not create it.")
                 }
-                check = ChainCheck(
+                verifier = ChainVerifier(
                     job: header.job, description: description, createdAt: recorded.event.recordedAt,
                     anchor: anchorPosition)
             }
             // After a fault, the rest of the job is only skipped.
-            _ = check?.check(recorded.event, hash: recorded.hash)
+            _ = verifier?.check(recorded.event, hash: recorded.hash)
         }
-        guard var check else {
+        guard var verifier else {
             throw CommandFailure(.verificationFailed, "\(path) contains no events of job \(header.job).")
         }
-        check.finish(head: header.head, lastStored: check.position.sequence)
-        return check.verification(ledgerSequence: header.head.sequence)
+        verifier.finish(head: header.head, lastStored: verifier.position.sequence)
+        return verifier.verification(ledgerSequence: header.head.sequence)
     }
 
     /// A reader of the jobs: of each the header, and then one event at a time.

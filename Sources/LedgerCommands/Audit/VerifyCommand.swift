@@ -68,13 +68,13 @@ struct VerifyCommand: AsyncParsableCommand {
     func run() async throws {
         let anchored = try anchor.map { try AnchorFile.read($0, signedBy: try publicKey.map(SigningKey.readPublic)) }
         if let file { return try ExportFile(file).verify(anchored, json: json) }
-        let sweep = VerifySweep(verifier: ChainVerifier(client: try server.client()), json: json)
+        let sweep = VerifySweep(verifier: RemoteChainVerifier(client: try server.client()), json: json)
         if let anchored { return try await sweep.verify(anchored) }
         if all { return try await sweep.verifyAll(after: cursor) }
         try await verifyOne(sweep.verifier)
     }
 
-    private func verifyOne(_ verifier: ChainVerifier) async throws {
+    private func verifyOne(_ verifier: RemoteChainVerifier) async throws {
         let id = try await job.resolve(verifier.client)
         var start: ChainPosition?
         if let after, let hash {
@@ -91,7 +91,7 @@ struct VerifyCommand: AsyncParsableCommand {
                 "resume with --after \(verification.sequence) --hash \(verification.headHash)")
         }
         renderer.clear()
-        Console.standard.print(json ? finding.document : ChainVerifier.text(id, finding.verification))
+        Console.standard.print(json ? finding.document : RemoteChainVerifier.text(id, finding.verification))
         guard finding.verification.isIntact else {
             throw CommandFailure(.verificationFailed, "The job's ledger is not as it was recorded.")
         }
@@ -100,7 +100,7 @@ struct VerifyCommand: AsyncParsableCommand {
 
 /// Verifies many jobs, one after the other, and prints a line for each.
 struct VerifySweep {
-    let verifier: ChainVerifier
+    let verifier: RemoteChainVerifier
     let json: Bool
 
     private struct Counters {
@@ -174,7 +174,7 @@ struct VerifySweep {
                     done: done, total: total, "\(job) \(verification.sequence)/\(verification.ledgerSequence) events")
             }
             line =
-                json ? finding.document : ChainVerifier.text(job, finding.verification, anchor: anchor)
+                json ? finding.document : RemoteChainVerifier.text(job, finding.verification, anchor: anchor)
             if !finding.verification.isIntact { counters.damaged += 1 }
             if finding.verification.retiredAt != nil {
                 counters.retired += 1

@@ -31,7 +31,7 @@ struct ServerSentEvents: Sendable {
     /// Encodes contents.
     ///
     /// - Returns: The parts of the text, and whether the stream ends after them.
-    mutating func parts(of contents: ConflatingBuffer.Contents) -> (parts: [ByteBuffer], isEnd: Bool) {
+    mutating func parts(of contents: NewestUpdateBuffer.Contents) -> (parts: [ByteBuffer], isEnd: Bool) {
         var parts: [ByteBuffer] = []
         if let list = contents.list { parts.append(list) }
         if job != nil, let snapshot = contents.first {

@@ -160,7 +160,7 @@ final class WatchBroadcaster: Sendable {
     private func register(
         _ subject: WatchSubscriptionTable.Subject, reading snapshots: [EncodedSnapshot], isCached: Bool
     ) -> WatchSubscription? {
-        let buffer = ConflatingBuffer()
+        let buffer = NewestUpdateBuffer()
         let added: (number: Int, deliveries: [WatchSubscriptionTable.Delivery])? = state.withLock { state in
             guard mayAdmit(subject, state), state.table.isWatched(subject) || !isCached else { return nil }
             return state.table.add(subject, reading: snapshots, buffer)

@@ -63,7 +63,7 @@ struct WatchRoutes: Sendable {
         Route.ResponseSpec(status: 200, description: description, schema: "Text", mediaType: "text/event-stream")
     }
 
-    /// Responds to the requests that ``WatchHandler`` forwards.
+    /// Responds to the requests that ``WatchStreamHandler`` forwards.
     ///
     /// These are HEAD, and requests that cannot be granted.
     private func respond(_ request: RouteRequest) async throws -> LedgerResponse {

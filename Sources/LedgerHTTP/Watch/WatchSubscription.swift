@@ -2,10 +2,10 @@
 ///
 /// The subscription ends when the object is released.
 final class WatchSubscription: Sendable {
-    let buffer: ConflatingBuffer
+    let buffer: NewestUpdateBuffer
     private let unsubscribe: @Sendable () -> Void
 
-    init(buffer: ConflatingBuffer, unsubscribe: @escaping @Sendable () -> Void) {
+    init(buffer: NewestUpdateBuffer, unsubscribe: @escaping @Sendable () -> Void) {
         self.buffer = buffer
         self.unsubscribe = unsubscribe
     }

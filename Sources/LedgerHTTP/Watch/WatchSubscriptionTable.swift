@@ -36,8 +36,8 @@ struct WatchSubscriptionTable {
 
     /// An offer to one buffer.
     enum Delivery: Sendable {
-        case snapshot(EncodedSnapshot, ConflatingBuffer)
-        case list(ByteBuffer, without: [JobID], ConflatingBuffer)
+        case snapshot(EncodedSnapshot, NewestUpdateBuffer)
+        case list(ByteBuffer, without: [JobID], NewestUpdateBuffer)
     }
 
     /// Jobs and lists to read.
@@ -48,13 +48,13 @@ struct WatchSubscriptionTable {
 
     private struct JobEntry {
         var latest: EncodedSnapshot
-        var buffers: [Int: ConflatingBuffer] = [:]
+        var buffers: [Int: NewestUpdateBuffer] = [:]
     }
 
     private struct ListEntry {
         let list: List
         var snapshots: [JobID: EncodedSnapshot] = [:]
-        var buffers: [Int: ConflatingBuffer] = [:]
+        var buffers: [Int: NewestUpdateBuffer] = [:]
         /// The oldest job of a full list; nil if the list is not full.
         ///
         /// No older job can enter a full list.
@@ -101,7 +101,7 @@ struct WatchSubscriptionTable {
     var isAnythingDue: Bool { !dueJobs.isEmpty || !dueLists.isEmpty }
 
     /// The buffers of all subscriptions.
-    var buffers: [ConflatingBuffer] {
+    var buffers: [NewestUpdateBuffer] {
         jobs.values.flatMap { $0.buffers.values } + lists.values.flatMap { $0.buffers.values }
     }
 
@@ -133,7 +133,7 @@ struct WatchSubscriptionTable {
     ///     subscriber until now becomes due again, because its changes since the read were not recorded.
     /// - Returns: The number of the subscription, and its first deliveries.
     mutating func add(
-        _ subject: Subject, reading snapshots: [EncodedSnapshot], _ buffer: ConflatingBuffer
+        _ subject: Subject, reading snapshots: [EncodedSnapshot], _ buffer: NewestUpdateBuffer
     ) -> (number: Int, deliveries: [Delivery]) {
         nextNumber += 1
         count += 1

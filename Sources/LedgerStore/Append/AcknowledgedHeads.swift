@@ -77,7 +77,7 @@ final class AcknowledgedHeads: Sendable {
                 """,
                 [
                     .uuids(heads.map(\.job.uuid)), .sequences(heads.map(\.head.sequence)),
-                    .byteas(heads.map(\.head.chain.head.bytea)),
+                    .byteas(heads.map(\.head.chain.lastHash.bytea)),
                 ]))
         var found: [JobID: EventSequence] = [:]
         for row in rows { found[try row.decode(0, as: JobID.self)] = try row.decode(1) }
@@ -86,7 +86,9 @@ final class AcknowledgedHeads: Sendable {
             var losses: [Loss] = []
             for (job, head) in heads {
                 // An event that was acknowledged during the comparison is newer.
-                guard let sequence = found[job], state.heads.peek(job)?.chain.head == head.chain.head else { continue }
+                guard let sequence = found[job], state.heads.peek(job)?.chain.lastHash == head.chain.lastHash else {
+                    continue
+                }
                 state.heads.remove(job)
                 losses.append(Loss(job: job, acknowledged: head.sequence, found: sequence))
             }

@@ -261,7 +261,7 @@ final class Appender: Sendable {
                 switch await resolveOutcome(plan, expiry: failure.expiry, until: end) {
                 case .recorded: return recordSuccess(plan)
                 case .notRecorded: break
-                case .unknown: return recordFailure(failure.error, requests)
+                case .unresolved: return recordFailure(failure.error, requests)
                 }
             } else if requests.count > 1, Self.mayHaveOneCause(failure.error) {
                 logger.warning(
@@ -341,30 +341,30 @@ final class Appender: Sendable {
         return recordSuccess(outcome)
     }
 
-    /// The outcome of an interrupted group.
-    private enum Outcome {
+    /// The outcome of an interrupted group, after all attempts to look it up.
+    private enum ResolvedOutcome {
         case recorded, notRecorded
         /// The database did not respond in time.
-        case unknown
+        case unresolved
     }
 
     /// Finds out whether an interrupted group was recorded.
     private func resolveOutcome(
         _ plan: GroupCommitPlan, expiry: Timestamp?, until end: ContinuousClock.Instant
-    ) async -> Outcome {
+    ) async -> ResolvedOutcome {
         for attempt in 1...Self.attemptsMax where now() < end {
             do throws(PQError) {
-                switch try await writer.resolveOutcome(plan, expiry: expiry) {
+                switch try await writer.lookUpOutcome(of: plan, expiry: expiry) {
                 case .recorded: return .recorded
-                case .refused: return .notRecorded
-                case .open(let rest): await sleep(min(rest, now().duration(to: end)))
+                case .notRecorded: return .notRecorded
+                case .undecided(let rest): await sleep(min(rest, now().duration(to: end)))
                 }
             } catch {
                 logger.warning("cannot determine yet whether a commit succeeded", metadata: ["error": "\(error)"])
                 await pause(after: attempt)
             }
         }
-        return .unknown
+        return .unresolved
     }
 
     private func pause(after attempt: Int) async {

@@ -4,7 +4,7 @@ internal import PQ
 
 /// The events of a group with their sequences, times and hashes, and the new heads.
 ///
-/// It is a pure function of the heads, the clock and the appends.
+/// It is a pure function of the heads, the time and the appends.
 struct GroupCommitPlan {
     private(set) var columns = EventColumns()
     private(set) var results: [AppendResult] = []
@@ -13,16 +13,17 @@ struct GroupCommitPlan {
     /// The heads after the appends that are planned so far.
     private var heads: [JobID: JobHead]
     private var changed: Set<JobID> = []
-    private let clock: Timestamp
+    /// The database's clock when the group was planned, or a lower bound of it.
+    private let plannedAt: Timestamp
     private var workspace = HashChain.Workspace()
 
     /// - Parameters:
     ///   - heads: The heads of the jobs that exist.
-    ///   - clock: The database's clock, or a lower bound of it.
-    init(_ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp) {
+    ///   - plannedAt: The database's clock, or a lower bound of it.
+    init(_ requests: [AppendRequest], heads: [JobID: JobHead], plannedAt: Timestamp) {
         before = heads
         self.heads = heads
-        self.clock = clock
+        self.plannedAt = plannedAt
         for request in requests { results.append(plan(request)) }
     }
 
@@ -54,13 +55,13 @@ struct GroupCommitPlan {
         guard var head = heads[part.job], !part.drafts.isEmpty else { return nil }
         let first = head.sequence + 1
         // Times never decrease within a job, even if the clock does.
-        head.recordedAt = max(head.recordedAt, clock)
+        head.recordedAt = max(head.recordedAt, plannedAt)
         for draft in part.drafts {
             head.sequence += 1
             let event = draft.recorded(sequence: head.sequence, at: head.recordedAt)
             if case .jobFinished(.canceled) = event.body { head.lastCancel = event.sequence }
             head.chain.append(event, in: &workspace)
-            columns.append(event, of: part.job, hash: head.chain.head)
+            columns.append(event, of: part.job, hash: head.chain.lastHash)
         }
         heads[part.job] = head
         changed.insert(part.job)
@@ -75,7 +76,7 @@ struct GroupCommitPlan {
     /// The statements for locked heads; none if no append succeeds.
     var statementsForLockedHeads: [Query] {
         guard columns.count > 0 else { return [] }
-        return [columns.insert, Query(AppendStatements.moveHeads, headParameters)]
+        return [columns.insert, Query(ConditionalAppendStatements.moveHeads, headParameters)]
     }
 
     /// The conditional query for few events.
@@ -86,18 +87,19 @@ struct GroupCommitPlan {
         let changedHeads = newHeads
         guard changedHeads.count == 1, let (job, head) = changedHeads.first else {
             return Query(
-                AppendStatements.insertOfManyJobs.text(for: columns), conditionalParameters + columns.parameters)
+                ConditionalAppendStatements.insertOfManyJobs.text(for: columns),
+                conditionalParameters + columns.parameters)
         }
         // $1 to $7; the columns follow from $8.
         let heads: [Parameter] = [
             .uuid(job.uuid), .sequence(head.sequence),
-            .timestamp(head.recordedAt), .bytea(head.chain.head.bytea),
-            .sequence(before[job]?.sequence), .timestamp(clock),
-            .bytea(before[job]?.chain.head.bytea),
+            .timestamp(head.recordedAt), .bytea(head.chain.lastHash.bytea),
+            .sequence(before[job]?.sequence), .timestamp(plannedAt),
+            .bytea(before[job]?.chain.lastHash.bytea),
         ]
         return columns.count == 1
-            ? Query(AppendStatements.insertOneEvent.text(for: columns), heads + columns.singleRow)
-            : Query(AppendStatements.insertOfOneJob.text(for: columns), heads + columns.parameters)
+            ? Query(ConditionalAppendStatements.insertOneEvent.text(for: columns), heads + columns.singleRow)
+            : Query(ConditionalAppendStatements.insertOfOneJob.text(for: columns), heads + columns.parameters)
     }
 
     /// The conditional queries for many events, for one transaction.
@@ -106,8 +108,8 @@ struct GroupCommitPlan {
     /// statement would have to return every event to count them, which takes a tenth of the time of inserting.
     var conditionalTransaction: [Query] {
         [
-            Query(AppendStatements.moveHeadsIfUnchanged, conditionalParameters),
-            Query(AppendStatements.insertIfMoved.text(for: columns), columns.parameters),
+            Query(ConditionalAppendStatements.moveHeadsIfUnchanged, conditionalParameters),
+            Query(ConditionalAppendStatements.insertIfMoved.text(for: columns), columns.parameters),
         ]
     }
 
@@ -115,19 +117,21 @@ struct GroupCommitPlan {
     private var conditionalParameters: [Parameter] {
         headParameters + [
             .sequences(newHeads.map { before[$0.job]?.sequence }),
-            .timestamp(clock),
-            .byteas(newHeads.map { before[$0.job]?.chain.head.bytea }),
+            .timestamp(plannedAt),
+            .byteas(newHeads.map { before[$0.job]?.chain.lastHash.bytea }),
         ]
     }
 
     /// The database time from which the conditional queries refuse to write.
-    var expiry: Timestamp { Timestamp(microseconds: clock.microseconds + AppendStatements.clockValidity) }
+    var expiry: Timestamp {
+        Timestamp(microseconds: plannedAt.microseconds + ConditionalAppendStatements.planValidityMicroseconds)
+    }
 
     /// The jobs that another server has moved.
     ///
     /// Their heads, before this group, differ from the cached ones.
     func jobsMoved(since cached: [JobID: JobHead]) -> [JobID] {
-        cached.filter { job, head in before[job]?.chain.head != head.chain.head }.map(\.key)
+        cached.filter { job, head in before[job]?.chain.lastHash != head.chain.lastHash }.map(\.key)
     }
 
     /// The jobs that may have lost events: their heads are behind the cached ones.
@@ -136,7 +140,7 @@ struct GroupCommitPlan {
     func jobsLost(since cached: [JobID: JobHead]) -> [JobID] {
         cached.filter { job, head in
             guard let found = before[job] else { return true }
-            return found.sequence <= head.sequence && found.chain.head != head.chain.head
+            return found.sequence <= head.sequence && found.chain.lastHash != head.chain.lastHash
         }.map(\.key)
     }
 
@@ -145,7 +149,7 @@ struct GroupCommitPlan {
         return [
             .uuids(heads.map { $0.job.uuid }), .sequences(heads.map { $0.head.sequence }),
             .timestamps(heads.map { $0.head.recordedAt }),
-            .byteas(heads.map { $0.head.chain.head.bytea }),
+            .byteas(heads.map { $0.head.chain.lastHash.bytea }),
         ]
     }
 }

@@ -3,16 +3,16 @@ internal import LedgerChain
 internal import PQ
 
 extension GroupCommitWriter {
-    /// The outcome of an interrupted write.
-    enum OutcomeResolution {
+    /// The outcome of an interrupted write, as the database shows it now.
+    enum ObservedOutcome {
         case recorded
         /// Nothing was recorded, and nothing will be.
-        case refused
+        case notRecorded
         /// Nothing was recorded yet; the write may still happen within this time.
-        case open(Duration)
+        case undecided(Duration)
     }
 
-    /// Resolves the outcome of an interrupted write.
+    /// Looks up the outcome of an interrupted write.
     ///
     /// This function locks a head of the plan and looks for the planned event.
     ///
@@ -28,7 +28,7 @@ extension GroupCommitWriter {
     /// to it. Therefore, if this transaction commits, the event is durable.
     ///
     /// - Parameter expiry: The database time from which a conditional write refuses; nil for one that held locks.
-    func resolveOutcome(_ plan: GroupCommitPlan, expiry: Timestamp?) async throws(PQError) -> OutcomeResolution {
+    func lookUpOutcome(of plan: GroupCommitPlan, expiry: Timestamp?) async throws(PQError) -> ObservedOutcome {
         guard let (job, head) = plan.newHeads.first else { return .recorded }
         return try await pool.withTransaction { transaction throws(PQError) in
             let rows = try await transaction.pipeline([
@@ -38,10 +38,10 @@ extension GroupCommitWriter {
                     [.uuid(job.uuid), .sequence(head.sequence)]),
                 Query("select clock_timestamp()"),
             ])
-            if try rows[1].first?.decode(0, as: EventHash.self) == head.chain.head { return .recorded }
-            guard let expiry else { return .refused }
+            if try rows[1].first?.decode(0, as: EventHash.self) == head.chain.lastHash { return .recorded }
+            guard let expiry else { return .notRecorded }
             let rest = expiry.microseconds - (try rows[2][0].decode(0, as: Timestamp.self).microseconds)
-            return rest < 0 ? .refused : .open(.microseconds(rest + 1_000))
+            return rest < 0 ? .notRecorded : .undecided(.microseconds(rest + 1_000))
         }
     }
 }

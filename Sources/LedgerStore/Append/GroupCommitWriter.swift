@@ -159,9 +159,9 @@ struct GroupCommitWriter: Sendable {
         _ requests: [AppendRequest], heads: [JobID: JobHead], clock: Timestamp
     ) async -> GroupCommitPlan {
         guard requests.reduce(0, { $0 + $1.eventCount }) > oneStatementEventsMax else {
-            return GroupCommitPlan(requests, heads: heads, clock: clock)
+            return GroupCommitPlan(requests, heads: heads, plannedAt: clock)
         }
-        return await ComputeThreads.run { GroupCommitPlan(requests, heads: heads, clock: clock) }
+        return await ComputeThreads.run { GroupCommitPlan(requests, heads: heads, plannedAt: clock) }
     }
 
     /// The number of events up to which a group is small.
@@ -175,7 +175,7 @@ struct GroupCommitWriter: Sendable {
         for row in rows {
             heads[try row.decode(0, as: JobID.self)] = JobHead(
                 sequence: try row.decode(1), recordedAt: try row.decode(2, as: Timestamp.self),
-                chain: HashChain(head: try row.decode(3, as: EventHash.self)), isRetired: try row.decode(5))
+                chain: HashChain(lastHash: try row.decode(3, as: EventHash.self)), isRetired: try row.decode(5))
             clock = max(clock, try row.decode(4, as: Timestamp.self))
         }
         return (heads, clock)

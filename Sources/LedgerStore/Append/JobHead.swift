@@ -27,5 +27,5 @@ struct JobHead: Sendable {
         return lastCancel.map { $0 > sequence } ?? false
     }
 
-    var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
+    var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.lastHash) }
 }

@@ -159,7 +159,7 @@ struct Importer: Sendable {
         }
         let head = JobHead(
             sequence: try row.decode(0), recordedAt: try row.decode(2),
-            chain: HashChain(head: try row.decode(1, as: EventHash.self)), isRetired: try row.decode(3))
+            chain: HashChain(lastHash: try row.decode(1, as: EventHash.self)), isRetired: try row.decode(3))
         return (head, clock)
     }
 
@@ -193,9 +193,9 @@ struct Importer: Sendable {
     static func check(
         _ new: [RecordedEvent], _ excerpt: LedgerExcerpt, after head: JobHead?
     ) throws(Refusal) -> JobHead {
-        var check: ChainCheck
+        var verifier: ChainVerifier
         if let head {
-            check = ChainCheck(after: head.position, recordedAt: head.recordedAt, anchor: excerpt.head)
+            verifier = ChainVerifier(after: head.position, recordedAt: head.recordedAt, anchor: excerpt.head)
         } else {
             guard case .jobCreated(let description) = new[0].event.body else {
                 throw .invalid("the first event does not create the job")
@@ -204,18 +204,18 @@ struct Importer: Sendable {
             guard new[0].event.at == nil else {
                 throw .invalid("the first event has a time of the caller, which a ledger never writes")
             }
-            check = ChainCheck(
+            verifier = ChainVerifier(
                 job: excerpt.job, description: description, createdAt: new[0].event.recordedAt, anchor: excerpt.head)
         }
-        for one in new where !check.check(one.event, hash: one.hash) {
-            throw .invalid(check.foundFault?.detail ?? "the events do not form a chain")
+        for one in new where !verifier.check(one.event, hash: one.hash) {
+            throw .invalid(verifier.foundFault?.detail ?? "the events do not form a chain")
         }
-        guard check.position.sequence <= excerpt.head.sequence else {
+        guard verifier.position.sequence <= excerpt.head.sequence else {
             throw .invalid("the events go beyond event \(excerpt.head.sequence), which the excerpt states as the last")
         }
         return JobHead(
-            sequence: check.position.sequence, recordedAt: new[new.count - 1].event.recordedAt,
-            chain: HashChain(head: check.position.hash))
+            sequence: verifier.position.sequence, recordedAt: new[new.count - 1].event.recordedAt,
+            chain: HashChain(lastHash: verifier.position.hash))
     }
 
     /// The statements that insert events, up to a new head.
@@ -242,7 +242,7 @@ struct Importer: Sendable {
                     "update ledger.job_head set sequence = $2, recorded_at = $3, hash = $4 where job_id = $1",
                     [
                         .uuid(job.uuid), .sequence(head.sequence), .timestamp(head.recordedAt),
-                        .bytea(head.chain.head.bytea),
+                        .bytea(head.chain.lastHash.bytea),
                     ]),
             ]
         }

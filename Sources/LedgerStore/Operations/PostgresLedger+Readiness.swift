@@ -155,7 +155,9 @@ extension PostgresLedger {
             gauge(
                 "past_states_bytes", "Memory of the past states of jobs from which this server continues.",
                 Double(pointInTimeFold.cache.bytes)),
-            gauge("projection_pending_jobs", "Jobs that the worker is to look at.", Double(signals.pendingJobCount)),
+            gauge(
+                "projection_pending_jobs", "Jobs that the worker is to look at.",
+                Double(projectionQueue.pendingJobCount)),
             counter(
                 "notification_delivered_total", "Notifications that this process delivered.",
                 deliveryStatistics.delivered),

@@ -31,7 +31,7 @@ extension PostgresLedger {
     /// Records that a projection worker of this process has started.
     public func workerStarted() async {
         workers.update { $0.isRunning = true }
-        await heartbeats.publish(workers.current, pendingJobs: signals.pendingJobCount)
+        await heartbeats.publish(workers.current, pendingJobs: projectionQueue.pendingJobCount)
     }
 
     /// Records that a projection worker of this process has stopped.

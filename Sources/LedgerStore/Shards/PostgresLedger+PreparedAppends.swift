@@ -105,5 +105,5 @@ extension PostgresLedger {
     }
 
     /// Makes the worker look for jobs that are behind.
-    func sweep() async { signals.requestSweep() }
+    func sweep() async { projectionQueue.requestSweep() }
 }

@@ -54,8 +54,8 @@ extension ShardedLedger {
             }
             sequences.merge(found) { $1 }
         } catch {
-            // If the outcome cannot be resolved, this throws, and the settlement ends the prepared parts.
-            guard mayBeDecided, try await resolveOutcome(of: append, after: error) else {
+            // If the outcome cannot be determined, this throws, and the settlement ends the prepared parts.
+            guard mayBeDecided, try await decideOutcome(of: append, after: error) else {
                 for shard in prepared { await end(append, in: shard, commits: false) }
                 // A refused decision has the code `.corrupt`: see `tookTooLong`.
                 throw error.code == .corrupt ? Self.tookTooLong(error) : error
@@ -80,7 +80,7 @@ extension ShardedLedger {
     /// Returns whether a failed append is recorded.
     ///
     /// If it is undecided, this call decides that it is not recorded.
-    private func resolveOutcome(
+    private func decideOutcome(
         of append: PreparedAppend, after error: StoreError
     ) async throws(StoreError) -> Bool {
         let mayHaveCommitted = (error.cause as? PQError)?.mayHaveCommitted ?? false

@@ -19,22 +19,22 @@ struct ChainReader: Sendable {
         }
         // If there is no head, the last event is the end.
         let end = start.head?.sequence ?? start.lastStored
-        var check = try await check(job, start, range)
-        var position = check.position.sequence
+        var verifier = try await self.verifier(job, start, range)
+        var position = verifier.position.sequence
         // A caller may begin beyond the end.
         let rest = max(0, end - position)
         let last = position + min(rest, range.limit ?? rest)
-        while position < last, check.foundFault == nil {
+        while position < last, verifier.foundFault == nil {
             let rows = try await read(job, after: position, through: last)
             guard let row = rows.last else { break }
             position = try row.decode(0, as: EventSequence.self)
-            _ = Self.check(rows, &check)
+            _ = Self.check(rows, &verifier)
         }
         // The head is compared only at the end of the ledger.
-        if last >= end || check.position.sequence < last {
-            check.finish(head: start.head, headRecordedAt: start.headRecordedAt, lastStored: start.lastStored)
+        if last >= end || verifier.position.sequence < last {
+            verifier.finish(head: start.head, headRecordedAt: start.headRecordedAt, lastStored: start.lastStored)
         }
-        var verification = check.verification(ledgerSequence: end)
+        var verification = verifier.verification(ledgerSequence: end)
         verification.retiredAt = start.retirement?.retiredAt
         return verification
     }
@@ -61,14 +61,14 @@ struct ChainReader: Sendable {
         return verification
     }
 
-    /// Creates a check that begins at the start of the range.
+    /// Creates a verifier that begins at the start of the range.
     ///
     /// It already contains a fault if the event there has changed.
-    private func check(
+    private func verifier(
         _ job: JobID, _ start: Start, _ range: Verification.Range
-    ) async throws(PQError) -> ChainCheck {
+    ) async throws(PQError) -> ChainVerifier {
         guard let after = range.after, after.sequence > 0 else {
-            return ChainCheck(
+            return ChainVerifier(
                 job: job, description: start.description, createdAt: start.createdAt, anchor: range.anchor)
         }
         let rows = try await pool.query(
@@ -76,10 +76,10 @@ struct ChainReader: Sendable {
                 "select recorded_at, hash from ledger.event where job_id = $1 and sequence = $2",
                 [.uuid(job.uuid), .sequence(after.sequence)]))
         let recordedAt = try rows.first?.decode(0, as: Timestamp.self) ?? .earliest
-        var check = ChainCheck(after: after, recordedAt: recordedAt, anchor: range.anchor)
+        var verifier = ChainVerifier(after: after, recordedAt: recordedAt, anchor: range.anchor)
         let stored = try rows.first.map { row throws(PQError) in try Self.storedHash(row, 1) }
-        if stored != after.hash { check.recordChangedStart() }
-        return check
+        if stored != after.hash { verifier.recordChangedStart() }
+        return verifier
     }
 
     /// Reads a part of a job's ledger as recorded, or `nil` if the job does not exist.
@@ -214,18 +214,18 @@ struct ChainReader: Sendable {
         """
 
     /// Whether these rows continue the chain without a fault.
-    private static func check(_ rows: Rows, _ check: inout ChainCheck) -> Bool {
+    private static func check(_ rows: Rows, _ verifier: inout ChainVerifier) -> Bool {
         for row in rows {
             do throws(PQError) {
                 var columns = row.columns
                 let (event, hash) = try EventRow.decode(&columns)
                 if try columns.next(Bool.self) {
-                    check.recordUnusedColumns()
+                    verifier.recordUnusedColumns()
                     return false
                 }
-                guard check.check(event, hash: hash) else { return false }
+                guard verifier.check(event, hash: hash) else { return false }
             } catch {
-                check.recordUnreadableEvent()
+                verifier.recordUnreadableEvent()
                 return false
             }
         }

@@ -25,7 +25,7 @@ struct InMemoryJob: Sendable {
     var sequence: EventSequence { .start + events.count }
 
     /// The last event's position in the hash chain.
-    var head: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
+    var head: ChainPosition { ChainPosition(sequence: sequence, hash: chain.lastHash) }
 
     var createdAt: Timestamp { events.first?.event.recordedAt ?? .earliest }
 

@@ -8,16 +8,16 @@ extension InMemoryLedger {
 
     public func verify(_ job: JobID, _ stretch: Verification.Range) -> Verification? {
         inspect(job) { job in
-            var check = job.check(after: stretch.after, anchor: stretch.anchor)
-            let rest = max(0, job.sequence - check.position.sequence)
-            let last = check.position.sequence + min(rest, stretch.limit ?? rest)
-            for one in job.events.dropFirst(check.position.sequence - .start) where one.event.sequence <= last {
-                guard check.check(one.event, hash: one.hash) else { break }
+            var verifier = job.verifier(after: stretch.after, anchor: stretch.anchor)
+            let rest = max(0, job.sequence - verifier.position.sequence)
+            let last = verifier.position.sequence + min(rest, stretch.limit ?? rest)
+            for one in job.events.dropFirst(verifier.position.sequence - .start) where one.event.sequence <= last {
+                guard verifier.check(one.event, hash: one.hash) else { break }
             }
             if last >= job.sequence {
-                check.finish(head: job.head, headRecordedAt: job.recordedAt, lastStored: job.sequence)
+                verifier.finish(head: job.head, headRecordedAt: job.recordedAt, lastStored: job.sequence)
             }
-            return check.verification(ledgerSequence: job.sequence)
+            return verifier.verification(ledgerSequence: job.sequence)
         }
     }
 
@@ -61,11 +61,11 @@ extension InMemoryLedger {
             }
             var job: InMemoryJob
             if let present { job = present } else { job = try Self.newJob(excerpt, first.event, refuse) }
-            var check = job.check(
+            var verifier = job.verifier(
                 after: present.map(\.head), anchor: excerpt.head, createdAt: first.event.recordedAt)
             for one in new {
-                guard check.check(one.event, hash: one.hash), one.event.sequence <= excerpt.head.sequence else {
-                    throw refuse(.invalid, check.foundFault?.detail ?? "the events go beyond the stated end")
+                guard verifier.check(one.event, hash: one.hash), one.event.sequence <= excerpt.head.sequence else {
+                    throw refuse(.invalid, verifier.foundFault?.detail ?? "the events go beyond the stated end")
                 }
                 job.append(one.event)
             }
@@ -133,19 +133,19 @@ extension InMemoryLedger {
 }
 
 extension InMemoryJob {
-    /// Creates a check of the chain that begins after this event.
+    /// Creates a verifier of the chain that begins after this event.
     ///
     /// It already contains a fault if the event there is another one.
-    fileprivate func check(
+    fileprivate func verifier(
         after start: ChainPosition?, anchor: ChainPosition?, createdAt: Timestamp? = nil
-    ) -> ChainCheck {
+    ) -> ChainVerifier {
         guard let start, start.sequence > 0 else {
-            return ChainCheck(
+            return ChainVerifier(
                 job: id, description: description, createdAt: createdAt ?? self.createdAt, anchor: anchor)
         }
         let stored = event(start.sequence)
-        var check = ChainCheck(after: start, recordedAt: stored?.event.recordedAt ?? .earliest, anchor: anchor)
-        if stored?.hash != start.hash { check.recordChangedStart() }
-        return check
+        var verifier = ChainVerifier(after: start, recordedAt: stored?.event.recordedAt ?? .earliest, anchor: anchor)
+        if stored?.hash != start.hash { verifier.recordChangedStart() }
+        return verifier
     }
 }

@@ -18,7 +18,7 @@ public struct LedgerJob: Sendable {
     private let client: LedgerClient?
     /// The client that sends reports, with one try per request.
     ///
-    /// ``ReportBatcher`` decides when to try again.
+    /// ``ReportBuffer`` decides when to try again.
     private let reportingClient: LedgerClient?
     private let logger: Logger
 

@@ -3,10 +3,10 @@ import Ledger
 import Logging
 import Synchronization
 
-/// Carries out the steps of a ``ReportBatcher``, for one execution.
+/// Carries out the steps of a ``ReportBuffer``, for one execution.
 final class ReporterState: Sendable {
     private struct State {
-        var batcher: ReportBatcher
+        var buffer: ReportBuffer
         /// The calls of `flush` in progress, with their generations.
         var flushes: [(signal: AsyncSignal, generation: Int)] = []
         var isStopped = false
@@ -19,17 +19,17 @@ final class ReporterState: Sendable {
 
         mutating func accept(_ slot: Int, total: Int64, done: Int64) -> Acceptance {
             guard !isCanceled else { return .canceled }
-            guard !batcher.hasEnded else { return .ended }
-            return batcher.accept(slot, total: total, done: done) { .now } ? .acceptedFirst : .accepted
+            guard !buffer.hasEnded else { return .ended }
+            return buffer.accept(slot, total: total, done: done) { .now } ? .acceptedFirst : .accepted
         }
 
         mutating func accept(_ slot: Int, _ report: DetailedReport) -> Acceptance {
             guard !isCanceled else { return .canceled }
-            guard !batcher.hasEnded else { return .ended }
-            return batcher.accept(slot, report) { .now } ? .acceptedFirst : .accepted
+            guard !buffer.hasEnded else { return .ended }
+            return buffer.accept(slot, report) { .now } ? .acceptedFirst : .accepted
         }
 
-        func isDone(_ generation: Int) -> Bool { isStopped || batcher.isSettled(generation) }
+        func isDone(_ generation: Int) -> Bool { isStopped || buffer.isSettled(generation) }
     }
 
     private enum Acceptance {
@@ -72,7 +72,7 @@ final class ReporterState: Sendable {
         let notes = ReportNotes(link: link)
         state = Mutex(
             State(
-                batcher: ReportBatcher(
+                buffer: ReportBuffer(
                     reference, part: part, link: notes.link, fields: client.sharedState.fields)))
         refusal = .of(reference)
         drop(notes.refusals, "the start of \(reference.task)")
@@ -85,7 +85,7 @@ final class ReporterState: Sendable {
         if let refusal {
             // The ledger would refuse every event of the execution.
             state.withLock { state in
-                state.batcher.giveUp()
+                state.buffer.giveUp()
                 state.isStopped = true
             }
             return log(refusal, "\(reference.task)")
@@ -99,15 +99,15 @@ final class ReporterState: Sendable {
 
     // MARK: Calls of the task
 
-    var isSuperseded: Bool { state.withLock { $0.batcher.isSuperseded } }
-    var statistics: ReportStatistics { state.withLock { $0.batcher.statistics } }
+    var isSuperseded: Bool { state.withLock { $0.buffer.isSuperseded } }
+    var statistics: ReportStatistics { state.withLock { $0.buffer.statistics } }
 
     /// Returns the index of a label, and sets its unit if there is one.
     func slot(_ label: Name?, unit: String?, _ file: StaticString, _ line: UInt) -> Int? {
         guard let slot = slot(label, file, line) else { return nil }
         guard let unit, !unit.isEmpty else { return slot }
         if let unit = ReportNotes.unit(unit) {
-            state.withLock { $0.batcher.setUnit(unit, of: slot) }
+            state.withLock { $0.buffer.setUnit(unit, of: slot) }
         } else {
             drop([.unit], "\(file):\(line)")
         }
@@ -120,7 +120,7 @@ final class ReporterState: Sendable {
             log(refusal, file, line)
             return nil
         }
-        guard let slot = state.withLock({ $0.batcher.slot(of: label) }) else {
+        guard let slot = state.withLock({ $0.buffer.slot(of: label) }) else {
             log(.tooManyLabels, file, line)
             return nil
         }
@@ -130,7 +130,7 @@ final class ReporterState: Sendable {
     func accept(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
         // An invalid label was logged when the task looked it up.
         guard let slot, refusal == nil else {
-            state.withLock { $0.batcher.countRefusedCall() }
+            state.withLock { $0.buffer.countRefusedCall() }
             return false
         }
         if let refusal = ReportRefusal.of(total: total, done: done) {
@@ -155,7 +155,7 @@ final class ReporterState: Sendable {
         _ slot: Int?, _ report: DetailedReport, _ notes: ReportNotes, _ file: StaticString, _ line: UInt
     ) -> Bool {
         guard let slot, refusal == nil else {
-            state.withLock { $0.batcher.countRefusedCall() }
+            state.withLock { $0.buffer.countRefusedCall() }
             return false
         }
         if let refusal = ReportRefusal.of(total: report.total, done: report.done) {
@@ -179,12 +179,12 @@ final class ReporterState: Sendable {
     /// Counts and logs invalid notes.
     private func drop(_ notes: [ReportRefusal], _ position: @autoclosure () -> String) {
         guard !notes.isEmpty else { return }
-        state.withLock { $0.batcher.countDroppedNotes(UInt64(notes.count)) }
+        state.withLock { $0.buffer.countDroppedNotes(UInt64(notes.count)) }
         for note in notes { log(note, position()) }
     }
 
     private func refuse(_ refusal: ReportRefusal, _ file: StaticString, _ line: UInt) {
-        state.withLock { $0.batcher.countRefusedCall() }
+        state.withLock { $0.buffer.countRefusedCall() }
         log(refusal, file, line)
     }
 
@@ -201,7 +201,7 @@ final class ReporterState: Sendable {
     @discardableResult
     func end(_ outcome: ExecutionOutcome, _ notes: ReportNotes = ReportNotes()) -> Bool {
         let (isNew, isCanceled) = state.withLock { state in
-            let isNew = state.batcher.end(outcome, message: notes.message, link: notes.link, now: .now)
+            let isNew = state.buffer.end(outcome, message: notes.message, link: notes.link, now: .now)
             return (isNew, state.isCanceled)
         }
         if isNew { drop(notes.refusals, "the end of \(reference.task)") }
@@ -214,7 +214,7 @@ final class ReporterState: Sendable {
     /// It does nothing if the execution has ended. Later reports are refused.
     func cancel() {
         let isEnded = state.withLock { state in
-            guard state.batcher.end(.canceled, now: .now) else { return false }
+            guard state.buffer.end(.canceled, now: .now) else { return false }
             state.isCanceled = true
             return true
         }
@@ -224,7 +224,7 @@ final class ReporterState: Sendable {
     /// Refuses all reports, because the execution starts while the process is ending.
     func refuseAll() {
         state.withLock { state in
-            state.batcher.giveUp()
+            state.buffer.giveUp()
             state.isCanceled = true
             state.isStopped = true
         }
@@ -243,7 +243,7 @@ final class ReporterState: Sendable {
     private func waitForDelivery(_ limit: Duration?) async -> Bool {
         let flush = AsyncSignal()
         let generation = state.withLock { state in
-            let generation = state.batcher.flush()
+            let generation = state.buffer.flush()
             if !state.isDone(generation) { state.flushes.append((flush, generation)) }
             return generation
         }
@@ -257,7 +257,7 @@ final class ReporterState: Sendable {
         let (isOver, isDelivered) = state.withLock { state in
             state.flushes.removeAll { $0.signal === flush }
             let isDelivered =
-                refusal == nil && state.batcher.isSettled(generation) && state.batcher.statistics.undelivered == 0
+                refusal == nil && state.buffer.isSettled(generation) && state.buffer.statistics.undelivered == 0
             return (state.isDone(generation), isDelivered)
         }
         if !isOver, client.sharedState.isFirstFailure() {
@@ -272,14 +272,14 @@ final class ReporterState: Sendable {
 
     private func run() async {
         while true {
-            switch state.withLock({ $0.batcher.next(now: .now) }) {
+            switch state.withLock({ $0.buffer.next(now: .now) }) {
             case .send(let events, let awaitsVerdicts): await send(events, awaitsVerdicts: awaitsVerdicts)
             case .readStartVerdict: await readStartVerdict()
             case .wait(let moment): await signal.wait(until: moment)
             case .stop:
                 let dropped = state.withLock { state in
                     state.isStopped = true
-                    return state.batcher.statistics.undelivered
+                    return state.buffer.statistics.undelivered
                 }
                 if dropped > 0 {
                     logger.error(
@@ -295,13 +295,13 @@ final class ReporterState: Sendable {
     private func send(_ events: [EventDraft], awaitsVerdicts: Bool) async {
         let wasSuperseded = isSuperseded
         // A repeated start is unconditional: it reopens nothing, and its refusal would end the reports.
-        let startsExecution = state.withLock { $0.batcher.mayStart }
+        let startsExecution = state.withLock { $0.buffer.mayStart }
         do throws(LedgerClientError) {
             let result = try await client.append(
                 events, to: job, awaitsVerdicts: awaitsVerdicts,
                 unlessCanceled: unlessCanceled && startsExecution)
             client.sharedState.recordResponse()
-            state.withLock { $0.batcher.delivered(result, now: .now) }
+            state.withLock { $0.buffer.delivered(result, now: .now) }
         } catch {
             recordFailure(error)
         }
@@ -314,7 +314,7 @@ final class ReporterState: Sendable {
     ///
     /// It reads one event by its sequence, however long the history is.
     private func readStartVerdict() async {
-        guard let sequence = state.withLock({ $0.batcher.startSequence }) else { return }
+        guard let sequence = state.withLock({ $0.buffer.startSequence }) else { return }
         var search = EventSearch()
         search.after = sequence - 1
         search.limit = 1
@@ -322,19 +322,19 @@ final class ReporterState: Sendable {
         do throws(LedgerClientError) {
             let event = try await client.events(of: job, search).events.first
             state.withLock {
-                $0.batcher.verdictRead(event?.event.sequence == sequence ? event?.verdict : nil, now: .now)
+                $0.buffer.verdictRead(event?.event.sequence == sequence ? event?.verdict : nil, now: .now)
             }
         } catch {
-            state.withLock { $0.batcher.verdictFailed(now: .now) }
+            state.withLock { $0.buffer.verdictFailed(now: .now) }
         }
         notifyIfSuperseded(wasSuperseded)
     }
 
     private func recordFailure(_ error: LedgerClientError) {
         let (result, isFirstLoss, unknown) = state.withLock { state in
-            let result = state.batcher.failed(error, now: .now, chance: .random(in: 0...1))
+            let result = state.buffer.failed(error, now: .now, chance: .random(in: 0...1))
             defer { state.hasLoggedRefusal = state.hasLoggedRefusal || result == .dropped }
-            return (result, result == .dropped && !state.hasLoggedRefusal, state.batcher.takeNewUnknownFields())
+            return (result, result == .dropped && !state.hasLoggedRefusal, state.buffer.takeNewUnknownFields())
         }
         if !unknown.isEmpty {
             // Once per ledger: the fields are left out from now on.
@@ -361,7 +361,7 @@ final class ReporterState: Sendable {
     }
 
     private func notifyIfJobEnded() {
-        guard let onJobEnded, let ended = state.withLock({ $0.batcher.takeJobEnd() }) else { return }
+        guard let onJobEnded, let ended = state.withLock({ $0.buffer.takeJobEnd() }) else { return }
         Task(name: "ledger-job-ended") { onJobEnded(ended) }
     }
 

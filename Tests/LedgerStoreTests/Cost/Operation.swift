@@ -93,7 +93,7 @@ struct Operation: Sendable {
         "the sweep",
         statements: ["folded is null from ( select head.job_id, head.sequence"],
         rowsMax: jobsRows, pagesMax: 3 * jobsRows, checksOnlyItsStatements: true
-    ) { ledger, _ in ledger.signals.requestSweep() }
+    ) { ledger, _ in ledger.projectionQueue.requestSweep() }
 
     /// The read of a job with its running executions.
     static let estimate = Operation(

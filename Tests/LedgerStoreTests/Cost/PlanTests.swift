@@ -187,7 +187,7 @@ struct PlanTests {
             operation.check(plans, "\(operation.name), \(knowledge)")
         }
         _ = recorder.take()
-        ledger.signals.requestSweep()
+        ledger.projectionQueue.requestSweep()
         let swept = try await eventually({ !$0.isEmpty }) {
             recorder.take().filter { $0.statement.contains(Operation.sweep.statements[0]) }
         }

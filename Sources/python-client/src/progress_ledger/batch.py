@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from .counter import Event
 from .heartbeats import Heartbeat
-from .reporter import Event, Reporter
+from .reporter import Reporter
 
 if TYPE_CHECKING:
-    from .outbox import JobOutbox
+    from .report_buffer import JobReportBuffer
 
 # The fields without which an event is still worth recording. Older ledgers refuse those that they do not know.
 OPTIONAL_FIELDS = frozenset(("message", "link", "unit", "part", "carried"))
@@ -32,7 +33,7 @@ class Watermark(NamedTuple):
 class Batch:
     """Events of one job that are sent together, and repeated unchanged."""
 
-    job: JobOutbox
+    job: JobReportBuffer
     entries: list[tuple[Event, Reporter | None]]
     watermark: Watermark | None = None
     """The position that the batch settles; None if another batch of the same ticket follows."""
@@ -79,6 +80,6 @@ class Batch:
                 continue
             rest = {name: content for name, content in event.items() if name not in fields}
             if "part" in event and "part" in fields and reporter is not None:
-                rest["report"] = reporter.number_without_part(self.job.outbox.numberings.lineage.path)
+                rest["report"] = reporter.number_without_part(self.job.buffer.numberings.lineage.path)
             entries.append((Heartbeat(rest) if isinstance(event, Heartbeat) else rest, reporter))
         return Batch(self.job, entries, self.watermark, tries=self.tries)

@@ -292,7 +292,7 @@ class Jobs:
                 raise NotFoundError(f"this ledger has no job with the key {key!r}")
             return found
         job = calls.job_id(id or "")
-        snapshot = read(self._ledger.requester, job, self._ledger.outbox(job))
+        snapshot = read(self._ledger.requester, job, self._ledger.buffer(job))
         return Job(self._ledger, job, snapshot)
 
     def list(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, SupportsIndex, TypeVar
 from . import engines, notes, values
 from .errors import InvalidValueError
 from .losses import LossLog, logger
-from .reporter import Counter, ReportCounts, Reporter
+from .reporter import ReportCounts, Reporter
 from .reporting import DroppedProgress, Progress, SilentProgress
 from .settings import LABELS_PER_EXECUTION_MAX
 from .stats import Stats
@@ -169,7 +169,7 @@ class Execution:
             if found is None:
                 self._require_room(label)
                 # If the execution was entered twice, another object of it may have the counter already.
-                counter = self._reporter.counters.setdefault(label, Counter(label))
+                counter = self._reporter.counter(label)
                 found = self._progress[label] = Progress(label, self._sender, self._reporter, counter)
             return found
 

@@ -143,7 +143,7 @@ def attached(ledger: Ledger, handle: Handle) -> Execution:
 
 
 def _attached(ledger: Ledger, handle: Handle) -> Execution:
-    """Returns the execution of a valid handle, whose `job` may be that of an outbox."""
+    """Returns the execution of a valid handle, whose `job` may be that of a report buffer."""
     if ledger.is_lost:
         return lost(handle.task, ledger.losses)
     if ledger.sender is None:
@@ -166,10 +166,10 @@ def restored(ledger: Ledger | None, handle: Handle, origin: Origin | None = None
     """Returns an unpickled execution."""
     try:
         if origin is not None and ledger is not None and ledger.sender is not None:
-            from .integration import keyed_outbox
+            from .integration import keyed_buffer
 
-            outbox = keyed_outbox(ledger, *origin)
-            return _attached(ledger, replace(handle, job=outbox.job))
+            buffer = keyed_buffer(ledger, *origin)
+            return _attached(ledger, replace(handle, job=buffer.job))
         return silent(handle.task) if ledger is None or not handle.job else attached(ledger, handle)
     except InvalidValueError as error:
         _losses.log("restored", "an execution of task %s cannot be reported to: %s", describe(handle.task), error)

@@ -6,7 +6,8 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .reporter import Event, Reporter
+from .counter import Event
+from .reporter import Reporter
 
 
 class Heartbeat(dict[str, Any]):

@@ -23,7 +23,7 @@ from .fork_locks import ForkLock
 from .job import Job
 from .jobs import NO_JOB, Ledger, empty_snapshot
 from .losses import LossLog, describe
-from .outbox import JobOutbox, Outbox
+from .report_buffer import JobReportBuffer, ReportBuffer
 from .settings import JOB_KEY_LENGTH_MAX, JOB_NAME_LENGTH_MAX, TAG_VALUE_LENGTH_MAX, TASK_LENGTH_MAX
 from .transport import ExchangeError, Transport
 
@@ -75,11 +75,11 @@ def harmless(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-class _KeyedOutbox(JobOutbox):
-    """The outbox of a job that the sender creates, or finds by its key, before its first reports."""
+class _KeyedReportBuffer(JobReportBuffer):
+    """The report buffer of a job that the sender creates, or finds by its key, before its first reports."""
 
-    def __init__(self, outbox: Outbox, key: str, name: str, tags: Mapping[str, str]) -> None:
-        super().__init__(outbox, f"key:{key}")
+    def __init__(self, buffer: ReportBuffer, key: str, name: str, tags: Mapping[str, str]) -> None:
+        super().__init__(buffer, f"key:{key}")
         self.key = key
         self.origin = key, name, dict(tags)
         self._create = calls.create_job(name, key, tags)
@@ -113,7 +113,7 @@ class KeyedJob(Job):
     def __init__(self, ledger: Ledger, key: str, name: str, tags: Mapping[str, str]) -> None:
         super().__init__(ledger, "")
         assert ledger.sender is not None
-        self._keyed = self._outbox = keyed_outbox(ledger, key, name, tags)
+        self._keyed = self._buffer = keyed_buffer(ledger, key, name, tags)
 
     @property
     def _id(self) -> str:
@@ -137,13 +137,13 @@ class KeyedJob(Job):
         return f"<Job with the key {self._keyed.key!r}>" if self._keyed.id is None else super().__repr__()
 
 
-def keyed_outbox(ledger: Ledger, key: str, name: str, tags: Mapping[str, str]) -> _KeyedOutbox:
-    """Returns the outbox of a job with a key: all objects of the job share it."""
+def keyed_buffer(ledger: Ledger, key: str, name: str, tags: Mapping[str, str]) -> _KeyedReportBuffer:
+    """Returns the report buffer of a job with a key: all objects of the job share it."""
     assert ledger.sender is not None
     with ledger.sender.lock:
-        made = _KeyedOutbox(ledger.sender.outbox, key, name, tags)
-        found = ledger.outboxes.setdefault(made.job, made)
-        return found if isinstance(found, _KeyedOutbox) else made
+        made = _KeyedReportBuffer(ledger.sender.buffer, key, name, tags)
+        found = ledger.buffers.setdefault(made.job, made)
+        return found if isinstance(found, _KeyedReportBuffer) else made
 
 
 def restored_job(ledger: Ledger, key: str, name: str, tags: Mapping[str, str]) -> Job:
@@ -221,7 +221,7 @@ def resume(execution: Execution) -> None:
     reporter = execution._reporter
     if reporter is not None:
         reporter.part = new_name()
-        numberings = reporter.job.outbox.numberings
+        numberings = reporter.job.buffer.numberings
         reporter.numbering = numberings.of(
             reporter.job.job, reporter.task, reporter.execution, reporter.part, is_named=False
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import InvalidValueError, NotFoundError, OutcomeUnknownError, UnavailableError
 from .jobs import JobBase, empty_snapshot, event_filters, time_text
 from .lazy import LazyModule
-from .outbox import JobOutbox
+from .report_buffer import JobReportBuffer
 from .rows import Rows
 from .shown import Shown
 
@@ -76,7 +76,7 @@ class Job(JobBase, Shown):
 
         Raises `NotFoundError` if the job does not exist, and `UnavailableError` if the ledger does not respond.
         """
-        return self._remember(read(self._ledger.requester, self._id, self._outbox))
+        return self._remember(read(self._ledger.requester, self._id, self._buffer))
 
     @property
     def name(self) -> str:
@@ -235,21 +235,21 @@ class Job(JobBase, Shown):
         """
         if not self._begin_finish(outcome, message):
             return False
-        outbox, sender = self._outbox, self._ledger.sender
-        if outbox is None or sender is None:
+        buffer, sender = self._buffer, self._ledger.sender
+        if buffer is None or sender is None:
             return True
-        is_settled = sender.wait_at_end(lambda: outbox.is_settled)
-        return is_settled and not outbox.is_end_lost
+        is_settled = sender.wait_at_end(lambda: buffer.is_settled)
+        return is_settled and not buffer.is_end_lost
 
     async def finish_async(self, outcome: str = "completed", *, message: str | None = None) -> bool:
         """Coroutine variant of `finish`."""
         if not self._begin_finish(outcome, message):
             return False
-        outbox, sender = self._outbox, self._ledger.sender
-        if outbox is None or sender is None:
+        buffer, sender = self._buffer, self._ledger.sender
+        if buffer is None or sender is None:
             return True
-        is_settled = await sender.wait_at_end_async(lambda: outbox.is_settled)
-        return is_settled and not outbox.is_end_lost
+        is_settled = await sender.wait_at_end_async(lambda: buffer.is_settled)
+        return is_settled and not buffer.is_end_lost
 
     # Showing
 
@@ -278,18 +278,18 @@ class Job(JobBase, Shown):
         return self.snapshot
 
 
-def read(requester: Requester | None, job: str, outbox: JobOutbox | None) -> Snapshot:
+def read(requester: Requester | None, job: str, buffer: JobReportBuffer | None) -> Snapshot:
     """Reads a snapshot with everything recorded before, if it is folded in time."""
     if requester is None:
         return empty_snapshot(job)
     snapshot = requester.ask(calls.read_job(job))
-    min_sequence = max(0 if outbox is None else outbox.last_sequence, snapshot.ledger_sequence)
+    min_sequence = max(0 if buffer is None else buffer.last_sequence, snapshot.ledger_sequence)
     if snapshot.sequence < min_sequence:
         try:
             return requester.ask(calls.read_job(job, min_sequence), patience=0)
         except (UnavailableError, OutcomeUnknownError, InvalidValueError):
             # The projection lags by more than 5 s, or the ledger was restored to an earlier state.
-            if outbox is not None and snapshot.ledger_sequence < outbox.last_sequence:
+            if buffer is not None and snapshot.ledger_sequence < buffer.last_sequence:
                 # Later reads must not wait for the lost events.
-                outbox.last_sequence = snapshot.ledger_sequence
+                buffer.last_sequence = snapshot.ledger_sequence
     return snapshot

@@ -16,7 +16,7 @@ from .contexts import lost
 from .errors import InvalidValueError
 from .execution import Execution, new_name
 from .losses import LossLog, describe
-from .outbox import JobOutbox
+from .report_buffer import JobReportBuffer
 from .reporter import Reporter
 from .settings import PARTS_MAX
 
@@ -55,8 +55,8 @@ class Ledger:
         self.problem = problem
         # Used only without a sender, which has its own counts.
         self.dropped = 0
-        # One outbox per referenced job; it keeps the order of its events.
-        self.outboxes: weakref.WeakValueDictionary[str, JobOutbox] = weakref.WeakValueDictionary()
+        # One report buffer per referenced job; it keeps the order of its events.
+        self.buffers: weakref.WeakValueDictionary[str, JobReportBuffer] = weakref.WeakValueDictionary()
         # The executions that this process has started, and those of other processes to which it reports. The latter are
         # kept for some time after their last use.
         self._reporters: weakref.WeakValueDictionary[ExecutionKey, Reporter] = weakref.WeakValueDictionary()
@@ -76,14 +76,14 @@ class Ledger:
         if kind is not None:
             self.losses.log(kind, "%s", message)
 
-    def outbox(self, job: str) -> JobOutbox | None:
-        """The outbox of a job."""
+    def buffer(self, job: str) -> JobReportBuffer | None:
+        """The report buffer of a job."""
         if self.sender is None:
             return None
         with self.sender.lock:
-            found = self.outboxes.get(job)
+            found = self.buffers.get(job)
             if found is None:
-                found = self.outboxes[job] = JobOutbox(self.sender.outbox, job)
+                found = self.buffers[job] = JobReportBuffer(self.sender.buffer, job)
             return found
 
     def register(self, reporter: Reporter, job: str | None = None) -> None:
@@ -98,14 +98,14 @@ class Ledger:
         Reports to another process's execution are those of a part of it. A part has a new name if it was not used for
         so long that it is forgotten, so that its numbers never repeat.
         """
-        outbox = self.outbox(job)
-        if outbox is None or self.sender is None:
+        buffer = self.buffer(job)
+        if buffer is None or self.sender is None:
             raise InvalidValueError("there is no ledger")
         key = (job, task, execution)
         with self.sender.lock:
             found = self._reporters.get(key)
             if found is None:
-                found = Reporter(outbox, task, execution, attempt, part=new_name(), ledger=self)
+                found = Reporter(buffer, task, execution, attempt, part=new_name(), ledger=self)
                 self._reporters[key] = found
             if found.part is not None or key in self._parts:
                 self._parts[key] = found
@@ -113,7 +113,7 @@ class Ledger:
                 if len(self._parts) > PARTS_MAX:
                     self._parts.popitem(last=False)
             # It is to learn of the end of its job.
-            outbox.reporters.add(found)
+            buffer.reporters.add(found)
             return found
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -142,7 +142,7 @@ class JobBase:
     def __init__(self, ledger: Ledger, id: str, snapshot: Snapshot | None = None) -> None:
         self._ledger = ledger
         self._id = id
-        self._outbox = ledger.outbox(id)
+        self._buffer = ledger.buffer(id)
         self._known: Snapshot | None = None
         self._clock = ServerClock()
         if snapshot is not None:
@@ -249,9 +249,9 @@ class JobBase:
         shown = new_name() if execution is None else values.execution(execution)
         is_named = execution is not None
         reporter = None
-        if self._outbox is not None:
+        if self._buffer is not None:
             reporter = Reporter(
-                self._outbox, name, shown, number, is_named=is_named, unless_canceled=unless_canceled,
+                self._buffer, name, shown, number, is_named=is_named, unless_canceled=unless_canceled,
                 ledger=self._ledger,
             )  # fmt: skip
             self._ledger.register(reporter)
@@ -281,10 +281,10 @@ class JobBase:
         if self._ledger.is_lost:
             self._ledger.drop()
             return False
-        if self._ledger.sender is not None and self._outbox is not None:
+        if self._ledger.sender is not None and self._buffer is not None:
             sender = self._ledger.sender
             found = notes.notes(message, None, functools.partial(sender.drop_note, None))
-            sender.finish_job(self._outbox, outcome, found)
+            sender.finish_job(self._buffer, outcome, found)
         return True
 
     def __repr__(self) -> str:

@@ -7,9 +7,9 @@ import sys
 from typing import Callable
 
 from . import values
+from .counter import Notes
 from .errors import InvalidValueError
 from .losses import describe
-from .reporter import Notes
 from .settings import ERROR_LENGTH_MAX, LINK_LENGTH_MAX, MESSAGE_LENGTH_MAX, UNIT_LENGTH_MAX
 
 # Called with the kind and the message of a note that cannot be reported.

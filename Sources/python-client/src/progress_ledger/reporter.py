@@ -7,13 +7,14 @@ import itertools
 import random
 import weakref
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
-from .settings import INCREMENT_MAX, REPORT_MAX
+from .counter import Counter, Event, Notes
+from .settings import REPORT_MAX
 
 if TYPE_CHECKING:
     from .jobs import Ledger
-    from .outbox import JobOutbox
+    from .report_buffer import JobReportBuffer
 
 # After a fork, two processes that report for one execution must never use the same number. The process that started the
 # execution has the first range of 2^33 numbers, its first child the second one, and so on for 2^19 children. Deeper
@@ -24,10 +25,6 @@ RANGES = 2**19
 # The number of ended executions with caller-given names whose numbering is kept, because the caller may use the name
 # again. About 2 MB.
 NAMED_EXECUTIONS_MAX = 10_000
-
-Event = dict[str, Any]
-Notes = dict[str, str]
-"""The `message` and the `link` of an event."""
 
 
 class Lineage:
@@ -151,70 +148,6 @@ class ReportCounts:
         self.dropped += 1
 
 
-class Counter:
-    """The increments of one label of one execution that are not frozen yet, with their notes."""
-
-    __slots__ = (
-        "carried", "done", "frozen_done", "frozen_total", "has_unit", "is_waiting", "label", "notes", "total", "unit",
-    )  # fmt: skip
-
-    def __init__(self, label: str | None) -> None:
-        self.label = label
-        self.total = 0
-        self.done = 0
-        # The part of `done` that an earlier execution did.
-        self.carried = 0
-        # The newest message and link; None if there are none.
-        self.notes: Notes | None = None
-        # Given and not frozen yet: the first event with a unit fixes it.
-        self.unit: str | None = None
-        self.has_unit = False
-        self.is_waiting = False
-        # The sums of all frozen increments.
-        self.frozen_total = 0
-        self.frozen_done = 0
-
-    @property
-    def position(self) -> int:
-        """The number of units that this process has reported as done."""
-        return self.frozen_done + self.done
-
-    @property
-    def declared(self) -> int:
-        """The number of units that this process has declared."""
-        return self.frozen_total + self.total
-
-    def clear(self) -> None:
-        """Drops all increments and notes."""
-        self.total = self.done = self.carried = 0
-        self.notes = None
-        self.is_waiting = False
-
-    def freeze_into(self, event: Event) -> None:
-        """Moves the increments and notes into an event of progress.
-
-        One event contains at most 2^53 − 1 units; the rest remains for the next event.
-        """
-        total, done = min(self.total, INCREMENT_MAX), min(self.done, INCREMENT_MAX)
-        carried = min(self.carried, done)
-        if self.label is not None:
-            event["label"] = self.label
-        for name, number in (("total", total), ("done", done), ("carried", carried)):
-            if number:
-                event[name] = number
-        if self.notes is not None:
-            event.update(self.notes)
-            self.notes = None
-        if self.unit is not None:
-            event["unit"] = self.unit
-            self.unit = None
-        self.total -= total
-        self.done -= done
-        self.carried -= carried
-        self.frozen_total += total
-        self.frozen_done += done
-
-
 class FlushTicket:
     """The position of one execution in the send queue, with the counters to send.
 
@@ -267,7 +200,7 @@ class Reporter:
 
     def __init__(
         self,
-        job: JobOutbox,
+        job: JobReportBuffer,
         task: str,
         execution: str,
         attempt: int | None,
@@ -305,7 +238,7 @@ class Reporter:
         # The open ticket, and the number of unsettled tickets.
         self.ticket: FlushTicket | None = None
         self.tickets = 0
-        self.numbering = job.outbox.numberings.of(job.job, task, execution, part, is_named=is_named)
+        self.numbering = job.buffer.numberings.of(job.job, task, execution, part, is_named=is_named)
         self.counts = ReportCounts()
         self._calls_told = 0
         self.is_superseded = False
@@ -316,6 +249,10 @@ class Reporter:
         # The state in which the job has ended; None while it is running.
         self.job_ended: str | None = None
         self.on_job_ended: Callable[[str], None] | None = None
+
+    def counter(self, label: str | None) -> Counter:
+        """Returns the counter of a label."""
+        return self.counters.setdefault(label, Counter(label))
 
     def clear_unsent(self) -> None:
         """Forgets everything unsent in a forked child, because the parent sends it."""

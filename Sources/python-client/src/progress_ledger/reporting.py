@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from . import notes, values
+from .counter import Counter
 from .errors import InvalidValueError
-from .reporter import Counter, Reporter
+from .reporter import Reporter
 from .settings import INCREMENT_MAX
 
 if TYPE_CHECKING:

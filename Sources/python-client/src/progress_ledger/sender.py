@@ -13,10 +13,11 @@ from typing import Callable, Protocol
 
 from . import lifecycle
 from .batch import Batch
+from .counter import Counter, Notes
 from .disposition import Action, Disposition, JobRefusedError, disposition_of
 from .losses import LossLog, logger
-from .outbox import JobOutbox, Outbox
-from .reporter import Counter, Notes, Reporter
+from .report_buffer import JobReportBuffer, ReportBuffer
+from .reporter import Reporter
 from .requester import Requester
 from .server_health import ServerHealth
 from .settlement import Callback, Settlement
@@ -26,7 +27,7 @@ from .transport import ExchangeError, Request
 class Source(Protocol):
     """A source of progress that is polled, such as a bar of tqdm."""
 
-    def sample(self) -> JobOutbox | None:
+    def sample(self) -> JobReportBuffer | None:
         """Reports new progress, with the sender's lock held, and returns the job that is due, if any."""
 
     def forget(self) -> None:
@@ -34,7 +35,7 @@ class Source(Protocol):
 
 
 class Sender:
-    """Sends the outbox of one client."""
+    """Sends the report buffer of one client."""
 
     def __init__(self, requester: Requester) -> None:
         self.requester = requester
@@ -42,7 +43,7 @@ class Sender:
         self._now = requester.clock.now
         settings = requester.settings
         self.settings = settings
-        self.outbox = Outbox(settings)
+        self.buffer = ReportBuffer(settings)
         # Re-entrant, because a signal handler or a finalizer may report while its thread is reporting.
         self.lock = threading.RLock()
         self._wake = threading.Condition(self.lock)
@@ -55,7 +56,7 @@ class Sender:
 
     def _reset(self) -> None:
         self.health = ServerHealth(self.settings)
-        self._settlement = Settlement(self.outbox, self.health, self.settings)
+        self._settlement = Settlement(self.buffer, self.health, self.settings)
         self._thread: threading.Thread | None = None
         self._listeners: dict[Callback, None] = {}
         self._wakes_at: float | None = None
@@ -70,7 +71,7 @@ class Sender:
         """Queues the start of an execution."""
         with self.lock:
             self._open.add(reporter)
-            if self.outbox.start(reporter, self._now()):
+            if self.buffer.start(reporter, self._now()):
                 self._wake_for(reporter.job)
             else:
                 self._has_overflowed = not reporter.is_lost
@@ -78,26 +79,26 @@ class Sender:
     def enqueue(self, reporter: Reporter, counter: Counter) -> None:
         """Queues a counter that was empty. The caller holds the lock."""
         try:
-            if self.outbox.enqueue(reporter, counter, self._now()):
+            if self.buffer.enqueue(reporter, counter, self._now()):
                 self._wake_for(reporter.job)
             else:
                 self._has_overflowed = not reporter.is_lost
         except Exception as error:
             # The task that reports must not end because of an unexpected error, such as a lack of memory.
-            self.outbox.drop(reporter)
+            self.buffer.drop(reporter)
             self.losses.log("unforeseen", "a report is lost: %s: %s", type(error).__name__, error)
 
     def drop(self, reporter: Reporter | None, kind: str | None = None, message: str = "") -> None:
         """Counts a refused call, and logs the first one of its kind."""
         with self.lock:
-            self.outbox.refuse(reporter)
+            self.buffer.refuse(reporter)
         if kind is not None:
             self.losses.log(kind, "%s", message)
 
     def drop_note(self, reporter: Reporter | None, kind: str, message: str) -> None:
         """Counts a part of a report that cannot be sent, such as its message, and logs the first one of its kind."""
         with self.lock:
-            self.outbox.drop(reporter)
+            self.buffer.drop(reporter)
         self.losses.log(kind, "%s", message)
 
     def finish(self, reporter: Reporter, outcome: str, notes: Notes | None = None) -> None:
@@ -108,7 +109,7 @@ class Sender:
         with self.lock:
             self._sample()
             self._open.discard(reporter)
-            self.outbox.finish(reporter, outcome, self._now(), notes)
+            self.buffer.finish(reporter, outcome, self._now(), notes)
             self.health.skip_pause()
             self._wake_for(reporter.job)
 
@@ -117,7 +118,7 @@ class Sender:
         with self.lock:
             self._sample()
             self._open.discard(reporter)
-            self.outbox.leave(reporter, self._now())
+            self.buffer.leave(reporter, self._now())
             self.health.skip_pause()
             self._wake_for(reporter.job)
 
@@ -169,7 +170,7 @@ class Sender:
             job = source.sample()
             if job is not None:
                 # The progress may already be one polling interval old, so it is due now.
-                self.outbox.expedite(job, now)
+                self.buffer.expedite(job, now)
         self._samples_at = now + self.settings.report_seconds
 
     def supersede(self, reporter: Reporter) -> None:
@@ -184,25 +185,25 @@ class Sender:
             callbacks = reporter.job_has_state(state)
         _run_callbacks(callbacks)
 
-    def finish_job(self, job: JobOutbox, outcome: str, notes: Notes | None = None) -> None:
+    def finish_job(self, job: JobReportBuffer, outcome: str, notes: Notes | None = None) -> None:
         """Queues the end of a job, after everything reported for it."""
         with self.lock:
-            self.outbox.finish_job(job, outcome, self._now(), notes)
+            self.buffer.finish_job(job, outcome, self._now(), notes)
             self._wake_for(job)
 
-    def expedite(self, job: JobOutbox) -> Callable[[], bool]:
+    def expedite(self, job: JobReportBuffer) -> Callable[[], bool]:
         """Makes a job due now.
 
         Returns a check, to call with the lock held, whether its reports are settled.
         """
         with self.lock:
             self._sample()
-            self.outbox.expedite(job, self._now())
+            self.buffer.expedite(job, self._now())
             self._wake_for(job)
             goal = job.goal
         return lambda: job.has_settled(goal)
 
-    def _wake_for(self, job: JobOutbox) -> None:
+    def _wake_for(self, job: JobReportBuffer) -> None:
         """Starts the thread, or wakes it up in time for a job."""
         if self._thread is None:
             self._require_thread()
@@ -305,21 +306,21 @@ class Sender:
 
     def flush(self, seconds: float) -> bool:
         """Sends everything reported so far, and returns whether the ledger has recorded all of it."""
-        return self._settle(seconds) and not self.outbox.counts.dropped
+        return self._settle(seconds) and not self.buffer.counts.dropped
 
     def _settle(self, seconds: float) -> bool:
         """Sends everything reported so far, and returns whether all of it is recorded or dropped."""
         with self.lock:
             self._sample()
-            settled = [self.expedite(job) for job in self.outbox.active()]
+            settled = [self.expedite(job) for job in self.buffer.active()]
         return self.wait(lambda: all(is_settled() for is_settled in settled), seconds, is_patient=True)
 
     def expedite_all(self) -> None:
         """Makes everything due now, even during a pause between requests."""
         with self.lock:
             self._sample()
-            for job in self.outbox.active():
-                self.outbox.expedite(job, self._now())
+            for job in self.buffer.active():
+                self.buffer.expedite(job, self._now())
             # The remaining time must not be spent in a pause.
             self.health.not_before = 0.0
             self._wakes_at = None
@@ -346,15 +347,15 @@ class Sender:
         is_settled = self._settle(deadline - self._now())
         with self.lock:
             self._is_closing = True
-            self.outbox.heartbeats.clear()
-            lost = 0 if is_settled else self.outbox.waiting
+            self.buffer.heartbeats.clear()
+            lost = 0 if is_settled else self.buffer.waiting
             reason = self.health.last_error or "no response yet"
             if lost:
                 self.health.record_vain_wait(began, self._now())
             self._wake.notify()
         if lost:
             self.losses.log("end", "%d reports could not be sent before the end: %s", lost, reason)
-        return is_settled and not self.outbox.counts.dropped
+        return is_settled and not self.buffer.counts.dropped
 
     def _ensure_delivery(self, deadline: float) -> None:
         """Sends in this thread if there is no sender's thread, because an ending interpreter starts none."""
@@ -366,12 +367,12 @@ class Sender:
         try:
             while (now := self._now()) < deadline:
                 with self.lock:
-                    if self.outbox.is_settled:
+                    if self.buffer.is_settled:
                         return
-                    for job in self.outbox.active():
-                        self.outbox.expedite(job, now)
+                    for job in self.buffer.active():
+                        self.buffer.expedite(job, now)
                     pause = self.health.not_before - now
-                    batch = self.outbox.next_batch(now) if pause <= 0 else None
+                    batch = self.buffer.next_batch(now) if pause <= 0 else None
                 if batch is not None:
                     self._deliver(batch, deadline - now)
                 else:
@@ -402,10 +403,10 @@ class Sender:
                 now = self._now()
                 if self._sources and now >= self._samples_at:
                     self._sample()
-                due = self.outbox.next_due()
+                due = self.buffer.next_due()
                 if due is not None and due <= now and now >= self.health.not_before:
                     self._wakes_at = None
-                    batch = self.outbox.next_batch(now)
+                    batch = self.buffer.next_batch(now)
                     if batch is not None:
                         return batch
                     # Everything that was due has been given up.
@@ -419,7 +420,7 @@ class Sender:
                     ends = min(ends, self._samples_at)
                 self._wakes_at = ends
                 is_called = self._wake.wait(max(0.0, ends - now))
-                if due is None and not is_called and not self._sources and self.outbox.is_settled:
+                if due is None and not is_called and not self._sources and self.buffer.is_settled:
                     self._thread = None
                     return None
 
@@ -459,7 +460,7 @@ class Sender:
         self._log_expired()
 
     def _log_expired(self) -> None:
-        if self.outbox.expired:
+        if self.buffer.expired:
             self.losses.log("expired", "reports of executions that ended long ago are given up")
 
     # Forks: the parent holds the lock during a fork, so that the child inherits a consistent state.
@@ -474,7 +475,7 @@ class Sender:
         # The waiting threads do not exist in the child.
         self._wake = threading.Condition(self.lock)
         self._settled = threading.Condition(self.lock)
-        self.outbox.become_child()
+        self.buffer.become_child()
         self._reset()
         self.losses.forget()
         for source in list(self._sources):

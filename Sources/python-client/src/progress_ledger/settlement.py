@@ -1,4 +1,4 @@
-"""Applies the response to a batch to its outbox, and collects the log messages, without I/O and without a clock."""
+"""Applies the response to a batch to its report buffer, and collects the log messages, without I/O or clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Callable
 from .batch import OPTIONAL_FIELDS, Batch
 from .disposition import Action, Disposition
 from .losses import logger
-from .outbox import Outbox
+from .report_buffer import ReportBuffer
 from .server_health import ServerHealth
 from .settings import Settings
 
@@ -17,10 +17,10 @@ Callback = Callable[[], None]
 
 
 class Settlement:
-    """Settles the batches of one outbox. The caller holds the outbox's lock."""
+    """Settles the batches of one report buffer. The caller holds the buffer's lock."""
 
-    def __init__(self, outbox: Outbox, health: ServerHealth, settings: Settings) -> None:
-        self._outbox = outbox
+    def __init__(self, buffer: ReportBuffer, health: ServerHealth, settings: Settings) -> None:
+        self._buffer = buffer
         self._health = health
         self._settings = settings
         self._has_logged = False
@@ -46,7 +46,7 @@ class Settlement:
         if action is Action.RECORDED:
             self._recorded(batch, disposition, took, now, callbacks)
         elif action is Action.TRY_AGAIN:
-            self._outbox.postpone(batch.job)
+            self._buffer.postpone(batch.job)
             if self._health.record_failure(reason, disposition.retry_after, now, chance):
                 callbacks.append(
                     lambda: logger.warning(
@@ -56,19 +56,19 @@ class Settlement:
                 )
         elif action is Action.NO_SUCH_JOB:
             self._health.record_refusal(reason)
-            count = self._outbox.abandon(batch.job, now)
+            count = self._buffer.abandon(batch.job, now)
             callbacks.append(self.loss_callback(f"{count} events are lost: {reason}"))
         elif action is Action.JOB_CANCELED and batch.conditional_reporters:
             self._health.record_refusal(reason)
             self._health.end_pauses()
             callbacks += batch.job.has_state(disposition.job_state)
-            self._outbox.refuse_starts(batch)
+            self._buffer.refuse_starts(batch)
             callbacks.append(lambda: logger.info("executions of a canceled job do not start: %s", reason))
         else:
             self._health.record_refusal(reason)
             self._health.end_pauses()
             if action is Action.TOO_LARGE and len(batch) > 1:
-                self._outbox.batch_size_max = min(self._outbox.batch_size_max, len(batch) // 2)
+                self._buffer.batch_size_max = min(self._buffer.batch_size_max, len(batch) // 2)
             self._divide(batch, disposition, now, callbacks)
         return callbacks
 
@@ -79,14 +79,14 @@ class Settlement:
         indexes = list(range(len(batch)))
         if disposition.refused:
             bad = set(disposition.refused)
-            self._outbox.replace(batch, [[index for index in indexes if index not in bad]])
+            self._buffer.replace(batch, [[index for index in indexes if index not in bad]])
             lost = len(bad)
         elif len(batch) > 1:
             half = len(batch) // 2
-            self._outbox.replace(batch, [indexes[:half], indexes[half:]])
+            self._buffer.replace(batch, [indexes[:half], indexes[half:]])
             return
         else:
-            self._outbox.settle(batch, (), now)
+            self._buffer.settle(batch, (), now)
             lost = 1
         callbacks.append(self.loss_callback(f"{lost} events were refused and are lost: {disposition.reason}"))
 
@@ -102,13 +102,13 @@ class Settlement:
         ]
         if not refused:
             return False
-        unknown = self._outbox.strip(batch, refused)
+        unknown = self._buffer.strip(batch, refused)
         if unknown:
             callbacks.append(_unknown_callback(unknown))
         # Without its part, a report has another number, and nothing is lost.
         lost = [index for index, name in refused if name not in unknown and name != "part"]
         for index in lost:
-            self._outbox.drop(batch.entries[index][1])
+            self._buffer.drop(batch.entries[index][1])
         if lost:
             callbacks.append(self.loss_callback(f"{len(lost)} notes of reports were refused: {disposition.reason}"))
         return True
@@ -121,7 +121,7 @@ class Settlement:
     ) -> None:
         job = batch.job
         job.last_sequence = max(job.last_sequence, disposition.last_sequence)
-        self._outbox.record_fields(batch)
+        self._buffer.record_fields(batch)
         verdicts = disposition.verdicts
         kept = list(range(len(batch)))
         if verdicts is None:
@@ -133,16 +133,16 @@ class Settlement:
             bad = ("conflict", "over_limit", "duplicate") if is_first else ("conflict", "over_limit")
             kept = [index for index in kept if verdicts[index] not in bad]
             for index in set(range(len(batch))).difference(kept):
-                self._outbox.discard(batch.entries[index][1])
+                self._buffer.discard(batch.entries[index][1])
             if len(kept) < len(batch):
                 callbacks.append(self.loss_callback(_contradiction(batch, verdicts, set(kept))))
             for (_, reporter), verdict in zip(batch.entries, verdicts):
                 if reporter is not None and verdict == "superseded":
                     reporter.counts.superseded += 1
-                    self._outbox.counts.superseded += 1
+                    self._buffer.counts.superseded += 1
                     callbacks.extend(reporter.become_superseded())
         callbacks.extend(job.has_state(disposition.job_state))
-        self._outbox.settle(batch, kept, now)
+        self._buffer.settle(batch, kept, now)
         outage = self._health.record_success(took, now)
         if outage is not None:
             callbacks.append(lambda: logger.info("the ledger takes reports again, after %.0f s", outage))

@@ -84,7 +84,7 @@ class Stats:
         if sender is None:
             return cls()
         with sender.lock:
-            counts = sender.outbox.counts if reporter is None else reporter.counts
+            counts = sender.buffer.counts if reporter is None else reporter.counts
             return cls(
                 taken=counts.taken,
                 refused=counts.refused,
@@ -92,7 +92,7 @@ class Stats:
                 superseded=counts.superseded,
                 discarded=counts.discarded,
                 dropped=counts.dropped,
-                pending=sender.outbox.waiting if reporter is None else reporter.waiting,
+                pending=sender.buffer.waiting if reporter is None else reporter.waiting,
                 failures=sender.health.failed_requests,
                 last_error=sender.health.last_error,
                 is_superseded=reporter is not None and reporter.is_superseded,

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm as Bar
 from .contexts import current
 from .execution import Execution
 from .losses import LossLog
-from .outbox import JobOutbox
+from .report_buffer import JobReportBuffer
 from .reporting import Progress
 from .settings import LABEL_LENGTH_MAX, UNIT_LENGTH_MAX
 
@@ -281,7 +281,7 @@ class BarSource:
 
     # Reporting
 
-    def sample(self) -> JobOutbox | None:
+    def sample(self) -> JobReportBuffer | None:
         """Reports new progress, and returns the job that is due, if any."""
         bar = self._bar()
         if bar is None or self._is_paused or self.is_closed:

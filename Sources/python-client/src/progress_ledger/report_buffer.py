@@ -16,19 +16,20 @@ from math import inf
 from typing import TYPE_CHECKING, Callable
 
 from .batch import OPTIONAL_FIELDS, Batch, Watermark
+from .counter import Counter, Event, Notes
 from .heartbeats import Heartbeat, Heartbeats, is_wanted, report_count
-from .reporter import Counter, Event, FlushTicket, Notes, Numberings, ReportCounts, Reporter, process_numberings
+from .reporter import FlushTicket, Numberings, ReportCounts, Reporter, process_numberings
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .transport import Transport
 
 
-class JobOutbox:
+class JobReportBuffer:
     """The unsent reports of one job."""
 
-    def __init__(self, outbox: Outbox, job: str) -> None:
-        self.outbox = outbox
+    def __init__(self, buffer: ReportBuffer, job: str) -> None:
+        self.buffer = buffer
         self.job = job
         # The key, the name and the tags by which another process finds the job; None if it needs its id.
         self.origin: tuple[str, str, dict[str, str]] | None = None
@@ -83,18 +84,18 @@ class JobOutbox:
             self.settled = batch.watermark
 
 
-def _due(job: JobOutbox) -> float:
+def _due(job: JobReportBuffer) -> float:
     """The time at which the reports of a job are due."""
     return -inf if job.frozen or job.due is None else job.due
 
 
-class Outbox:
+class ReportBuffer:
     """The unsent reports of one client. The caller holds one lock around every call."""
 
     def __init__(self, settings: Settings, numberings: Numberings = process_numberings) -> None:
         self.numberings = numberings
         self._settings = settings
-        self._active: dict[JobOutbox, None] = {}
+        self._active: dict[JobReportBuffer, None] = {}
         self.heartbeats = Heartbeats(settings.heartbeat_seconds)
         self.counts = ReportCounts()
         self.size = 0
@@ -172,18 +173,18 @@ class Outbox:
         reporter.ended_at = now
         self.expedite(reporter.job, now)
 
-    def finish_job(self, job: JobOutbox, outcome: str, now: float, notes: Notes | None = None) -> None:
+    def finish_job(self, job: JobReportBuffer, outcome: str, now: float, notes: Notes | None = None) -> None:
         """Queues the end of a job, after everything reported for it before."""
         job.outcome = outcome
         job.notes = notes or {}
         job.is_end_lost = False
         self._activate(job, now)
 
-    def active(self) -> list[JobOutbox]:
+    def active(self) -> list[JobReportBuffer]:
         """The jobs with unsent reports."""
         return list(self._active)
 
-    def expedite(self, job: JobOutbox, now: float) -> None:
+    def expedite(self, job: JobReportBuffer, now: float) -> None:
         """Makes the unsent reports of a job due now."""
         if job.queue or job.outcome is not None:
             job.due = now
@@ -206,7 +207,7 @@ class Outbox:
             reporter.counts.dropped += 1
         self.counts.dropped += 1
 
-    def _give_up(self, job: JobOutbox, event: Event, reporter: Reporter | None) -> None:
+    def _give_up(self, job: JobReportBuffer, event: Event, reporter: Reporter | None) -> None:
         """Drops an event of an execution, or the end of the job."""
         if isinstance(event, Heartbeat):
             return
@@ -228,7 +229,7 @@ class Outbox:
         self._activate(reporter.job, due)
         return ticket
 
-    def _activate(self, job: JobOutbox, due: float) -> None:
+    def _activate(self, job: JobReportBuffer, due: float) -> None:
         self._active[job] = None
         if job.due is None or due < job.due:
             job.due = due
@@ -254,7 +255,7 @@ class Outbox:
             reporter.needs_heartbeat = True
             self._touch(reporter, now)
 
-    def postpone(self, job: JobOutbox) -> None:
+    def postpone(self, job: JobReportBuffer) -> None:
         """Sends the batches of the other jobs before those of this one, whose fault may not be theirs."""
         if job in self._active:
             del self._active[job]
@@ -285,7 +286,7 @@ class Outbox:
             self.expired += report_count(batch.entries) - report_count([batch.entries[index] for index in kept])
             self.replace(batch, [kept])
 
-    def _freeze(self, job: JobOutbox) -> None:
+    def _freeze(self, job: JobReportBuffer) -> None:
         entries: list[tuple[Event, Reporter | None]] = []
         most = self.batch_size_max
         tickets, ends = job.taken
@@ -408,7 +409,7 @@ class Outbox:
         job.frozen.extendleft(reversed(again))
         self._deactivate(job)
 
-    def abandon(self, job: JobOutbox, now: float) -> int:
+    def abandon(self, job: JobReportBuffer, now: float) -> int:
         """Drops everything for a job that does not exist. Returns the number of events."""
         job.is_unknown = True
         count = 0
@@ -473,7 +474,7 @@ class Outbox:
         self.size -= len(batch)
         self._deactivate(batch.job)
 
-    def _deactivate(self, job: JobOutbox) -> None:
+    def _deactivate(self, job: JobReportBuffer) -> None:
         """Deactivates a job if it has no unsent reports."""
         if job.is_settled:
             self._active.pop(job, None)
@@ -482,7 +483,7 @@ class Outbox:
     # Forks
 
     def become_child(self) -> None:
-        """Empties the outbox in a forked child, because the parent sends its reports."""
+        """Empties the buffer in a forked child, because the parent sends its reports."""
         for job in self._active:
             owners = {owner for batch in job.frozen for _, owner in batch.entries if owner}
             for reporter in owners.union(ticket.reporter for ticket in job.queue):

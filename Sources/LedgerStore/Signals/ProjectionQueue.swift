@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// A job that is named a thousand times is queued once. Jobs leave the queue in the order in which they were first
 /// named, so a busy job cannot delay the others.
-public final class PendingJobs: Sendable {
+public final class ProjectionQueue: Sendable {
     /// The maximum number of queued jobs. Beyond it a sweep replaces them.
     private static let jobsMax = 100_000
 

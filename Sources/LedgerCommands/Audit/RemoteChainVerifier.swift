@@ -5,7 +5,7 @@ import ProgressLedgerClient
 /// Verifies the hash chains of jobs by requests to a server.
 ///
 /// A chain is verified range by range, which makes progress visible and lets an interrupted verification resume.
-struct ChainVerifier {
+struct RemoteChainVerifier {
     let client: LedgerClient
 
     /// The most events that the server checks per request: about a second of work.

@@ -2,7 +2,7 @@ import Ledger
 
 // Parts of executions, and ledgers that do not know all fields of events.
 
-extension ReportBatcher {
+extension ReportBuffer {
     /// Whether the next events may be the first ones of the execution.
     ///
     /// They must not reopen a canceled job.

@@ -1,6 +1,6 @@
 import Ledger
 
-extension ReportBatcher {
+extension ReportBuffer {
     /// Frozen events that one request carries.
     struct Batch: Sendable {
         var events: [EventDraft]

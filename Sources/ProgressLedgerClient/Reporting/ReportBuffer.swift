@@ -9,7 +9,7 @@ import Ledger
 ///
 /// A generation is everything that is pending at one moment. It is batched when none of it is left outside of a batch,
 /// and settled when its batches are delivered or abandoned. A flush waits until its generation is settled.
-struct ReportBatcher: Sendable {
+struct ReportBuffer: Sendable {
     /// The next action.
     enum Step: Sendable {
         /// Send these events; with `awaitsVerdicts`, request their verdicts.
@@ -103,7 +103,7 @@ struct ReportBatcher: Sendable {
     /// The most events in a batch.
     ///
     /// It is smaller after the server or a proxy refused a larger batch.
-    private var eventsMax = ReportBatcher.eventsPerBatchMax
+    private var eventsMax = ReportBuffer.eventsPerBatchMax
     private var generations = Generations()
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
@@ -130,7 +130,7 @@ struct ReportBatcher: Sendable {
         return statistics
     }
 
-    /// Creates the batcher of a new execution or of a part of one.
+    /// Creates the buffer of a new execution or of a part of one.
     ///
     /// - Parameters:
     ///   - part: The name of the part; nil for a new execution.
@@ -218,7 +218,7 @@ struct ReportBatcher: Sendable {
 
     /// Ends the execution, and returns false if it had ended already.
     ///
-    /// One request follows at once, whatever the batcher's own pause: the process may end soon. A pause that the ledger
+    /// One request follows at once, whatever the buffer's own pause: the process may end soon. A pause that the ledger
     /// asked for remains. The end of a part ends only its own reports.
     @discardableResult
     mutating func end(

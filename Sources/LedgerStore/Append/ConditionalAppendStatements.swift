@@ -1,8 +1,8 @@
-/// The SQL of the statements that write a group of appends.
+/// The SQL of the statements that write a group of appends by compare-and-set.
 ///
-/// ``GroupCommitPlan`` chooses a statement and gives its parameters. The conditional statements write nothing unless
-/// the heads of all jobs are those that the group was planned with.
-enum AppendStatements {
+/// ``GroupCommitPlan`` chooses a statement and gives its parameters. The statements write nothing unless the heads of
+/// all jobs are those that the group was planned with. Only ``moveHeads`` alone is unconditional, for locked heads.
+enum ConditionalAppendStatements {
     /// Moves locked heads.
     static let moveHeads = """
         update ledger.job_head as head
@@ -12,15 +12,15 @@ enum AppendStatements {
         where head.job_id = new.job_id
         """
 
-    /// The microseconds for which a planned time is current.
+    /// The microseconds after a plan's time during which its statement may still write.
     ///
     /// They are counted by the database's clock. The function `ledger.is_current` has the same limit; see also
     /// ``GroupCommitPlan/expiry``.
-    static let clockValidity: Int64 = 1_000_000
+    static let planValidityMicroseconds: Int64 = 1_000_000
 
     /// The condition that the planned time, `$6`, was current when the statement began.
     private static let wasClockCurrent = """
-        $6::timestamptz between statement_timestamp() - interval '\(clockValidity) microseconds' \
+        $6::timestamptz between statement_timestamp() - interval '\(planValidityMicroseconds) microseconds' \
         and statement_timestamp()
         """
 
@@ -32,7 +32,7 @@ enum AppendStatements {
     /// Moves the head of one job, if it is current.
     ///
     /// The clock is compared again under the lock, because the statement may have waited for the lock. A late statement
-    /// fails with LG004; see ``GroupCommitWriter/resolveOutcome(_:expiry:)``.
+    /// fails with LG004; see ``GroupCommitWriter/lookUpOutcome(of:expiry:)``.
     private static let oneHeadClause = """
         moved as (
             update ledger.job_head

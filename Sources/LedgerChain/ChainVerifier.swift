@@ -1,8 +1,8 @@
 public import Ledger
 
 /// Recomputes the hash chain of a job and stops at the first fault.
-public struct ChainCheck: Sendable {
-    /// The expected content of the first event; nil if the check begins after it.
+public struct ChainVerifier: Sendable {
+    /// The expected content of the first event; nil if the verifier begins after it.
     private let first: (description: JobDescription, createdAt: Timestamp)?
     private let anchor: ChainPosition?
     private var chain: HashChain
@@ -10,7 +10,7 @@ public struct ChainCheck: Sendable {
     private var recordedAt: Timestamp
     private var fault: Verification.Fault?
 
-    /// Creates a check from the first event on.
+    /// Creates a verifier that begins with the first event.
     ///
     /// - Parameters:
     ///   - description: The current description of the job.
@@ -26,23 +26,23 @@ public struct ChainCheck: Sendable {
         recordedAt = .earliest
     }
 
-    /// Creates a check that continues after an event that was checked before.
+    /// Creates a verifier that continues after an event that was checked before.
     ///
     /// - Parameter recordedAt: The time when that event was recorded.
     public init(after event: ChainPosition, recordedAt: Timestamp, anchor: ChainPosition? = nil) {
         first = nil
         self.anchor = anchor
-        chain = HashChain(head: event.hash)
+        chain = HashChain(lastHash: event.hash)
         sequence = event.sequence
         self.recordedAt = recordedAt
     }
 
     /// The last event that was checked, and its recomputed hash.
-    public var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.head) }
+    public var position: ChainPosition { ChainPosition(sequence: sequence, hash: chain.lastHash) }
 
     /// Returns the result so far, for a job that ends at `ledgerSequence`.
     public func verification(ledgerSequence: EventSequence) -> Verification {
-        Verification(sequence: sequence, headHash: chain.head, ledgerSequence: ledgerSequence, fault: fault)
+        Verification(sequence: sequence, headHash: chain.lastHash, ledgerSequence: ledgerSequence, fault: fault)
     }
 
     /// The fault that was found; nil if there is none so far.
@@ -117,7 +117,7 @@ public struct ChainCheck: Sendable {
             "event \(sequence + 1) has values in columns that its type does not use")
     }
 
-    /// Records that the event at which the check begins is missing or has changed.
+    /// Records that the event at which the verifier begins is missing or has changed.
     public mutating func recordChangedStart() {
         record(.altered, at: sequence, "event \(sequence) has changed since it was checked")
     }
@@ -125,7 +125,7 @@ public struct ChainCheck: Sendable {
     /// Compares the last event with the head of the job, after all events were checked.
     ///
     /// - Parameters:
-    ///   - head: The job's head when the check began, and the hash there; nil if there is none.
+    ///   - head: The job's head when the verifier began, and the hash there; nil if there is none.
     ///   - headRecordedAt: The recorded time of the head's event; nil if it is not to be compared.
     ///   - lastStored: The last event that was stored at the same moment; 0 if there is none.
     public mutating func finish(head: ChainPosition?, headRecordedAt: Timestamp? = nil, lastStored: EventSequence) {
@@ -137,7 +137,7 @@ public struct ChainCheck: Sendable {
             record(
                 .surplus, at: head.sequence + 1,
                 "the head is at \(head.sequence), but the events end at \(lastStored)")
-        } else if chain.head != head.hash {
+        } else if chain.lastHash != head.hash {
             record(.head, at: sequence, "the hash of the head differs from that of the last event")
         } else if let headRecordedAt, headRecordedAt != recordedAt {
             record(.head, at: sequence, "the recorded time of the head differs from that of the last event")

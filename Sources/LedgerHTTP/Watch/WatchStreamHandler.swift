@@ -14,7 +14,7 @@ internal import Tracing
 /// responds.
 ///
 /// The handler follows ``MessageValidator`` in the pipeline, like ``FastPathHandler``.
-final class WatchHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
+final class WatchStreamHandler: ChannelDuplexHandler, RemovableChannelHandler, PipelinedInputBuffering {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart

@@ -2,10 +2,11 @@ internal import Ledger
 internal import NIOCore
 internal import Synchronization
 
-/// A buffer of one subscriber that holds only the newest snapshot of each job.
+/// A buffer of one subscriber that holds only the newest updates.
 ///
-/// A slow client misses the snapshots in between, and needs no memory for them.
-final class ConflatingBuffer: Sendable {
+/// The updates are the list of jobs, a snapshot of each job, and a heartbeat. A slow client misses the snapshots in
+/// between, and needs no memory for them.
+final class NewestUpdateBuffer: Sendable {
     /// The contents of a buffer.
     struct Contents: Sendable {
         /// The encoded list of jobs, if it has changed.
