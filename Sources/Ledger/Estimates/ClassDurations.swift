@@ -31,6 +31,10 @@ struct ClassDurations {
     private static let empiricalMin = 8
     /// The numbers of quantiles of a distribution, for few and for many executions.
     private static let quantileCounts = (few: 32, many: 256, manyFrom: 8.0)
+    /// The number below which samples count as fewer, and by how much.
+    private static let fewSamples = (below: 3.0, deduction: 0.3)
+    /// The weight of the variance between tasks against that from job to job.
+    private static let betweenWeight = 4.0
 
     private static func add(_ durations: [Double], to all: inout [Double]) -> Range<Int> {
         defer { all += durations }
@@ -59,7 +63,7 @@ struct ClassDurations {
     init(_ work: WorkClass, taskSpread: Double, drawableSeconds: inout [Double]) {
         switch work.durations {
         case .sampled(let samples):
-            let count = max(0.7, samples.count - (samples.count < 3 ? 0.3 : 0))
+            let count = samples.count - (samples.count < Self.fewSamples.below ? Self.fewSamples.deduction : 0)
             isSampled = true
             isFree = false
             mean = samples.mean
@@ -85,8 +89,8 @@ struct ClassDurations {
             isEmpirical = false
             secondsRange = Self.add(Self.quantiles(work.waiting, mean: 0, deviation: deviation), to: &drawableSeconds)
         }
-        let spread = taskSpread.squared
-        let between = max(0, work.normal.deviation.squared - spread)
-        taskWeight = 4 * between / (4 * between + spread + 1e-9)
+        let variance = taskSpread.squared
+        let between = max(0, work.normal.deviation.squared - variance)
+        taskWeight = Self.betweenWeight * between / (Self.betweenWeight * between + variance + .divisorMin)
     }
 }

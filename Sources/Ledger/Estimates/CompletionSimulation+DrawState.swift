@@ -4,9 +4,11 @@ extension CompletionSimulation {
     /// The next draw uses its arrays again, because allocating them would take much of the time.
     struct DrawState {
         var random = RandomSequence(seed: 0)
-        /// The shift of the logarithm of a sampled class, or the mean of a guessed one.
-        var means: [Double] = []
-        /// The exponentials of ``means``.
+        /// The logarithm of this draw's factor of each class.
+        ///
+        /// The draw multiplies the drawable seconds of the class by the factor.
+        var logFactors: [Double] = []
+        /// The exponentials of ``logFactors``.
         var factors: [Double] = []
         /// The waiting executions of each class.
         var waiting: [Double] = []
@@ -55,7 +57,7 @@ extension CompletionSimulation {
         /// The knowledge about its rest, as ``RunningWork/Kind``.
         enum Kind {
             case reporting(ReportedRest)
-            case known(Double)
+            case usualDuration(logarithm: Double)
             case silent
         }
 
@@ -67,7 +69,7 @@ extension CompletionSimulation {
             kind =
                 switch work.kind {
                 case .reporting(let reporting): .reporting(ReportedRest(reporting))
-                case .known(let usual): .known(usual)
+                case .usualDuration(let logarithm): .usualDuration(logarithm: logarithm)
                 case .silent: .silent
                 }
         }

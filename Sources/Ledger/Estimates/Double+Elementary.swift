@@ -117,6 +117,9 @@ extension Double {
         return numerator / (denominator * q + 1)
     }
 
+    /// The least divisor, in place of 0.
+    static let divisorMin = 1e-9
+
     /// The nearest number within a range.
     func clamped(to range: ClosedRange<Double>) -> Double {
         Swift.min(Swift.max(self, range.lowerBound), range.upperBound)

@@ -4,11 +4,12 @@
 struct DurationPool {
     /// The standard deviation within labels.
     ///
-    /// Its prior counts like four samples. 0.35 is that of production workflows; 0.35 to 0.6 measure alike.
+    /// Its prior counts like four samples. 0.35 is that of production workflows; values up to 0.6 gave the same
+    /// measured error.
     let withinLabels: Double
     /// The standard deviation between labels, with a prior like two labels.
     ///
-    /// 1.4 is that of production workflows; 1 to 2 measure alike.
+    /// 1.4 is that of production workflows; values from 1 to 2 gave the same measured error.
     let betweenLabels: Double
     /// The mean of the labels' means.
     let mean: Double

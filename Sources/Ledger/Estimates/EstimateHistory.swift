@@ -22,6 +22,25 @@ public struct EstimateHistory: Sendable {
     public static let runsMax = 5
     /// The weight of a newer job's totals against those of all earlier ones.
     private static let newerWeight = 0.4
+    /// The maximum number of jobs that the mean of a task's durations counts.
+    ///
+    /// A newer job therefore weighs at least a quarter.
+    private static let taskRunsMax = 4.0
+    /// The ``taskSpread`` before it is known.
+    static let taskSpreadPrior = 0.3
+    /// The number of differences between jobs from which their spread is known.
+    private static let deviationsMin = 5.0
+    /// The decay of earlier errors with each job, from a number of jobs on.
+    private static let errorDecay = (factor: 0.8, runsMin: 4.0)
+    /// The number of jobs with a calibrated interval that ``widening`` begins with.
+    private static let wideningPrior = 2.0
+    private static let wideningRange = 1.0...4.0
+    /// The variance that is added to that of the biases of earlier jobs.
+    private static let biasVarianceAdded = 0.01
+    /// The weight of the variance of the bias against its square.
+    private static let doubtWeight = 4.0
+    /// The largest logarithm of a ``correction(phase:)``.
+    private static let correctionMax = 0.7
 
     /// The work on one label.
     struct Label: Sendable {
@@ -69,38 +88,37 @@ public struct EstimateHistory: Sendable {
     }
 
     private mutating func add(_ label: RunSummary.Label) {
-        var known = labels[label.key] ?? Label()
-        let weight = known.runs == 0 ? 1 : Self.newerWeight
-        known.runs += 1
-        known.done += weight * (label.done - known.done)
-        known.total += weight * (label.total - known.total)
-        known.growthShare += weight * (label.growthShare - known.growthShare)
-        known.longestQuiet = max(known.longestQuiet, label.longestQuiet)
+        var merged = labels[label.key] ?? Label()
+        let weight = merged.runs == 0 ? 1 : Self.newerWeight
+        merged.runs += 1
+        merged.done += weight * (label.done - merged.done)
+        merged.total += weight * (label.total - merged.total)
+        merged.growthShare += weight * (label.growthShare - merged.growthShare)
+        merged.longestQuiet = max(merged.longestQuiet, label.longestQuiet)
         if label.executions > 0 {
-            known.units = label.units
-            known.executions += label.executions
-            known.quantiles = RunSummary.midpoints(of: (known.quantiles + label.quantiles).sorted())
+            merged.units = label.units
+            merged.executions += label.executions
+            merged.quantiles = RunSummary.midpoints(of: (merged.quantiles + label.quantiles).sorted())
         }
-        labels[label.key] = known
+        labels[label.key] = merged
     }
 
     private mutating func add(_ task: RunSummary.TaskDuration) {
         guard tasks.count < RunSummary.tasksMax || tasks[task.task] != nil else { return }
-        var known = tasks[task.task] ?? KnownTask(label: task.label)
-        known.label = task.label
-        let deviation = task.duration.logarithm - known.logarithm
-        if known.runs > 0 {
-            taskDeviations += deviation.squared * known.runs / (known.runs + 1)
+        var merged = tasks[task.task] ?? KnownTask(label: task.label)
+        merged.label = task.label
+        let deviation = task.duration.logarithm - merged.logarithm
+        if merged.runs > 0 {
+            taskDeviations += deviation.squared * merged.runs / (merged.runs + 1)
             taskDeviationCount += 1
         }
-        known.logarithm += max(1 / (known.runs + 1), 0.25) * deviation
-        known.runs = min(known.runs + 1, 4)
-        tasks[task.task] = known
+        merged.logarithm += max(1 / (merged.runs + 1), 1 / Self.taskRunsMax) * deviation
+        merged.runs = min(merged.runs + 1, Self.taskRunsMax)
+        tasks[task.task] = merged
     }
 
     private mutating func add(_ run: RunSummary.Errors) {
-        // From the fourth job on, earlier ones fade.
-        let decay = errors.runs >= 4 ? 0.8 : 1
+        let decay = errors.runs >= Self.errorDecay.runsMin ? Self.errorDecay.factor : 1
         errors.above = errors.above * decay + run.above
         errors.below = errors.below * decay + run.below
         errors.runs = errors.runs * decay + 1
@@ -117,27 +135,30 @@ public struct EstimateHistory: Sendable {
 
     /// The standard deviation of the logarithm of one task's duration from job to job.
     var taskSpread: Double {
-        taskDeviationCount > 5 ? max(0.0025, taskDeviations / taskDeviationCount).squareRoot() : 0.3
+        taskDeviationCount > Self.deviationsMin
+            ? max(LogDuration.varianceMin, taskDeviations / taskDeviationCount).squareRoot() : Self.taskSpreadPrior
     }
 
     /// The factors by which earlier intervals should have been wider: never below 1.
     ///
-    /// The prior is one job's worth of doubt: two jobs with a factor of 1.
+    /// The mean factor of the earlier jobs and of two with a factor of 1.
     var widening: (above: Double, below: Double) {
-        func factor(_ sum: Double) -> Double { ((2 + sum) / (2 + errors.runs)).clamped(to: 1...4) }
+        func factor(_ sum: Double) -> Double {
+            ((Self.wideningPrior + sum) / (Self.wideningPrior + errors.runs)).clamped(to: Self.wideningRange)
+        }
         return errors.runs > 0 ? (factor(errors.above), factor(errors.below)) : (1, 1)
     }
 
     /// The factor by which earlier estimates at the same phase were too low.
     ///
-    /// It is shrunk by its own uncertainty, and at most e^0.7.
+    /// It is shrunk by its own uncertainty.
     func correction(phase: Int) -> Double {
         let runs = errors.biasRuns[phase]
         guard runs > 0 else { return 1 }
         let mean = errors.bias[phase] / runs
-        let spread = max(0, errors.biasSquares[phase] / runs - mean.squared)
-        let variance = (runs > 1 ? spread * runs / (runs - 1) : 0) + 0.01
-        let shrunk = mean * mean.squared / (mean.squared + 4 * variance / runs) * runs / (runs + 1)
-        return shrunk.clamped(to: -0.7...0.7).exponential
+        let between = max(0, errors.biasSquares[phase] / runs - mean.squared)
+        let variance = (runs > 1 ? between * runs / (runs - 1) : 0) + Self.biasVarianceAdded
+        let shrunk = mean * mean.squared / (mean.squared + Self.doubtWeight * variance / runs) * runs / (runs + 1)
+        return shrunk.clamped(to: -Self.correctionMax...Self.correctionMax).exponential
     }
 }

@@ -58,24 +58,33 @@ public struct EstimateState: Hashable, Sendable {
     /// Only a job that began before an upgrade lacks its state.
     public static let rebuiltExecutionsMax: Int64 = 200_000
 
-    /// The maximum number of recent samples per label.
+    /// The maximum number of recent samples of all labels together.
+    ///
+    /// A label has at least the fewest of ``recentSamples`` nevertheless.
+    private static let recentSamplesInAllMax: Int64 = 4_096
+    /// The fewest and the most recent samples of a label.
     ///
     /// 256 give stable quantiles and let slow changes show; 8 are the fewest that a change is recognised from.
-    static func recentSamplesMax(labels: Int64) -> Int { Int(min(256, max(8, 4_096 / max(1, labels)))) }
+    private static let recentSamples: (fewest: Int64, most: Int64) = (8, 256)
+
+    /// The maximum number of recent samples per label.
+    static func recentSamplesMax(labels: Int64) -> Int {
+        Int(min(recentSamples.most, max(recentSamples.fewest, recentSamplesInAllMax / max(1, labels))))
+    }
 
     /// The state before the first event.
     public init() {}
 
     /// The mean number of concurrent workers.
     ///
-    /// Earlier times fade with a time constant of a quarter of the elapsed time.
+    /// Earlier times decay as in ``Throughput``.
     struct Concurrency: Hashable, Sendable {
         var workerSeconds = 0.0
         var seconds = 0.0
 
         mutating func add(workers: Int64, seconds elapsed: Double, jobSeconds: Double) {
             guard workers > 0, elapsed > 0 else { return }
-            let decay = (-elapsed / max(1e-9, jobSeconds / 4)).exponential
+            let decay = Throughput.decay(after: elapsed, jobSeconds: jobSeconds)
             workerSeconds = workerSeconds * decay + Double(workers) * elapsed
             seconds = seconds * decay + elapsed
         }
@@ -104,8 +113,13 @@ public struct EstimateState: Hashable, Sendable {
         return order.prefix(Self.runningMax).compactMap { running[$0.id] }
     }
 
+    /// The approximate bytes of a running execution and of a pattern.
+    private static let partBytes = (execution: 320, pattern: 1_536)
+
     /// The approximate memory in bytes, by the sizes of the parts.
-    public var memoryEstimate: Int { running.count * 320 + patterns.count * 1_536 }
+    public var memoryEstimate: Int {
+        running.count * Self.partBytes.execution + patterns.count * Self.partBytes.pattern
+    }
 
     /// The number of running executions that do work.
     public var workers: Int64 { runningCount - (workersDeclare ? 0 : onlyDeclaring) }
@@ -156,9 +170,9 @@ public struct EstimateState: Hashable, Sendable {
             isAnnounced: event.body.type == .executionStarted)
     }
 
-    /// Records a sign of life of a running execution.
+    /// Records an event of a running execution, which ends its silence.
     ///
-    /// Any event of it is one, also a discarded one.
+    /// Also a discarded event does.
     private mutating func recordEvent(_ event: Event, of id: ExecutionID) {
         guard id.sequence != event.sequence else { return }
         let isReport =

@@ -19,6 +19,9 @@ public struct Estimator: Sendable {
     let history: EstimateHistory?
     private let startedTasks: [StartedTask]
 
+    /// The prior of the rate of failures: one percent, like ten executions.
+    private static let failurePrior = (failures: 0.1, ends: 10.0)
+
     /// Creates the estimator of a job.
     ///
     /// - Parameters:
@@ -70,10 +73,11 @@ public struct Estimator: Sendable {
         let running = builder.running(in: &classes, of: labels)
         if speed.tasksAreKnown { addWaitingTasks(to: &classes, labels) }
         let conditions = CompletionSimulation.Conditions(
-            now: now, elapsed: elapsed, pool: pool, speed: speed, taskSpread: history?.taskSpread ?? 0.3,
+            now: now, elapsed: elapsed, pool: pool, speed: speed,
+            taskSpread: history?.taskSpread ?? EstimateHistory.taskSpreadPrior,
             usualWorkers: min(state.concurrency.mean, Double(RunningWorkBuilder.simulatedMax)),
-            // The prior is a rate of one percent, like ten executions.
-            failureRate: (Double(state.failed) + 0.1) / (Double(state.failed + state.succeeded) + 10),
+            failureRate: (Double(state.failed) + Self.failurePrior.failures)
+                / (Double(state.failed + state.succeeded) + Self.failurePrior.ends),
             idle: workers.isEmpty && isLeft && state.concurrency.seconds > 0
                 ? state.lastEventAt.map { now.seconds(since: $0) } : nil,
             growth: growth(of: labels, in: classes, at: now))
@@ -100,6 +104,10 @@ public struct Estimator: Sendable {
 
     /// The share of a job's duration after which it is not expected to end any more.
     private static let closingShare = 0.25
+    /// The least time since the last event: a share of the job's duration, and seconds.
+    private static let closingMin = (share: 0.002, seconds: 0.01)
+    /// The quantiles of the rest, as multiples of the time since the last event.
+    private static let closingFactors = Estimate.Remaining(p10: 0.1, p50: 0.6, p90: 5)
 
     /// The estimate of a job that has done everything and has not ended.
     ///
@@ -111,11 +119,19 @@ public struct Estimator: Sendable {
         guard silence <= max(Self.closingShare * last.seconds(since: startedAt), LogDuration.secondsMin) else {
             return .none(.allDone)
         }
-        let seconds = max(silence, 0.002 * now.seconds(since: startedAt), 0.01)
+        let seconds = max(
+            silence, Self.closingMin.share * now.seconds(since: startedAt), Self.closingMin.seconds)
+        let factors = Self.closingFactors
         return Estimate(
-            remaining: Estimate.Remaining(p10: 0.1 * seconds, p50: 0.6 * seconds, p90: 5 * seconds),
+            remaining: Estimate.Remaining(
+                p10: factors.p10 * seconds, p50: factors.p50 * seconds, p90: factors.p90 * seconds),
             basis: history == nil ? .job : .history, waitingFor: nil, reason: nil)
     }
+
+    /// The least rest as a share of the time beyond the usual duration.
+    ///
+    /// It is that of the highest quantile.
+    private static let overdueShare = 0.5
 
     /// The estimate of a job that has declared nothing yet.
     ///
@@ -126,10 +142,10 @@ public struct Estimator: Sendable {
         let (mean, deviation) = (history.lastSeconds.naturalLogarithm, JobSpeed.priorDeviation)
         let longer = ((max(elapsed, LogDuration.secondsMin).naturalLogarithm - mean) / deviation).normalSurvival
         func left(_ share: Double) -> Double {
-            let quantile = (1 - longer * (1 - share)).clamped(to: 1e-6...(1 - 1e-7))
+            let quantile = (1 - longer * (1 - share)).clamped(to: CompletionSimulation.quantileRange)
             let seconds = (mean + deviation * quantile.normalQuantile).exponential
             // Far beyond the usual duration, the best guess is a share of the time it has lasted already.
-            return max(seconds - elapsed, share * 0.5 * max(0, elapsed - history.lastSeconds))
+            return max(seconds - elapsed, share * Self.overdueShare * max(0, elapsed - history.lastSeconds))
         }
         return Estimate(
             remaining: Estimate.Remaining(p10: left(0.1), p50: left(0.5), p90: left(0.9)), basis: .history,
@@ -148,27 +164,43 @@ public struct Estimator: Sendable {
         }
     }
 
+    /// The number of declarations from which growth is regular.
+    private static let growthDeclarationsMin = 5
+    /// The longest time since the last declaration, in mean intervals.
+    private static let growthPauseMax = 3.0
+    /// The latest declarations that give the rate: a part of all, at least so many.
+    private static let rateDeclarations = (divisor: 2, countMin: 4)
+
     /// The labels with totals that grow regularly.
     ///
-    /// They have at least five declarations, the last one not long ago.
+    /// They have several declarations, the last one not long ago.
     private func growth(
         of labels: [LabelWork], in classes: [WorkClass], at now: Timestamp
     ) -> [CompletionSimulation.Growth] {
         labels.compactMap { label in
-            guard label.known == nil, let declarations = label.pattern?.declarations, declarations.count >= 5,
-                let first = declarations.first, let last = declarations.last
+            guard label.inHistory == nil, let declarations = label.pattern?.declarations,
+                declarations.count >= Self.growthDeclarationsMin, let first = declarations.first,
+                let last = declarations.last
             else { return nil }
             let span = last.at.seconds(since: first.at)
             let since = now.seconds(since: last.at)
-            guard since <= 3 * span / Double(declarations.count - 1) else { return nil }
-            let from = max(0, declarations.count - 1 - max(4, declarations.count / 2))
+            guard since <= Self.growthPauseMax * span / Double(declarations.count - 1) else { return nil }
+            let recentCount = max(Self.rateDeclarations.countMin, declarations.count / Self.rateDeclarations.divisor)
+            let from = max(0, declarations.count - 1 - recentCount)
             let recent = declarations[(from + 1)...].reduce(0) { $0 + Double($1.units) }
-            let rate = recent / max(1e-9, now.seconds(since: declarations[from].at))
+            let rate = recent / max(.divisorMin, now.seconds(since: declarations[from].at))
             return CompletionSimulation.Growth(
                 classIndex: label.classIndex, units: label.classIndex.map { classes[$0].units } ?? 1, span: span,
                 since: since, rate: rate)
         }
     }
+
+    /// The maximum number of executions that are named.
+    private static let namedMax = 3
+    /// The part of the draws in which a named execution must end last: a tenth.
+    ///
+    /// One that ends last by chance alone is not worth naming.
+    private static let namedDivisor = 10
 
     /// The indicator and the executions that ended last in most draws.
     private func waitingFor(
@@ -186,17 +218,16 @@ public struct Estimator: Sendable {
             } else {
                 continue
             }
-            if let known = byLabel.firstIndex(where: { $0.label == label }) {
-                byLabel[known].draws += 1
+            if let existing = byLabel.firstIndex(where: { $0.label == label }) {
+                byLabel[existing].draws += 1
             } else {
                 byLabel.append((label, 1))
             }
         }
         guard let label = byLabel.max(by: { $0.draws < $1.draws }) else { return nil }
-        // An execution that ends last by chance alone is not worth naming.
-        let executions = byExecution.filter { 10 * $0.value >= draws.count }
+        let executions = byExecution.filter { Self.namedDivisor * $0.value >= draws.count }
             .sorted { ($0.value, $1.key) > ($1.value, $0.key) }
-            .prefix(3)
+            .prefix(Self.namedMax)
             .map { simulation.running[$0.key].execution }
         return Estimate.WaitingFor(label: label.label, executions: executions)
     }

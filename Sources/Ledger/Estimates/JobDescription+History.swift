@@ -4,7 +4,7 @@ extension JobDescription {
     /// The value of the tag that leaves a job out.
     private static let noHistory: Name = "none"
 
-    /// The group of jobs that learn from each other: the name, or the value of the tag.
+    /// The group of jobs that share their history: the name, or the value of the tag.
     ///
     /// Nil for a job that is left out. The prefix separates a name from an equal value of the tag.
     public var history: String? {

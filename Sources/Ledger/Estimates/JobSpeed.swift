@@ -9,8 +9,20 @@ struct JobSpeed {
 
     /// The standard deviation from job to job before anything is measured.
     ///
-    /// Half of it and double measure alike.
+    /// Half of it and double gave the same measured error.
     static let priorDeviation = 0.35
+    /// The number of known tasks from which they show the speed.
+    ///
+    /// They must also be a part of all started tasks: a half.
+    private static let known = (tasksMin: 3, startedPerKnownMax: 2)
+    /// The factor of the variance of a task's duration from job to job.
+    private static let taskVarianceFactor = 1.3
+    /// The least variance of a label's durations, and the variance that is added to it.
+    private static let labelVariance = (min: 0.01, added: 0.02)
+    /// The variance that is added to that of the difference of two means.
+    private static let differenceVarianceAdded = 0.02
+    /// The largest difference between two counts of the successes, as a share.
+    private static let countDifferenceMax = 0.05
     /// The speed without history.
     static let unknown = JobSpeed(logarithm: 0, variance: 0, tasksAreKnown: false)
 
@@ -25,24 +37,26 @@ struct JobSpeed {
         let prior = 1 / Self.priorDeviation.squared
         var (sum, weight) = (0.0, prior)
         let (found, finished) = Self.finished(state, history, startedTasks)
-        tasksAreKnown = found >= 3 && 2 * found >= startedTasks.count
+        tasksAreKnown = found >= Self.known.tasksMin && Self.known.startedPerKnownMax * found >= startedTasks.count
         if tasksAreKnown {
             if let finished {
-                let variance = 1.3 * history.taskSpread.squared
+                let variance = Self.taskVarianceFactor * history.taskSpread.squared
                 sum += finished.difference * finished.count / variance
                 weight += finished.count / variance
             }
         } else {
             for label in labels {
-                guard let pattern = label.pattern, pattern.samples > 0, let known = label.known,
-                    !known.quantiles.isEmpty
+                guard let pattern = label.pattern, pattern.samples > 0, let earlier = label.inHistory,
+                    !earlier.quantiles.isEmpty
                 else { continue }
-                let count = Double(known.quantiles.count)
-                let mean = known.quantiles.reduce(0) { $0 + $1.logarithm } / count
-                let squares = known.quantiles.reduce(0) { $0 + $1.logarithm.squared } / count
-                let spread = max(0.01, squares - mean.squared) + 0.02
+                let count = Double(earlier.quantiles.count)
+                let mean = earlier.quantiles.reduce(0) { $0 + $1.logarithm } / count
+                let squares = earlier.quantiles.reduce(0) { $0 + $1.logarithm.squared } / count
+                let variance = max(Self.labelVariance.min, squares - mean.squared) + Self.labelVariance.added
                 let precision =
-                    1 / (spread / Double(pattern.samples) + spread / min(count, known.executions) + 0.02)
+                    1
+                    / (variance / Double(pattern.samples) + variance / min(count, earlier.executions)
+                        + Self.differenceVarianceAdded)
                 sum += precision * (pattern.meanLogarithm - mean)
                 weight += precision
             }
@@ -68,7 +82,9 @@ struct JobSpeed {
             usual += known.logarithm
         }
         let counted = Double(state.succeeded)
-        guard succeeded > 0, (counted - succeeded).magnitude <= 0.05 * succeeded else { return (found, nil) }
+        guard succeeded > 0, (counted - succeeded).magnitude <= Self.countDifferenceMax * succeeded else {
+            return (found, nil)
+        }
         return (found, (state.sumOfLogarithms / counted - usual / succeeded, succeeded))
     }
 }

@@ -52,7 +52,7 @@ public struct LabelPattern: Hashable, Sendable {
     /// - Parameter quiet: The longest time for which the execution sent no event, in microseconds.
     mutating func addSample(microseconds duration: Int64, units done: Int64, quiet: Int64, recentMax: Int) {
         longestQuiet = max(longestQuiet, quiet)
-        let sample = LogDuration(seconds: Double(duration) / 1e6)
+        let sample = LogDuration(seconds: Double(secondsOf: duration))
         samples += 1
         microseconds = microseconds.adding(duration)
         units = units.adding(done)
@@ -94,7 +94,7 @@ public struct LabelPattern: Hashable, Sendable {
     }
 
     /// The mean seconds of a sample.
-    var meanSeconds: Double { Double(microseconds) / 1e6 / Double(max(1, samples)) }
+    var meanSeconds: Double { Double(secondsOf: microseconds) / Double(max(1, samples)) }
 
     /// The mean units of a sample.
     var meanUnits: Double { Double(units) / Double(max(1, samples)) }

@@ -7,8 +7,12 @@ public struct LogDuration: Hashable, Comparable, Sendable {
     let steps: Int16
 
     private static let stepsPerUnit = 1_024.0
+    /// The range of the stored values: e⁻⁷ to e³¹ seconds.
+    private static let stepsRange = -7_168.0...31_744.0
     /// The shortest duration, in seconds.
     static let secondsMin = 1e-3
+    /// The least variance of the logarithms of durations: a deviation of 0.05.
+    static let varianceMin = 0.0025
 
     init(steps: Int16) {
         self.steps = steps
@@ -16,7 +20,7 @@ public struct LogDuration: Hashable, Comparable, Sendable {
 
     /// Creates the nearest value of a logarithm of seconds.
     init(logarithm: Double) {
-        steps = Int16((logarithm * Self.stepsPerUnit).rounded().clamped(to: -7_168...31_744))
+        steps = Int16((logarithm * Self.stepsPerUnit).rounded().clamped(to: Self.stepsRange))
     }
 
     /// Creates the nearest value of a number of seconds.
@@ -30,9 +34,18 @@ public struct LogDuration: Hashable, Comparable, Sendable {
     public static func < (left: LogDuration, right: LogDuration) -> Bool { left.steps < right.steps }
 }
 
+extension Double {
+    private static let microsecondsPerSecond = 1e6
+
+    /// The seconds of a number of microseconds.
+    init(secondsOf microseconds: Int64) {
+        self = Double(microseconds) / Self.microsecondsPerSecond
+    }
+}
+
 extension Timestamp {
     /// The seconds since an earlier moment; 0 if it is later.
     func seconds(since earlier: Timestamp) -> Double {
-        Double(max(0, microseconds - earlier.microseconds)) / 1e6
+        Double(secondsOf: max(0, microseconds - earlier.microseconds))
     }
 }

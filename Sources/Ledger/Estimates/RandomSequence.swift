@@ -19,16 +19,11 @@ struct RandomSequence {
 
     /// A number above 0 and below 1.
     mutating func uniform() -> Double {
-        (Double(next() >> 11) + 0.5) * (1 / 9_007_199_254_740_992)
+        (Double(next() >> 11) + 0.5) * 0x1p-53
     }
 
     /// A standard normal number.
     mutating func normal() -> Double { uniform().normalQuantile }
-
-    /// A standard normal number within the quantiles .001 and .999.
-    ///
-    /// For the logarithms of durations, which must not explode.
-    mutating func limitedNormal() -> Double { uniform().clamped(to: 1e-3...(1 - 1e-3)).normalQuantile }
 
     /// An integer from 0 to `count` − 1.
     mutating func index(below count: Int) -> Int { Swift.min(count - 1, Int(uniform() * Double(count))) }

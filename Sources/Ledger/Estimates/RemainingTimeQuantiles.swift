@@ -6,8 +6,13 @@ struct RemainingTimeQuantiles {
     private(set) var above: Double
     private(set) var below: Double
 
-    /// The shortest predicted time in seconds.
-    private static let secondsMin = 1e-3
+    /// The square of the normal quantile of 0.9, which is 1.28.
+    private static let z90Squared = 1.64
+    /// The deviations of the logarithm that no draw contains.
+    ///
+    /// Jobs are late more often than early, by stalls, slowdowns and stragglers. 0.25 is the least with which none of
+    /// the measured kinds of jobs is late in more than 30 % of the estimates.
+    private static let widening = (late: 0.25, lateWithHistory: 0.10, early: 0.05)
 
     /// - Parameters:
     ///   - draws: The simulated remaining seconds, at least one.
@@ -17,17 +22,15 @@ struct RemainingTimeQuantiles {
         let ascending = draws.sorted()
         // A job of length T is met at a given moment with density 1/T. Lengths much beyond the elapsed time are
         // therefore less likely than the draws say.
-        let weights = ascending.map { 1 / max(1e-9, elapsed + $0) }
+        let weights = ascending.map { 1 / max(.divisorMin, elapsed + $0) }
         let even = [Double](repeating: 1, count: ascending.count)
         median = Self.quantile(0.5, of: ascending, weights)
         let low = Self.quantile(0.1, of: ascending, weights)
-        // An upper bound takes no credit from the weights.
+        // The weights must not lower an upper bound.
         let high = max(median, Self.quantile(0.9, of: ascending, even))
-        // Jobs are late more often than early, by stalls, slowdowns and stragglers that no draw contains. 0.25 is the
-        // least with which none of the measured kinds of jobs is late in more than 30 % of the estimates.
-        let (late, early) = hasHistory ? (0.10, 0.05) : (0.25, 0.05)
-        above = ((high / median).naturalLogarithm.squared + 1.64 * late.squared).squareRoot()
-        below = ((median / low).naturalLogarithm.squared + 1.64 * early.squared).squareRoot()
+        let late = hasHistory ? Self.widening.lateWithHistory : Self.widening.late
+        above = ((high / median).naturalLogarithm.squared + Self.z90Squared * late.squared).squareRoot()
+        below = ((median / low).naturalLogarithm.squared + Self.z90Squared * Self.widening.early.squared).squareRoot()
     }
 
     /// Corrects the median and widens the interval by the errors of earlier jobs.
@@ -40,7 +43,7 @@ struct RemainingTimeQuantiles {
     }
 
     var remaining: Estimate.Remaining {
-        let middle = max(median, Self.secondsMin)
+        let middle = max(median, LogDuration.secondsMin)
         return Estimate.Remaining(
             p10: middle * (-below).exponential, p50: middle, p90: middle * above.exponential)
     }
@@ -56,11 +59,11 @@ struct RemainingTimeQuantiles {
             if target < position {
                 let width = position - previous.position
                 let part = width > 0 ? ((target - previous.position) / width).clamped(to: 0...1) : 1
-                return max(secondsMin, previous.value + (value - previous.value) * part)
+                return max(LogDuration.secondsMin, previous.value + (value - previous.value) * part)
             }
             cumulated += weight
             previous = (position, value)
         }
-        return max(secondsMin, previous.value)
+        return max(LogDuration.secondsMin, previous.value)
     }
 }

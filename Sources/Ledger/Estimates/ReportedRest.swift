@@ -6,10 +6,10 @@ struct ReportedRest {
     let seconds: Double
     /// The standard deviation of their logarithm.
     let deviation: Double
-    /// Half of their variance, without that of the pace.
+    /// Half of the variance that comes from the units left.
     ///
-    /// With it, the mean stays the expected one.
-    let shift: Double
+    /// Subtracted, it keeps the mean of the drawn seconds the expected one.
+    let meanCorrection: Double
     /// The seconds since its last report if it is late with the next one.
     let lateGap: Double?
     /// The seconds that it has already spent on its next item.
@@ -17,14 +17,27 @@ struct ReportedRest {
     /// The least seconds that it will take.
     let secondsMin: Double
 
+    /// The expected variance of the logarithm of the time between two reports.
+    ///
+    /// Their standard deviation is 0.7.
+    static let reportVariance = 0.49
+    /// The usual times between two reports after which the next one is late.
+    private static let lateFactor = 4.0
+    /// The part of the time since the last report that the next item has taken.
+    private static let itemDoneShare = 0.5
+    /// The least rest, as a share of an item's time.
+    private static let itemRestMin = 0.05
+
     init(_ work: RunningWork.Reporting) {
-        let items = max(1, work.left / max(1e-9, work.unitsPerReport))
+        let items = max(1, work.left / max(.divisorMin, work.unitsPerReport))
         let item = work.unitsPerReport * work.pace
-        deviation = (0.49 * (1 / (work.reports + 1) + 1 / items) + work.doubt.squared + 0.0025).squareRoot()
-        shift = 0.245 / items
+        deviation =
+            (Self.reportVariance * (1 / (work.advances + 1) + 1 / items) + work.doubt.squared
+            + LogDuration.varianceMin).squareRoot()
+        meanCorrection = Self.reportVariance / 2 / items
         seconds = work.left * work.pace
-        lateGap = work.gap > 4 * item && work.left > 0 ? work.gap : nil
-        secondsDone = min(0.5 * work.gap, 0.5 * item)
-        secondsMin = work.left > 0 ? 0.05 * item : 0
+        lateGap = work.gap > Self.lateFactor * item && work.left > 0 ? work.gap : nil
+        secondsDone = min(Self.itemDoneShare * work.gap, Self.itemDoneShare * item)
+        secondsMin = work.left > 0 ? Self.itemRestMin * item : 0
     }
 }

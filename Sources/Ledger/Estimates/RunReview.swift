@@ -16,6 +16,10 @@ public struct RunReview {
     /// Jobs with few events have fewer, which would otherwise cost more than their projection.
     private static let momentCounts = 5...15
     private static let eventsPerMoment: Int64 = 20
+    /// The part of the job in which the moments are: from 2 to 98 %.
+    private static let reviewed = (start: 0.02, length: 0.96)
+    /// The quantile of the errors that a summary keeps, and the largest one.
+    private static let (errorQuantile, errorMax) = (0.9, 6.0)
 
     /// - Parameters:
     ///   - start: The time of the first execution.
@@ -29,9 +33,8 @@ public struct RunReview {
         let count = min(
             Self.momentCounts.upperBound, max(Self.momentCounts.lowerBound, Int(events / Self.eventsPerMoment)))
         let length = Double(end.microseconds - start.microseconds)
-        // From 2 to 98 % of the job.
         let all = (0..<count).map { index in
-            let share = 0.02 + 0.96 * Double(index) / Double(count - 1)
+            let share = Self.reviewed.start + Self.reviewed.length * Double(index) / Double(count - 1)
             return Timestamp(microseconds: start.microseconds + Int64(length * share))
         }
         moments = all[...]
@@ -96,7 +99,9 @@ public struct RunReview {
             bias[phase].count += 1
         }
         guard !above.isEmpty else { return nil }
-        func quantile(_ values: [Double]) -> Double { min(6, values.sorted()[Int(0.9 * Double(values.count - 1))]) }
+        func quantile(_ values: [Double]) -> Double {
+            min(Self.errorMax, values.sorted()[Int(Self.errorQuantile * Double(values.count - 1))])
+        }
         return RunSummary.Errors(
             bias: bias.map { $0.count > 0 ? $0.sum / $0.count : nil }, above: quantile(above), below: quantile(below))
     }

@@ -1,4 +1,4 @@
-/// The lessons of a completed job for later jobs of the same name.
+/// The durations and errors of a completed job, for later jobs of the same name.
 ///
 /// It is made once, when the job has ended with the outcome `completed`.
 public struct RunSummary: Hashable, Sendable {
@@ -69,7 +69,8 @@ public struct RunSummary: Hashable, Sendable {
 
         /// The phase of a moment.
         static func phase(elapsed: Double, remaining: Double) -> Int {
-            Int((Double(phaseCount) * elapsed / max(1e-9, elapsed + remaining)).clamped(to: 0...4))
+            let phase = Double(phaseCount) * elapsed / max(.divisorMin, elapsed + remaining)
+            return Int(phase.clamped(to: 0...Double(phaseCount - 1)))
         }
     }
 
@@ -102,7 +103,7 @@ public struct RunSummary: Hashable, Sendable {
             .map { Self.label($0.indicator, $0.pattern, start: start, seconds: length) }
             .sorted { $0.key.hash < $1.key.hash }
         tasks = Self.durations(in: fold)
-        longestGap = Double(state.gaps.longest) / 1e6
+        longestGap = Double(secondsOf: state.gaps.longest)
         self.errors = errors
     }
 
@@ -113,7 +114,7 @@ public struct RunSummary: Hashable, Sendable {
         return Label(
             key: pattern.key, total: Double(indicator.counted.total), done: Double(indicator.counted.done),
             growthShare: growth / seconds, executions: Double(pattern.samples), units: pattern.meanUnits,
-            quantiles: midpoints(of: pattern.recent.sorted()), longestQuiet: Double(pattern.longestQuiet) / 1e6)
+            quantiles: midpoints(of: pattern.recent.sorted()), longestQuiet: Double(secondsOf: pattern.longestQuiet))
     }
 
     private static func durations(in fold: Fold) -> [TaskDuration] {

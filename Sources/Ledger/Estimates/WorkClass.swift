@@ -23,14 +23,14 @@ struct WorkClass {
         case sampled(SampledDurations)
         /// From other labels: the mean of the logarithm is itself uncertain.
         ///
-        /// `isFree`: no label resembles it, so nothing but the spread between labels limits the mean.
+        /// `isFree`: no label resembles it, so nothing but the deviation between labels limits the mean.
         case guessed(mean: Double, meanDeviation: Double, deviation: Double, isFree: Bool)
     }
 
     init(label: Name?, left: Double, units: Double, durations: Durations) {
         self.label = label
         self.left = left
-        self.units = max(1e-9, units)
+        self.units = max(.divisorMin, units)
         self.durations = durations
     }
 
@@ -70,6 +70,14 @@ struct SampledDurations {
 
     /// The number of own samples from which those of history are left out.
     private static let ownSamplesEnough = 40
+    /// The maximum number of samples of history that are added.
+    private static let historySamplesMax = 8
+    /// The deviation within the label before it is known, as so many samples.
+    ///
+    /// Without history, the deviation is that of the pool.
+    private static let prior = (samplesWithHistory: 2.0, deviationWithHistory: 0.2, samples: 3.0)
+    /// The samples that the deviation of all counts like in the upper one.
+    private static let upperPriorSamples = 4.0
 
     /// - Precondition: The label has samples.
     init(_ label: LabelWork, _ pool: DurationPool, _ speed: JobSpeed) {
@@ -78,10 +86,10 @@ struct SampledDurations {
         var logarithms = Array(recent.suffix(window))
         var count = window < recent.count ? Double(window) : label.samples
         var isWhole = window == recent.count
-        let usesHistory = label.hasKnownSamples
-        if let known = label.known, usesHistory, window < Self.ownSamplesEnough {
-            let quantiles = known.quantiles
-            let used = min(8, quantiles.count)
+        let usesHistory = label.hasSamplesInHistory
+        if let earlier = label.inHistory, usesHistory, window < Self.ownSamplesEnough {
+            let quantiles = earlier.quantiles
+            let used = min(Self.historySamplesMax, quantiles.count)
             for index in 0..<used {
                 let quantile = quantiles[Int((Double(index) + 0.5) * Double(quantiles.count) / Double(used))]
                 logarithms.append(quantile.logarithm + speed.logarithm)
@@ -94,43 +102,58 @@ struct SampledDurations {
         let size = Double(logarithms.count)
         let mean = logarithms.reduce(0, +) / size
         let squares = logarithms.reduce(0) { $0 + ($1 - mean).squared }
-        let prior = usesHistory ? (samples: 2.0, deviation: 0.2) : (samples: 3.0, deviation: pool.withinLabels)
+        let prior =
+            usesHistory
+            ? (samples: Self.prior.samplesWithHistory, deviation: Self.prior.deviationWithHistory)
+            : (samples: Self.prior.samples, deviation: pool.withinLabels)
         let deviation = ((squares + prior.samples * prior.deviation.squared) / (size - 1 + prior.samples)).squareRoot()
         let median = logarithms[logarithms.count / 2]
         let upper = logarithms[(logarithms.count / 2)...]
         let plain =
             usesHistory
-            ? deviation : logarithms.count > 1 ? max(0.0025, squares / size).squareRoot() : pool.withinLabels
+            ? deviation
+            : logarithms.count > 1 ? max(LogDuration.varianceMin, squares / size).squareRoot() : pool.withinLabels
         let upperSquares = upper.reduce(0) { $0 + ($1 - median).squared }
         self.mean = mean
         self.deviation = deviation
         self.median = median
-        upperDeviation = ((upperSquares + 4 * plain.squared) / (Double(upper.count) + 4)).squareRoot()
+        upperDeviation =
+            ((upperSquares + Self.upperPriorSamples * plain.squared)
+            / (Double(upper.count) + Self.upperPriorSamples)).squareRoot()
         meanSeconds = isWhole ? (label.pattern?.meanSeconds ?? 0) : seconds.reduce(0, +) / size
         self.count = count
         self.seconds = seconds
     }
 
+    /// The windows as shares of all samples, and the least length of one.
+    private static let windows = (shares: [1, 0.5, 0.25, 0.125], lengthMin: 8)
+    /// The latest samples that a window must agree with: a part, at least so many.
+    private static let latest = (divisor: 8, countMin: 6)
+    /// The largest difference of means that agree, in standard errors.
+    private static let errorsMax = 2.2
+    /// The least standard deviation of the samples of a window.
+    private static let windowDeviationMin = 0.05
+
     /// The number of newest samples that agree with the latest ones.
     ///
-    /// The longest of all, a half, a quarter and an eighth, at least 8, with a mean within 2.2 standard errors of the
-    /// mean of the latest 6 or eighth. So a job that has become slower or faster is predicted by its present speed.
+    /// The longest of all, a half, a quarter and an eighth, with a mean close to that of the latest ones. So a job that
+    /// has become slower or faster is predicted by its present speed.
     static func window(of logarithms: [Double]) -> Int {
         let count = logarithms.count
-        guard count >= 8 else { return count }
+        guard count >= windows.lengthMin else { return count }
         var window = count
-        for share in [1, 0.5, 0.25, 0.125] {
-            let length = max(8, Int(Double(count) * share))
+        for share in windows.shares {
+            let length = max(windows.lengthMin, Int(Double(count) * share))
             if length >= count, share < 1 { break }
             window = length
-            let latest = max(6, count / 8)
+            let latest = max(Self.latest.countMin, count / Self.latest.divisor)
             if latest >= length { break }
             let candidates = logarithms.suffix(length)
             let mean = candidates.reduce(0, +) / Double(length)
             let squares = candidates.reduce(0) { $0 + ($1 - mean).squared } / Double(length)
             let latestMean = logarithms.suffix(latest).reduce(0, +) / Double(latest)
-            let error = max(0.05, squares.squareRoot()) / Double(latest).squareRoot()
-            if (mean - latestMean).magnitude < 2.2 * error { break }
+            let error = max(windowDeviationMin, squares.squareRoot()) / Double(latest).squareRoot()
+            if (mean - latestMean).magnitude < errorsMax * error { break }
         }
         return window
     }

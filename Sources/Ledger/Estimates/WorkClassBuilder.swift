@@ -4,6 +4,8 @@ struct WorkClassBuilder {
     ///
     /// Beyond it, those with the fewest executions become one.
     static let classesMax = 64
+    /// The standard deviation of the mean of that one.
+    private static let restMeanDeviation = 0.5
 
     private let pool: DurationPool
     private let speed: JobSpeed
@@ -14,6 +16,9 @@ struct WorkClassBuilder {
 
     /// The means of the labels of one stem.
     private struct Group {
+        /// The standard deviation of the means before it is known, as so many labels.
+        private static let prior = (labels: 2.0, deviation: 0.5)
+
         var count = 0.0
         var sum = 0.0
         var squares = 0.0
@@ -25,12 +30,11 @@ struct WorkClassBuilder {
         }
 
         /// The guess for another label of the stem.
-        ///
-        /// Its spread has a prior of 0.5, which counts like two labels.
         var guess: WorkClass.Durations {
             let mean = sum / count
             let deviation =
-                ((max(0, squares - count * mean.squared) + 2 * 0.25) / (count + 1)).squareRoot()
+                ((max(0, squares - count * mean.squared) + Self.prior.labels * Self.prior.deviation.squared)
+                / (count - 1 + Self.prior.labels)).squareRoot()
             return .guessed(
                 mean: mean, meanDeviation: deviation / count.squareRoot(), deviation: deviation, isFree: false)
         }
@@ -56,11 +60,11 @@ struct WorkClassBuilder {
             if label.hasSamples {
                 classes.append(
                     WorkClass(
-                        label: label.label, left: label.left, units: label.meanUnits ?? label.known?.units ?? 1,
+                        label: label.label, left: label.left, units: label.meanUnits ?? label.inHistory?.units ?? 1,
                         durations: .sampled(SampledDurations(label, pool, speed))))
-            } else if let known = classOfStem[label.stems.whole] {
-                classes[known].left += label.left
-                labels[index].classIndex = known
+            } else if let existing = classOfStem[label.stems.whole] {
+                classes[existing].left += label.left
+                labels[index].classIndex = existing
                 continue
             } else {
                 classOfStem[label.stems.whole] = classes.count
@@ -93,7 +97,8 @@ struct WorkClassBuilder {
         var result: [WorkClass] = []
         var rest = WorkClass(
             label: nil, left: 0, units: 1,
-            durations: .guessed(mean: pool.mean, meanDeviation: 0.5, deviation: pool.betweenLabels, isFree: false))
+            durations: .guessed(
+                mean: pool.mean, meanDeviation: Self.restMeanDeviation, deviation: pool.betweenLabels, isFree: false))
         for (rank, index) in order.enumerated() {
             if rank < Self.classesMax - 1 {
                 indices[index] = rank

@@ -16,6 +16,8 @@ struct AdvanceModel {
     /// The weight of work of a kind not seen yet against known work.
     private static let unseenWeight = 0.3
     /// The share of executions that take very much longer than the others.
+    ///
+    /// Chosen separately from ``CompletionSimulation/outlierRate``.
     private static let outlierRate = 0.01
 
     init(_ estimator: Estimator, at now: Timestamp, startedAt: Timestamp) {
@@ -68,7 +70,7 @@ struct AdvanceModel {
             return ratio(
                 LogNormal(mean: interval.naturalLogarithm, deviation: reportDeviation),
                 to: reporting.gap, from: reporting.gap - gap)
-        case .known, .silent:
+        case .usualDuration, .silent:
             if let index = work.classIndex {
                 if let label, work.label != label { return nil }
                 return ratio(LogNormal(classes[index]), to: work.age, from: work.age - gap)

@@ -57,13 +57,13 @@ struct SilenceDetector {
             observed[indicator] = (max(known.longest, seconds), known.count + count)
         }
         for pattern in patterns {
-            add(Double(pattern.longestQuiet) / 1e6, Double(pattern.samples), to: pattern.indicator)
+            add(Double(secondsOf: pattern.longestQuiet), Double(pattern.samples), to: pattern.indicator)
             guard let known = history?.labels[pattern.key], known.longestQuiet > 0 else { continue }
             add(known.longestQuiet, known.executions, to: pattern.indicator)
         }
         for execution in running where execution.reports >= Self.reportsMin {
             guard let label = execution.shownPart?.indicator else { continue }
-            add(Double(execution.longestQuiet) / 1e6, Double(execution.reports), to: label)
+            add(Double(secondsOf: execution.longestQuiet), Double(execution.reports), to: label)
         }
         let ownLimits = observed.mapValues { Self.limit(longest: $0.longest, count: $0.count) }
         let all = Self.withStems(ownLimits, patterns, snapshot)
@@ -103,7 +103,7 @@ struct SilenceDetector {
 
     private func limit(of execution: RunningExecution) -> Double {
         if execution.reports >= Self.reportsMin {
-            return Self.limit(longest: Double(execution.longestQuiet) / 1e6, count: Double(execution.reports))
+            return Self.limit(longest: Double(secondsOf: execution.longestQuiet), count: Double(execution.reports))
         }
         guard let label = execution.shownPart?.indicator else { return ofUnknownLabel }
         return labels[label] ?? Self.unknownSeconds

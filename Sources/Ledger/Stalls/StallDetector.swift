@@ -51,7 +51,7 @@ public struct StallDetector: Sendable {
         running = Array(state.consideredExecutions)
         self.snapshot = snapshot
         self.history = history.flatMap { $0.runs > 0 ? $0 : nil }
-        lease = description.leaseSeconds.map(Double.init)
+        lease = description.leaseSeconds.map { Double($0) }
     }
 
     /// The stalls at a moment, not before the last event of the snapshot.
@@ -158,7 +158,7 @@ public struct StallDetector: Sendable {
         _ gaps: AdvanceGaps, _ factor: Double, since last: Timestamp?, _ known: Double, at now: Timestamp
     ) -> Bool {
         guard let last, gaps.count >= advancesMin else { return false }
-        return now.seconds(since: last) >= max(secondsMin, factor * max(Double(gaps.longest) / 1e6, known))
+        return now.seconds(since: last) >= max(secondsMin, factor * max(Double(secondsOf: gaps.longest), known))
     }
 
     /// The indicators with work left and a long gap, with their patterns.
@@ -187,6 +187,6 @@ public struct StallDetector: Sendable {
         }
         // An indicator that nothing works on is waiting.
         guard label == nil, gaps.count >= Self.advancesMinAlone else { return false }
-        return now.seconds(since: last) >= Self.gapFactorAlone * Double(gaps.longest) / 1e6
+        return now.seconds(since: last) >= Self.gapFactorAlone * Double(secondsOf: gaps.longest)
     }
 }
