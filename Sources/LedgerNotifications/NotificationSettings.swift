@@ -18,7 +18,7 @@ public struct NotificationSettings: Sendable {
     public var pollInterval: Duration = .seconds(2)
     /// The time after which another process may repeat an attempt.
     ///
-    /// It is longer than any attempt, so this process has probably died.
+    /// It is longer than any attempt, so this process has probably ended.
     public var lease: Duration = .seconds(90)
     /// The interval of looking for late and stalled jobs, over all processes.
     public var searchInterval: Duration = .seconds(10)

@@ -148,16 +148,16 @@ struct ClaimedJobs {
 
     var eventCount: Int { jobs.reduce(0) { $0 + $1.events.count } }
 
-    /// Splits off a prefix that touches a limited number of executions, at least one.
+    /// Divides the jobs into a portion and the remaining ones.
     ///
-    /// The state of an execution that is read, changed and written may take a hundred kilobytes. The last job of the
-    /// prefix may have events in the rest as well.
-    func prefix(executionsMax: Int) -> (prefix: ClaimedJobs, rest: ClaimedJobs) {
-        var (prefix, rest): ([Job], [Job]) = ([], [])
+    /// The portion touches at most `executionsMax` executions, at least one. The state of an execution that is read,
+    /// changed and written may take a hundred kilobytes. The last job of the portion may have remaining events as well.
+    func divided(executionsMax: Int) -> (portion: ClaimedJobs, remaining: ClaimedJobs) {
+        var (portion, remaining): ([Job], [Job]) = ([], [])
         var left = max(1, executionsMax)
         for job in jobs {
-            guard left > 0, rest.isEmpty else {
-                rest.append(job)
+            guard left > 0, remaining.isEmpty else {
+                remaining.append(job)
                 continue
             }
             var touched: Set<ExecutionReference> = []
@@ -168,32 +168,34 @@ struct ClaimedJobs {
                 touched.insert(reference)
                 return false
             }
-            prefix.append(job)
+            portion.append(job)
             guard let end else { continue }
-            prefix[prefix.count - 1].events.removeSubrange(end...)
-            rest.append(job)
-            rest[0].events.removeSubrange(..<end)
+            portion[portion.count - 1].events.removeSubrange(end...)
+            remaining.append(job)
+            remaining[0].events.removeSubrange(..<end)
         }
-        return (ClaimedJobs(prefix), ClaimedJobs(rest))
+        return (ClaimedJobs(portion), ClaimedJobs(remaining))
     }
 
     /// No claimed jobs.
     static var none: ClaimedJobs { ClaimedJobs([]) }
 
-    /// Continues a job after a prefix of its events was folded.
+    /// Continues a job from the state that its earlier events have reached.
     ///
-    /// - Parameter changes: The changes of the prefix. If nil, the prefix could not be folded, and the rest of the job
-    ///   is dropped.
-    mutating func continueFolding(with job: JobID, from changes: StateChanges.JobChanges?) {
-        guard let index = jobs.firstIndex(where: { $0.id == job }) else { return }
-        if let changes {
-            jobs[index].fold = Fold(changes.changes.progress)
-            jobs[index].estimate = changes.estimate.flatMap { EstimateState(stored: $0.encoded) }
-            jobs[index].percentage = changes.percentage
-        } else {
-            jobs.remove(at: index)
-            self = ClaimedJobs(jobs)
-        }
+    /// It does nothing if the job has no remaining events.
+    mutating func resume(_ job: JobID, from changes: StateChanges.JobChanges) {
+        guard let index = indices[job] else { return }
+        jobs[index].fold = Fold(changes.changes.progress)
+        jobs[index].estimate = changes.estimate.flatMap { EstimateState(stored: $0.encoded) }
+        jobs[index].percentage = changes.percentage
+    }
+
+    /// Drops the remaining events of a job.
+    ///
+    /// Its earlier ones could not be folded.
+    mutating func dropRest(of job: JobID) {
+        guard indices[job] != nil else { return }
+        self = ClaimedJobs(jobs.filter { $0.id != job })
     }
 
     /// Adds the job that has its first event in this row.

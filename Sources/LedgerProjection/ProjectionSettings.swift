@@ -23,7 +23,7 @@ public struct ProjectionSettings: Sendable {
     /// The limit counts the executions that events name; the last execution of each one's task is loaded as well. An
     /// execution that has reported on a thousand labels takes about 100 kB, on a few labels a few hundred bytes. An
     /// execution that is superseded also needs the indicators that it counted on.
-    public var executionsPerBatchMax = 1_000
+    public var executionsPerPortionMax = 1_000
     /// Maximum memory of the states of recently folded jobs, in bytes.
     ///
     /// It is an estimate; 0 keeps none. A task takes about a kilobyte, and up to six with numbered reports. The states

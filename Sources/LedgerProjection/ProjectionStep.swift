@@ -54,7 +54,7 @@ struct ProjectionStep {
         var hasNotifications = false
     }
 
-    /// Makes the step's commit not wait for the disk, without an extra round trip.
+    /// Lets the commit return before it is on the disk, without an extra round trip.
     ///
     /// The events are on the disk, and folding them again has the same result. If PostgreSQL crashes soon after a
     /// step (within three times its `wal_writer_delay`, 0.6 s by default), everything that the step stored may be
@@ -116,7 +116,7 @@ struct ProjectionStep {
             result.unclaimed = jobs.filter { !ids.contains($0) }
             let full = claims.jobs.filter { $0.events.count == eventsMax }.map(\.id)
             while !claims.jobs.isEmpty {
-                let statements = try await fold(&claims, in: &transaction, into: &result, &folded)
+                let statements = try await foldPortion(of: &claims, in: &transaction, into: &result, &folded)
                 if claims.jobs.isEmpty {
                     _ = try await transaction.commit(after: statements)
                 } else {
@@ -131,60 +131,70 @@ struct ProjectionStep {
         return result
     }
 
-    /// Folds the next events of the claims, after reading the states that they lack.
+    /// Folds the next portion of the claims and removes it from `claims`.
     ///
-    /// They touch at most `executionsPerBatchMax` executions. The rest is left in `claims`.
+    /// It first reads the states that the portion lacks. A portion touches at most `executionsPerPortionMax`
+    /// executions. If a job has more events than fit, its rest stays in `claims` and continues from the state reached
+    /// here.
     ///
     /// - Parameter folded: Receives the states of the jobs that were folded completely.
     /// - Returns: The statements that store the result.
-    private func fold(
-        _ claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result,
+    private func foldPortion(
+        of claims: inout ClaimedJobs, in transaction: inout Transaction, into result: inout Result,
         _ folded: inout [RecentFolds.State]
     ) async throws -> [Query] {
-        var prefix = claims
-        if claims.eventCount > settings.executionsPerBatchMax {
-            let (whole, executionsMax) = (claims, settings.executionsPerBatchMax)
-            (prefix, claims) = await ComputeThreads.run { whole.prefix(executionsMax: executionsMax) }
-        } else {
-            // Each event touches at most one execution, so all of them fit.
-            claims = .none
-        }
-        prefix.restorePercentages(from: percentages)
-        let percentQueries = prefix.percentQueries
-        let queries = StateQueries.queries(for: prefix)
+        var portion = await takePortion(from: &claims)
+        portion.restorePercentages(from: percentages)
+        let percentQueries = portion.percentQueries
+        let queries = StateQueries.queries(for: portion)
         if !queries.isEmpty || !percentQueries.isEmpty {
             let rows = try await transaction.pipeline(queries.map(\.query) + percentQueries)
-            for (query, rows) in zip(queries, rows) { try prefix.restore(query.part, rows) }
-            if let percents = rows.dropFirst(queries.count).first { try prefix.decodePercentages(percents) }
+            for (query, rows) in zip(queries, rows) { try portion.restore(query.part, rows) }
+            if let percents = rows.dropFirst(queries.count).first { try portion.decodePercentages(percents) }
         }
-        let further = StateQueries.dependentQueries(for: prefix)
-        if !further.isEmpty { try prefix.restoreDependent(try await transaction.pipeline(further)) }
+        let further = StateQueries.dependentQueries(for: portion)
+        if !further.isEmpty { try portion.restoreDependent(try await transaction.pipeline(further)) }
 
-        let continued = Set(claims.jobs.map(\.id))
+        let unfinished = Set(claims.jobs.map(\.id))
         let (changes, damaged, statements, states) = await ComputeThreads.run {
             // Folds in place: a copy of the states would double their memory traffic.
-            let (changes, damaged) = prefix.foldEvents()
+            let (changes, damaged) = portion.foldEvents()
             let statements =
                 StateChanges.statements(changes) + DeliveryStore.insertions(of: changes.flatMap(\.notifications))
-            let uncacheable = continued.union(damaged.map(\.job))
-            let states = prefix.jobs.filter { !uncacheable.contains($0.id) }.compactMap { RecentFolds.State(of: $0) }
+            let uncacheable = unfinished.union(damaged.map(\.job))
+            let states = portion.jobs.filter { !uncacheable.contains($0.id) }.compactMap { RecentFolds.State(of: $0) }
             // The rest of them is freed here, and not on the thread of the connections.
-            prefix = .none
+            portion = .none
             return (changes, damaged, statements, states)
         }
         folded += states
         for change in changes {
-            claims.continueFolding(with: change.job, from: change)
+            claims.resume(change.job, from: change)
             percentages.insert(change)
-            // The last job of a prefix is the first one of the rest: this replaces its earlier result.
+            // The last job of a portion may be the first one of the next: this replaces its earlier result.
             if result.folded.last?.job == change.job { result.folded.removeLast() }
             let progress = change.changes.progress
             result.folded.append((change.job, progress.sequence, progress.state))
             result.eventCount += change.eventCount
             if !change.notifications.isEmpty { result.hasNotifications = true }
         }
-        for (job, _) in damaged { claims.continueFolding(with: job, from: nil) }
+        for (job, _) in damaged { claims.dropRest(of: job) }
         result.damaged += damaged
         return statements
+    }
+
+    /// Removes the next portion from the claims, and returns it.
+    private func takePortion(from claims: inout ClaimedJobs) async -> ClaimedJobs {
+        let executionsMax = settings.executionsPerPortionMax
+        guard claims.eventCount > executionsMax else {
+            // Each event touches at most one execution, so all of them fit.
+            defer { claims = .none }
+            return claims
+        }
+        let (portion, remaining) = await ComputeThreads.run { [claims] in
+            claims.divided(executionsMax: executionsMax)
+        }
+        claims = remaining
+        return portion
     }
 }

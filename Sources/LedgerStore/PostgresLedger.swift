@@ -177,7 +177,8 @@ public final class PostgresLedger: Service {
             pool.applicationName = "progress-ledger \(name)"
             return Pool(target: target, settings: pool, logger: logger, tracer: tracer)
         }
-        // The server's limit is a little longer than the client's. It applies if the client has died and cannot cancel.
+        // The server's limit is a little longer than the client's. It applies if the client has ended and cannot
+        // cancel.
         let statementTimeout = settings.operationDeadline + .seconds(5)
         pool = makePool(
             settings.connectionsMax, "server",

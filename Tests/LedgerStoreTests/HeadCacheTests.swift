@@ -76,7 +76,7 @@ struct HeadCacheTests {
         let job = JobID(high: 1, low: 0)
         cache.markShared([job], now: HeadCache.start)
         for (elapsed, isCached) in [
-            (Duration.zero, false), (HeadCache.sharedPause - .nanoseconds(1), false), (HeadCache.sharedPause, true),
+            (Duration.zero, false), (HeadCache.sharedFor - .nanoseconds(1), false), (HeadCache.sharedFor, true),
         ] {
             let now = HeadCache.start + elapsed
             cache.store([(job, Self.head(6))], clock: Self.clock, readAt: now, now: now)
@@ -91,7 +91,7 @@ struct HeadCacheTests {
         cache.store([(job, Self.head(6))], clock: Self.clock, readAt: HeadCache.start, now: HeadCache.start)
         let ages: [(Duration, Int64?)] = [
             (.zero, 0), (.microseconds(1_500_000), 1_500_000),
-            (HeadCache.readingMax - .microseconds(1), 9_999_999), (HeadCache.readingMax, nil),
+            (HeadCache.readingAgeMax - .microseconds(1), 9_999_999), (HeadCache.readingAgeMax, nil),
         ]
         for (age, microseconds) in ages {
             let cached = cache.cached([Self.request(job)], now: HeadCache.start + age)

@@ -148,7 +148,7 @@ struct NotificationTests {
     @Test("a percentage is that of all indicators, across steps and portions", arguments: [1_000, 1])
     func percentages(executionsPerPortion: Int) async throws {
         var settings = ProjectionSettings()
-        settings.executionsPerBatchMax = executionsPerPortion
+        settings.executionsPerPortionMax = executionsPerPortion
         try await withLedger(projection: settings) { ledger in
             _ = try await ledger.createSubscription(
                 Self.request([.percent(25), .percent(50), .percent(100), .decreased]), by: nil)

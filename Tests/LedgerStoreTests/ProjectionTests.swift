@@ -63,7 +63,7 @@ struct ProjectionTests {
         arguments: [(UInt64(11), 1_000), (12, 1), (13, 3), (14, 1_000), (15, 2)])
     func agreesWithTheFold(seed: UInt64, executionsPerPortion: Int) async throws {
         var settings = ProjectionSettings()
-        settings.executionsPerBatchMax = executionsPerPortion
+        settings.executionsPerPortionMax = executionsPerPortion
         try await withLedger(projection: settings) { ledger in
             var generator = SeededGenerator(seed: seed)
             let created = try await ledger.createJob(

@@ -19,7 +19,7 @@ struct StepLimitTests {
 
     private func step(_ pool: Pool, executionsMax: Int, eventsMax: Int = 5_000) -> ProjectionStep {
         var settings = ProjectionSettings()
-        settings.executionsPerBatchMax = executionsMax
+        settings.executionsPerPortionMax = executionsMax
         settings.eventsPerJobMax = eventsMax
         return ProjectionStep(pool: pool, settings: settings)
     }

@@ -17,9 +17,9 @@ struct ReportBufferTests {
         return buffer
     }
 
-    private static func slot(_ label: Name?, in buffer: inout ReportBuffer) throws -> Int {
-        let slot = buffer.slot(of: label)
-        return try #require(slot)
+    private static func indicator(_ label: Name?, in buffer: inout ReportBuffer) throws -> Int {
+        let indicator = buffer.indicator(of: label)
+        return try #require(indicator)
     }
 
     private static func appended(_ sequences: ClosedRange<EventSequence>, _ verdicts: [Verdict]? = nil) throws
@@ -60,9 +60,9 @@ struct ReportBufferTests {
     func addsUp() throws {
         let now = ContinuousClock.now
         var buffer = try Self.started(at: now)
-        let download = try Self.slot("download", in: &buffer)
-        let unlabeled = try Self.slot(nil, in: &buffer)
-        let second = try Self.slot("download", in: &buffer)
+        let download = try Self.indicator("download", in: &buffer)
+        let unlabeled = try Self.indicator(nil, in: &buffer)
+        let second = try Self.indicator("download", in: &buffer)
         #expect(second == download)
         let wakesSender = [
             buffer.accept(download, total: 10, done: 0) { now },
@@ -83,13 +83,13 @@ struct ReportBufferTests {
     func repeats() throws {
         var now = ContinuousClock.now
         var buffer = try Self.started(at: now)
-        let slot = try Self.slot(nil, in: &buffer)
-        _ = buffer.accept(slot, total: 0, done: 1) { now }
+        let indicator = try Self.indicator(nil, in: &buffer)
+        _ = buffer.accept(indicator, total: 0, done: 1) { now }
         _ = buffer.flush()
         let first = try Self.sent(buffer.next(now: now))
         for number in 1...20 {
             buffer.failed(Self.error(.outcomeUnknown), now: now, chance: 1)
-            _ = buffer.accept(slot, total: 0, done: 1) { now }
+            _ = buffer.accept(indicator, total: 0, done: 1) { now }
             let moment = try #require(Self.wait(buffer.next(now: now)))
             let pause = now.duration(to: moment)
             #expect(pause == min(.milliseconds(200) * (1 << min(number - 1, 10)), .seconds(30)))
@@ -128,10 +128,10 @@ struct ReportBufferTests {
     func splits() throws {
         let now = ContinuousClock.now
         var buffer = try Self.started(at: now)
-        let slot = try Self.slot("l", in: &buffer)
+        let indicator = try Self.indicator("l", in: &buffer)
         let most = Limits.increments.upperBound
-        for _ in 0..<3 { _ = buffer.accept(slot, total: most, done: 0) { now } }
-        _ = buffer.accept(slot, total: 5, done: 7) { now }
+        for _ in 0..<3 { _ = buffer.accept(indicator, total: most, done: 0) { now } }
+        _ = buffer.accept(indicator, total: 5, done: 7) { now }
         buffer.end(.succeeded, now: now)
         var found: [[Int64?]] = []
         var last: EventDraft?
@@ -150,8 +150,8 @@ struct ReportBufferTests {
     func endsEarly() throws {
         let now = ContinuousClock.now
         var buffer = ReportBuffer(Self.reference)
-        let slot = try Self.slot(nil, in: &buffer)
-        _ = buffer.accept(slot, total: 1, done: 1) { now }
+        let indicator = try Self.indicator(nil, in: &buffer)
+        _ = buffer.accept(indicator, total: 1, done: 1) { now }
         buffer.end(.failed, now: now)
         buffer.end(.succeeded, now: now)
         let bodies = try Self.sent(buffer.next(now: now)).map(\.body)
@@ -164,12 +164,12 @@ struct ReportBufferTests {
     func flushes() throws {
         let now = ContinuousClock.now
         var buffer = ReportBuffer(Self.reference)
-        let slot = try Self.slot(nil, in: &buffer)
+        let indicator = try Self.indicator(nil, in: &buffer)
         let start = buffer.flush()
         _ = try Self.sent(buffer.next(now: now))
-        _ = buffer.accept(slot, total: 0, done: 1) { now }
+        _ = buffer.accept(indicator, total: 0, done: 1) { now }
         let first = buffer.flush()
-        _ = buffer.accept(slot, total: 0, done: 2) { now }
+        _ = buffer.accept(indicator, total: 0, done: 2) { now }
         let goals = [buffer.isSettled(start), buffer.isSettled(first)]
         #expect(goals == [false, false])
         buffer.delivered(try Self.appended(2...2), now: now)
@@ -180,7 +180,7 @@ struct ReportBufferTests {
             #expect(try Self.sent(step).map(Self.units) == [[1, nil, 3]])
         }
         let inProgress = buffer.flush()
-        _ = buffer.accept(slot, total: 0, done: 4) { now }
+        _ = buffer.accept(indicator, total: 0, done: 4) { now }
         #expect(inProgress == first && !buffer.isSettled(first))
         buffer.delivered(try Self.appended(3...3), now: now)
         #expect(buffer.isSettled(first) && !buffer.isEmpty)
@@ -195,8 +195,8 @@ struct ReportBufferTests {
     func flushesAll() throws {
         let now = ContinuousClock.now
         var buffer = try Self.started(at: now)
-        let slot = try Self.slot(nil, in: &buffer)
-        for _ in 0..<2 { _ = buffer.accept(slot, total: Limits.increments.upperBound, done: 0) { now } }
+        let indicator = try Self.indicator(nil, in: &buffer)
+        for _ in 0..<2 { _ = buffer.accept(indicator, total: Limits.increments.upperBound, done: 0) { now } }
         let generation = buffer.flush()
         _ = try Self.sent(buffer.next(now: now))
         let result = buffer.failed(LedgerClientError(.tooLarge, "no", status: 413), now: now, chance: 1)
@@ -213,12 +213,12 @@ struct ReportBufferTests {
     func drops() throws {
         let now = ContinuousClock.now
         var buffer = try Self.started(at: now)
-        let slot = try Self.slot(nil, in: &buffer)
-        _ = buffer.accept(slot, total: 0, done: 1) { now }
+        let indicator = try Self.indicator(nil, in: &buffer)
+        _ = buffer.accept(indicator, total: 0, done: 1) { now }
         _ = try Self.sent(buffer.next(now: now + .seconds(1)))
         buffer.failed(Self.refusal, now: now, chance: 1)
         #expect(buffer.statistics.dropped == 1)
-        _ = buffer.accept(slot, total: 0, done: 1) { now }
+        _ = buffer.accept(indicator, total: 0, done: 1) { now }
         do {
             let step = buffer.next(now: now + .seconds(2))
             #expect(try Self.sent(step).map(Self.units) == [[2, nil, 1]])
@@ -252,14 +252,14 @@ struct ReportBufferTests {
         }
         buffer.verdictRead(.counted, now: now + .seconds(10))
         #expect(!buffer.isSuperseded)
-        let slot = try Self.slot(nil, in: &buffer)
-        _ = buffer.accept(slot, total: 0, done: 1) { now + .seconds(12) }
+        let indicator = try Self.indicator(nil, in: &buffer)
+        _ = buffer.accept(indicator, total: 0, done: 1) { now + .seconds(12) }
         guard case .send(_, let early) = buffer.next(now: now + .seconds(13)) else {
             return #expect(Bool(false), "the buffer does not send")
         }
         #expect(!early)
         buffer.delivered(try Self.appended(3...3), now: now + .seconds(13))
-        _ = buffer.accept(slot, total: 0, done: 1) { now + .seconds(25) }
+        _ = buffer.accept(indicator, total: 0, done: 1) { now + .seconds(25) }
         guard case .send(_, let due) = buffer.next(now: now + .seconds(26)) else {
             return #expect(Bool(false), "the buffer does not send")
         }
@@ -275,10 +275,10 @@ struct ReportBufferTests {
     @Test("an execution has at most a thousand labels, including the default indicator")
     func labels() {
         var buffer = ReportBuffer(Self.reference)
-        var taken = [buffer.slot(of: nil)]
-        for number in 1..<1_000 { taken.append(buffer.slot(of: Name("label \(number)"))) }
+        var taken = [buffer.indicator(of: nil)]
+        for number in 1..<1_000 { taken.append(buffer.indicator(of: Name("label \(number)"))) }
         #expect(taken == Array(0..<1_000).map { Optional($0) })
-        let more = [buffer.slot(of: "one more"), buffer.slot(of: "label 999"), buffer.slot(of: nil)]
+        let more = [buffer.indicator(of: "one more"), buffer.indicator(of: "label 999"), buffer.indicator(of: nil)]
         #expect(more == [nil, 999, 0])
     }
 }

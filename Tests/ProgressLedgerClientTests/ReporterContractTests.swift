@@ -306,18 +306,18 @@ struct ContractSimulation {
         let label = label.map { Name($0) }
         guard ReportRefusal.of(label: label) == nil,
             ReportRefusal.of(total: report.total, done: report.done) == nil, !buffer.hasEnded,
-            let slot = buffer.slot(of: label)
+            let indicator = buffer.indicator(of: label)
         else { return buffer.countRefusedCall() }
         let now = now
         var dropped = droppedNotes
         if let unit {
-            if let unit = ReportNotes.unit(unit) { buffer.setUnit(unit, of: slot) } else { dropped += 1 }
+            if let unit = ReportNotes.unit(unit) { buffer.setUnit(unit, of: indicator) } else { dropped += 1 }
         }
         buffer.countDroppedNotes(UInt64(dropped))
         if report.kind == .increments, report.message == nil, report.link == nil {
-            _ = buffer.accept(slot, total: report.total, done: report.done) { now }
+            _ = buffer.accept(indicator, total: report.total, done: report.done) { now }
         } else {
-            _ = buffer.accept(slot, report) { now }
+            _ = buffer.accept(indicator, report) { now }
         }
     }
 

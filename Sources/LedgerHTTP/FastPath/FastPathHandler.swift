@@ -10,8 +10,8 @@ internal import Tracing
 
 /// A channel handler that responds to the requests of ``FastPathMatcher``.
 ///
-/// It responds on the event loop of the connection. All other requests are forwarded unchanged to the router. A request
-/// is forwarded as a whole or not at all.
+/// It responds on the event loop of the connection. All other requests are forwarded unchanged to the router. Either
+/// this handler responds to a request, or the router gets every part of it.
 ///
 /// The handler follows ``MessageValidator`` in the pipeline, which therefore counts these requests as it does all
 /// others.
@@ -122,7 +122,7 @@ final class FastPathHandler: ChannelDuplexHandler, RemovableChannelHandler, Pipe
         case (.passing, _):
             context.fireChannelRead(wrapInboundOut(part))
         case (.collecting(var collected), .body(let bytes)):
-            // The old value is released first, so that the bytes are appended in place.
+            // Any other state releases the old value, so that the bytes are appended in place.
             state = .responding
             collected.request.body.append(contentsOf: bytes.readableBytesView)
             state = .collecting(collected)

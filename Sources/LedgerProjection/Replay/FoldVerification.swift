@@ -12,6 +12,9 @@ struct FoldVerification: Sendable {
     let settings: ReplaySettings
     let largeJobLock: LargeJobLock
 
+    /// The longest time of a transaction that compares projections.
+    static let comparisonDeadline: Duration = .seconds(300)
+
     /// The folded jobs exceed the memory limit.
     struct MemoryLimitExceeded: Error {}
 
@@ -104,7 +107,7 @@ struct FoldVerification: Sendable {
         among jobs: [ReplayCheckpoints.Job], bytesMax: Int,
         _ onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
     ) async throws -> [StateChanges.JobChanges] {
-        try await pool.withTransaction(isolation: .repeatableRead, readOnly: true, deadline: .seconds(300)) {
+        try await pool.withTransaction(isolation: .repeatableRead, readOnly: true, deadline: Self.comparisonDeadline) {
             transaction in
             _ = try await transaction.query(Self.planning)
             let candidates = try await candidates(of: jobs, &transaction)

@@ -141,6 +141,7 @@ struct ReplayBatch: Sendable {
         }
         try await pool.withTransaction { transaction in
             var statements = StateChanges.snapshotStatements(matching)
+            // Each pass sends the previous portion and makes the next; the last is sent with the commit.
             for portion in portions(of: matching) {
                 _ = try await transaction.pipeline(statements)
                 // They are freed before the next ones are made.
@@ -244,7 +245,9 @@ struct ReplayBatch: Sendable {
     private func compareStored(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
         // The transaction of the comparison outlives the locks, so it begins first. Its view begins with its first
         // query, below.
-        let behind = try await pool.withTransaction(isolation: .repeatableRead, deadline: .seconds(300)) {
+        let behind = try await pool.withTransaction(
+            isolation: .repeatableRead, deadline: FoldVerification.comparisonDeadline
+        ) {
             comparison in
             let pairs = try await pool.withTransaction { lockTransaction in
                 // The live snapshots stay where they are until this transaction ends.

@@ -49,7 +49,7 @@ struct ReplayCheckpoints: Sendable {
 
     /// Reads replays that have ended but have not been reported as ended.
     ///
-    /// Their jobs still run in the ledger, because a process died in between.
+    /// Their jobs still run in the ledger, because a process ended in between.
     func unreported() async throws(PQError) -> [Record] {
         let rows = try await pool.query(
             Query(

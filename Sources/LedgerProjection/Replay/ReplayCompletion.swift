@@ -14,7 +14,7 @@ struct ReplayCompletion: Sendable {
     private static let pageSize = 5_000
     /// Maximum number of earlier replays checked for kept projections.
     ///
-    /// More than one keeps projections only if a process died between applying a replay and dropping the previous one.
+    /// More than one keeps projections only if a process ended between applying a replay and dropping the previous one.
     private static let replaysMax = 1_000
 
     /// The one of a job's two projections that becomes live.

@@ -95,15 +95,15 @@ struct GroupCommitQueue {
     ///
     /// - Returns: Whether the caller must start it.
     mutating func reserveWriter(now: ContinuousClock.Instant) -> Bool {
-        guard hasWork(for: writers + 1, now: now) else { return false }
+        guard mayRun(writers: writers + 1, now: now) else { return false }
         writers += 1
         return true
     }
 
-    /// Whether there is a group for each of this many writers.
+    /// Whether this many writers may run at the same time.
     ///
-    /// For the first one if any event is eligible, for a further one only with enough events or a stalled group.
-    private func hasWork(for count: Int, now: ContinuousClock.Instant) -> Bool {
+    /// The first one may if any event is eligible, a further one only with enough events or a stalled group.
+    private func mayRun(writers count: Int, now: ContinuousClock.Instant) -> Bool {
         guard count <= limits.groupsInFlightMax, eligibleEvents > 0 else { return false }
         return count == 1 || eligibleEvents >= limits.fullGroupEvents
             || groups.values.contains { now - $0.since >= limits.stallTimeout }
@@ -137,8 +137,9 @@ struct GroupCommitQueue {
     ///
     /// - Returns: Nil if there is none; then the writer must end.
     mutating func takeGroup(now: ContinuousClock.Instant) -> (number: Int, appends: [PendingAppend])? {
-        guard hasWork(for: writers, now: now) else {
-            // Another writer in flight takes the remaining events when it ends.
+        // This writer is already counted.
+        guard mayRun(writers: writers, now: now) else {
+            // Another writer takes the remaining events when its group ends.
             writers -= 1
             return nil
         }

@@ -10,11 +10,11 @@ struct HeadCache {
     /// An evicted job costs a round trip at its next append.
     private static let jobsMax = 100_000
     /// The time for which the head of a shared job is read before each write.
-    static let sharedPause: Duration = .seconds(2)
+    static let sharedFor: Duration = .seconds(2)
     /// The maximum age of a clock reading.
     ///
     /// Two clocks drift apart by less than a millisecond in this time.
-    static let readingMax: Duration = .seconds(10)
+    static let readingAgeMax: Duration = .seconds(10)
 
     private enum Entry {
         case head(JobHead)
@@ -33,7 +33,7 @@ struct HeadCache {
     ) -> (heads: [JobID: JobHead], clock: Timestamp)? {
         guard let reading else { return nil }
         let age = reading.at.duration(to: now)
-        guard age < Self.readingMax else { return nil }
+        guard age < Self.readingAgeMax else { return nil }
         var heads: [JobID: JobHead] = [:]
         for request in requests {
             for part in request.parts {
@@ -73,7 +73,7 @@ struct HeadCache {
 
     /// Marks jobs as shared, because another server writes to them.
     mutating func markShared(_ jobs: [JobID], now: ContinuousClock.Instant) {
-        let until = now + Self.sharedPause
+        let until = now + Self.sharedFor
         for job in jobs { put(.shared(until: until), job) }
     }
 

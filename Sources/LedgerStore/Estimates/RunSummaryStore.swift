@@ -56,7 +56,7 @@ package final class RunSummaryStore: Sendable {
         waitsAgainAt = Mutex(now())
     }
 
-    /// The jobs that learn from each other.
+    /// The jobs that share their history.
     package struct Group: Hashable, Sendable {
         /// The ``JobDescription/history``.
         let history: String

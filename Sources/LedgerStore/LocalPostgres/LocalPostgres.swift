@@ -324,7 +324,7 @@ public struct LocalPostgres: Sendable {
         return text[..<end].contains("postgres") && !text[end...].hasPrefix(") Z")
     }
 
-    /// Restarts it whenever it has died, until the task is cancelled.
+    /// Restarts it whenever it has ended, until the task is cancelled.
     ///
     /// Committed data is there again. Requests during the restart fail or wait, as with any unavailable database.
     /// It never gives up. The pause doubles after each failed attempt, up to a minute.

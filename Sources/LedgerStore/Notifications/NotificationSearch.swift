@@ -6,7 +6,7 @@ package import PQ
 /// One process searches at a time.
 ///
 /// The search goes through all running jobs, page by page. Its position is in the database, so it continues after a
-/// process has died.
+/// process has ended.
 package struct NotificationSearch: Sendable {
     let pool: Pool
     let matcher: SubscriptionMatcher

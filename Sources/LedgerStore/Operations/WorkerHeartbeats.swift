@@ -17,7 +17,7 @@ struct WorkerHeartbeats: Sendable {
     static let lostSeconds = 20
     /// The condition for a row of `ledger.worker` that belongs to a lost worker.
     ///
-    /// A time in the future is no sign of life: the database's clock was set back. A live worker sends its next
+    /// A time in the future shows no live worker: the database's clock was set back. A live worker sends its next
     /// heartbeat within seconds.
     static let isLost = """
         (
@@ -33,7 +33,7 @@ struct WorkerHeartbeats: Sendable {
 
     /// The condition for a `stuck` job that is still behind.
     ///
-    /// The worker that recorded it may have died before it recorded that the job has moved.
+    /// The worker that recorded it may have ended before it recorded that the job has moved.
     /// This is a value and not an "exists", which PostgreSQL may turn into a join with all heads if it planned the
     /// statement while there were few.
     static let isBehind = """

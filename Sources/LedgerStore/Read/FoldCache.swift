@@ -37,7 +37,9 @@ final class FoldCache: Sendable {
         }
 
         fileprivate var nearest: Nearest
-        /// The checkpoint before it, or itself, with which the next one shares.
+        /// The nearest kept checkpoint at or before this state.
+        ///
+        /// The next checkpoint shares its parts.
         fileprivate(set) var checkpoint: FoldCheckpoint?
         fileprivate var positions: FoldPositions?
         /// The hashes of events that identify the history of all these parts.
@@ -189,7 +191,7 @@ extension FoldCache.Contents {
             if let oldest = jobs.filter({ $0.key != job }).min(by: { $0.value.use < $1.value.use }) {
                 jobs[oldest.key] = nil
             } else {
-                jobs[job]?.thinOut()
+                jobs[job]?.doubleDistance()
             }
         }
     }
@@ -244,7 +246,7 @@ extension FoldCache.Job {
     /// Doubles the distance of the checkpoints.
     ///
     /// Without checkpoints, the last state is removed.
-    fileprivate mutating func thinOut() {
+    fileprivate mutating func doubleDistance() {
         if checkpoints.isEmpty { (latest, positions) = (nil, nil) }
         distance *= 2
         checkpoints.removeAll { !$0.sequence.number.isMultiple(of: distance) }

@@ -3,7 +3,7 @@ internal import Logging
 internal import PQ
 internal import Synchronization
 
-/// Ends the prepared transactions of servers that died before they had ended them.
+/// Ends the prepared transactions of servers that stopped before doing so.
 extension ShardedLedger {
     /// The age from which a prepared transaction is settled by any server.
     ///
@@ -14,7 +14,7 @@ extension ShardedLedger {
     /// The interval at which old decisions are deleted.
     static let forgettingInterval: Duration = .seconds(60)
 
-    /// Settles the appends of servers that died, until the task is canceled.
+    /// Settles the appends of servers that stopped, until the task is canceled.
     func runSettlement() async {
         var lastDeletion = ContinuousClock.now
         while !Task.isCancelled {

@@ -76,8 +76,8 @@ public final class ExecutionContext: Sendable {
     public func progress(
         _ label: Name? = nil, unit: String? = nil, file: StaticString = #fileID, line: UInt = #line
     ) -> IndicatorReporter {
-        guard let reporter else { return IndicatorReporter(reporter: nil, slot: nil) }
-        return IndicatorReporter(reporter: reporter, slot: reporter.slot(label, unit: unit, file, line))
+        guard let reporter else { return IndicatorReporter(reporter: nil, indicator: nil) }
+        return IndicatorReporter(reporter: reporter, indicator: reporter.indicator(label, unit: unit, file, line))
     }
 
     /// Returns the handle by which other processes report.
@@ -140,7 +140,7 @@ public final class ExecutionContext: Sendable {
 public struct IndicatorReporter: Sendable {
     let reporter: ReporterState?
     /// The index of the label; nil if the label is invalid and reports are refused.
-    let slot: Int?
+    let indicator: Int?
 
     /// Declares additional units of work; 0 declares the indicator and is a heartbeat.
     ///
@@ -215,8 +215,8 @@ public struct IndicatorReporter: Sendable {
     ) -> Bool {
         guard let reporter else { return true }
         if report.kind == .increments, message == nil, link == nil {
-            return reporter.accept(slot, total: report.total, done: report.done, file, line)
+            return reporter.accept(indicator, total: report.total, done: report.done, file, line)
         }
-        return reporter.accept(slot, report, ReportNotes(message: message, link: link), file, line)
+        return reporter.accept(indicator, report, ReportNotes(message: message, link: link), file, line)
     }
 }

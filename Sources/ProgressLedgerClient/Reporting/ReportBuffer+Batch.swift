@@ -15,12 +15,11 @@ extension ReportBuffer {
         var isHeartbeat = false
     }
 
-    /// The last generations of each state.
-    ///
-    /// Reports in no batch belong to generation `batched + 1`. `makeBatch` increases `batched` if it leaves nothing
-    /// over. `removeFirstBatch` sets `settled` after the last batch of a generation.
+    /// The numbers of the last generations of each state.
     struct Generations: Sendable {
+        /// Increased by `makeBatch` if it leaves nothing over.
         var batched = 0
+        /// Set by `removeFirstBatch` after the last batch of a generation.
         var settled = 0
         /// The last one that a flush waits for.
         var awaited = 0

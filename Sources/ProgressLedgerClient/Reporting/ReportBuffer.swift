@@ -1,14 +1,15 @@
 import Ledger
 
-/// Batches the reports of one execution, and decides when to send them.
+/// Holds the unsent reports of one execution, and decides when to send them.
 ///
 /// It performs no input or output. The increments of a label are added up until they are batched; memory is therefore
 /// bounded by the number of labels, however much a task reports and however long the ledger is unreachable. A batch is
 /// frozen with its report numbers and repeated unchanged until it has a response, so a lost response makes nothing
 /// count twice.
 ///
-/// A generation is everything that is pending at one moment. It is batched when none of it is left outside of a batch,
-/// and settled when its batches are delivered or abandoned. A flush waits until its generation is settled.
+/// Each flush waits for a *generation*: all reports accepted before it and in no batch yet. Reports in no batch belong
+/// to number `batched + 1`. `batched` is the last generation that is completely in batches; `settled` the last one that
+/// is completely delivered or abandoned.
 struct ReportBuffer: Sendable {
     /// The next action.
     enum Step: Sendable {
@@ -83,11 +84,11 @@ struct ReportBuffer: Sendable {
     private let startLink: Name?
     private var endNotes: (message: Name?, link: Name?) = (nil, nil)
     private var indicators: [PendingIndicator] = []
-    private var slots: [Name?: Int] = [:]
+    private var indicatorIndices: [Name?: Int] = [:]
     /// The indexes of the pending indicators, in the order of their first report.
     ///
     /// The ledger shows indicators in the order in which events first name them.
-    private var pendingSlots: [Int] = []
+    private var pendingIndicators: [Int] = []
     /// The time of the first report in no batch.
     ///
     /// Nil if no indicator is pending.
@@ -107,7 +108,7 @@ struct ReportBuffer: Sendable {
     private var generations = Generations()
     private var failures = 0
     private var retryAt: ContinuousClock.Instant?
-    /// The end of the pause that the ledger asked for, `retryAt` at most.
+    /// The end of the pause that the ledger asked for, never later than `retryAt`.
     private var requestedRetryAt: ContinuousClock.Instant?
     /// Whether the next batch is sent at once, as at the start and at the end.
     private var isUrgent = true
@@ -150,42 +151,42 @@ struct ReportBuffer: Sendable {
 
     // MARK: Reports
 
-    /// Returns the index of the label's counter, or nil if there are too many labels.
-    mutating func slot(of label: Name?) -> Int? {
-        if let slot = slots[label] { return slot }
+    /// Returns the index of a label's indicator, or nil if there are too many labels.
+    mutating func indicator(of label: Name?) -> Int? {
+        if let indicator = indicatorIndices[label] { return indicator }
         guard indicators.count < Limits.labelsPerExecutionMax else { return nil }
-        slots[label] = indicators.count
+        indicatorIndices[label] = indicators.count
         indicators.append(PendingIndicator(label: label))
         return indicators.count - 1
     }
 
-    /// Adds increments to a counter, and returns whether the sender must be woken.
-    mutating func accept(_ slot: Int, total: Int64, done: Int64, now: () -> ContinuousClock.Instant) -> Bool {
+    /// Adds increments to an indicator, and returns whether the sender must be woken.
+    mutating func accept(_ indicator: Int, total: Int64, done: Int64, now: () -> ContinuousClock.Instant) -> Bool {
         counts.taken &+= 1
         guard !isGivenUp else {
             counts.dropped &+= 1
             return false
         }
-        indicators[slot].add(total: total, done: done)
-        return makePending(slot, now)
+        indicators[indicator].add(total: total, done: done)
+        return makePending(indicator, now)
     }
 
     /// Adds a report with notes, a position or carried units.
     ///
     /// Returns whether the sender must be woken.
-    mutating func accept(_ slot: Int, _ report: DetailedReport, now: () -> ContinuousClock.Instant) -> Bool {
+    mutating func accept(_ indicator: Int, _ report: DetailedReport, now: () -> ContinuousClock.Instant) -> Bool {
         counts.taken &+= 1
         guard !isGivenUp else {
             counts.dropped &+= 1
             return false
         }
-        return indicators[slot].add(report) && makePending(slot, now)
+        return indicators[indicator].add(report) && makePending(indicator, now)
     }
 
-    private mutating func makePending(_ slot: Int, _ now: () -> ContinuousClock.Instant) -> Bool {
-        if !indicators[slot].isPending {
-            indicators[slot].isPending = true
-            pendingSlots.append(slot)
+    private mutating func makePending(_ indicator: Int, _ now: () -> ContinuousClock.Instant) -> Bool {
+        if !indicators[indicator].isPending {
+            indicators[indicator].isPending = true
+            pendingIndicators.append(indicator)
         }
         guard pendingSince == nil else { return false }
         pendingSince = now()
@@ -193,7 +194,7 @@ struct ReportBuffer: Sendable {
     }
 
     /// Sets the unit of an indicator, which goes with its next report.
-    mutating func setUnit(_ unit: Name, of slot: Int) { indicators[slot].setUnit(unit) }
+    mutating func setUnit(_ unit: Name, of indicator: Int) { indicators[indicator].setUnit(unit) }
 
     /// Counts notes that are lost, while their units count.
     mutating func countDroppedNotes(_ count: UInt64) {
@@ -251,7 +252,7 @@ struct ReportBuffer: Sendable {
 
     /// The number of events that the ledger has not recorded yet.
     private var pendingEvents: UInt64 {
-        var count = batches.reduce(pendingSlots.count) { $0 + ($1.isHeartbeat ? 0 : $1.events.count) }
+        var count = batches.reduce(pendingIndicators.count) { $0 + ($1.isHeartbeat ? 0 : $1.events.count) }
         if !isStartBatched { count += 1 }
         if case .requested = ending { count += 1 }
         return UInt64(count)
@@ -297,12 +298,12 @@ struct ReportBuffer: Sendable {
         var events: [EventDraft] = []
         if !isStartBatched { events.append(EventDraft(.executionStarted(reference), link: startLink)) }
         isStartBatched = true
-        while let slot = pendingSlots.first, events.count < eventsMax {
-            events.append(indicators[slot].takeEvent(of: reference, part: part, report: nextReport))
+        while let indicator = pendingIndicators.first, events.count < eventsMax {
+            events.append(indicators[indicator].takeEvent(of: reference, part: part, report: nextReport))
             nextReport += 1
-            if !indicators[slot].isPending { pendingSlots.removeFirst() }
+            if !indicators[indicator].isPending { pendingIndicators.removeFirst() }
         }
-        var isLeftOver = !pendingSlots.isEmpty
+        var isLeftOver = !pendingIndicators.isEmpty
         if case .requested(let outcome) = ending, !isLeftOver {
             if events.count < eventsMax {
                 events.append(
@@ -487,7 +488,7 @@ struct ReportBuffer: Sendable {
         counts.dropped &+= pendingEvents
         isGivenUp = true
         batches = []
-        pendingSlots = []
+        pendingIndicators = []
         pendingSince = nil
         isStartBatched = true
         ending = .batched

@@ -17,16 +17,16 @@ final class ReporterState: Sendable {
         /// The kinds of refused calls that were logged.
         var loggedRefusals: Set<ReportRefusal> = []
 
-        mutating func accept(_ slot: Int, total: Int64, done: Int64) -> Acceptance {
+        mutating func accept(_ indicator: Int, total: Int64, done: Int64) -> Acceptance {
             guard !isCanceled else { return .canceled }
             guard !buffer.hasEnded else { return .ended }
-            return buffer.accept(slot, total: total, done: done) { .now } ? .acceptedFirst : .accepted
+            return buffer.accept(indicator, total: total, done: done) { .now } ? .acceptedFirst : .accepted
         }
 
-        mutating func accept(_ slot: Int, _ report: DetailedReport) -> Acceptance {
+        mutating func accept(_ indicator: Int, _ report: DetailedReport) -> Acceptance {
             guard !isCanceled else { return .canceled }
             guard !buffer.hasEnded else { return .ended }
-            return buffer.accept(slot, report) { .now } ? .acceptedFirst : .accepted
+            return buffer.accept(indicator, report) { .now } ? .acceptedFirst : .accepted
         }
 
         func isDone(_ generation: Int) -> Bool { isStopped || buffer.isSettled(generation) }
@@ -102,34 +102,34 @@ final class ReporterState: Sendable {
     var isSuperseded: Bool { state.withLock { $0.buffer.isSuperseded } }
     var statistics: ReportStatistics { state.withLock { $0.buffer.statistics } }
 
-    /// Returns the index of a label, and sets its unit if there is one.
-    func slot(_ label: Name?, unit: String?, _ file: StaticString, _ line: UInt) -> Int? {
-        guard let slot = slot(label, file, line) else { return nil }
-        guard let unit, !unit.isEmpty else { return slot }
+    /// Returns the index of a label's indicator, and sets its unit if there is one.
+    func indicator(_ label: Name?, unit: String?, _ file: StaticString, _ line: UInt) -> Int? {
+        guard let indicator = indicator(label, file, line) else { return nil }
+        guard let unit, !unit.isEmpty else { return indicator }
         if let unit = ReportNotes.unit(unit) {
-            state.withLock { $0.buffer.setUnit(unit, of: slot) }
+            state.withLock { $0.buffer.setUnit(unit, of: indicator) }
         } else {
             drop([.unit], "\(file):\(line)")
         }
-        return slot
+        return indicator
     }
 
-    private func slot(_ label: Name?, _ file: StaticString, _ line: UInt) -> Int? {
+    private func indicator(_ label: Name?, _ file: StaticString, _ line: UInt) -> Int? {
         let label = label.flatMap { $0.text.utf8.isEmpty ? nil : $0 }
         if let refusal = ReportRefusal.of(label: label) {
             log(refusal, file, line)
             return nil
         }
-        guard let slot = state.withLock({ $0.buffer.slot(of: label) }) else {
+        guard let indicator = state.withLock({ $0.buffer.indicator(of: label) }) else {
             log(.tooManyLabels, file, line)
             return nil
         }
-        return slot
+        return indicator
     }
 
-    func accept(_ slot: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
+    func accept(_ indicator: Int?, total: Int64, done: Int64, _ file: StaticString, _ line: UInt) -> Bool {
         // An invalid label was logged when the task looked it up.
-        guard let slot, refusal == nil else {
+        guard let indicator, refusal == nil else {
             state.withLock { $0.buffer.countRefusedCall() }
             return false
         }
@@ -137,7 +137,7 @@ final class ReporterState: Sendable {
             refuse(refusal, file, line)
             return false
         }
-        switch state.withLock({ $0.accept(slot, total: total, done: done) }) {
+        switch state.withLock({ $0.accept(indicator, total: total, done: done) }) {
         case .accepted: return true
         case .acceptedFirst:
             signal.signal()
@@ -152,9 +152,9 @@ final class ReporterState: Sendable {
     ///
     /// An invalid note is dropped, and the units count.
     func accept(
-        _ slot: Int?, _ report: DetailedReport, _ notes: ReportNotes, _ file: StaticString, _ line: UInt
+        _ indicator: Int?, _ report: DetailedReport, _ notes: ReportNotes, _ file: StaticString, _ line: UInt
     ) -> Bool {
-        guard let slot, refusal == nil else {
+        guard let indicator, refusal == nil else {
             state.withLock { $0.buffer.countRefusedCall() }
             return false
         }
@@ -164,7 +164,7 @@ final class ReporterState: Sendable {
         }
         var report = report
         (report.message, report.link) = (notes.message, notes.link)
-        let acceptance = state.withLock { $0.accept(slot, report) }
+        let acceptance = state.withLock { $0.accept(indicator, report) }
         switch acceptance {
         case .accepted: break
         case .acceptedFirst: signal.signal()
