@@ -28,7 +28,7 @@ public struct JobEstimate: Hashable, Sendable {
     /// At most ``Timestamp/latest``.
     public func finish(after seconds: Double) -> Timestamp {
         let left = Double(Timestamp.latest.microseconds - at.microseconds)
-        return seconds * 1e6 < left
-            ? Timestamp(microseconds: at.microseconds + Int64(seconds * 1e6)) : .latest
+        let microseconds = seconds * .microsecondsPerSecond
+        return microseconds < left ? Timestamp(microseconds: at.microseconds + Int64(microseconds)) : .latest
     }
 }

@@ -35,7 +35,7 @@ public struct LogDuration: Hashable, Comparable, Sendable {
 }
 
 extension Double {
-    private static let microsecondsPerSecond = 1e6
+    static let microsecondsPerSecond = 1e6
 
     /// The seconds of a number of microseconds.
     init(secondsOf microseconds: Int64) {

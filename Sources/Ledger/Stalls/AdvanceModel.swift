@@ -19,6 +19,16 @@ struct AdvanceModel {
     ///
     /// Chosen separately from ``CompletionSimulation/outlierRate``.
     private static let outlierRate = 0.01
+    /// The exponent with which their share decreases with the age.
+    ///
+    /// Chosen separately from that of ``CompletionSimulation``.
+    private static let outlierTailExponent = 1.0
+    /// The least deviation of the logarithm of the time between two reports.
+    private static let reportDeviationMin = 0.5
+    /// The least deviation of the logarithm of a duration.
+    private static let deviationMin = 1e-3
+    /// The least divisor of two probabilities.
+    private static let probabilityMin = 1e-300
 
     init(_ estimator: Estimator, at now: Timestamp, startedAt: Timestamp) {
         self.now = now
@@ -33,7 +43,7 @@ struct AdvanceModel {
         works = builder.running(in: &classes, of: labels)
         self.classes = classes
         self.labels = labels
-        reportDeviation = max(0.5, pool.withinLabels)
+        reportDeviation = max(Self.reportDeviationMin, pool.withinLabels)
     }
 
     /// Whether anything is left to do.
@@ -113,14 +123,14 @@ struct AdvanceModel {
     }
 
     private func ratio(_ durations: LogNormal, to age: Double, from earlier: Double) -> Double {
-        survival(age, durations) / max(1e-300, survival(earlier, durations))
+        survival(age, durations) / max(Self.probabilityMin, survival(earlier, durations))
     }
 
     /// The probability that a duration is longer than an age.
     private func survival(_ age: Double, _ durations: LogNormal) -> Double {
         guard age > LogDuration.secondsMin else { return 1 }
-        let z = (age.naturalLogarithm - durations.mean) / max(1e-3, durations.deviation)
-        let tail = z < 0 ? 1 : (-z * durations.deviation).exponential
+        let z = (age.naturalLogarithm - durations.mean) / max(Self.deviationMin, durations.deviation)
+        let tail = z < 0 ? 1 : (-Self.outlierTailExponent * z * durations.deviation).exponential
         return (1 - Self.outlierRate) * z.normalSurvival + Self.outlierRate * tail
     }
 }
