@@ -134,7 +134,9 @@ public struct EstimateState: Hashable, Sendable {
         let outcomeBefore: ExecutionOutcome? =
             if case .executionFinished(let reference, _) = event.body { fold.outcome(of: reference) } else { nil }
         let decision = try fold.apply(event)
-        if let execution = decision.execution { recordEvent(event, of: execution) }
+        // An execution that this event begins is added below.
+        var index = decision.execution.flatMap { $0.sequence == event.sequence ? nil : running.index(forKey: $0) }
+        if let index { recordEvent(event, of: index) }
         guard decision.verdict == .counted, let execution = decision.execution, let startedAt = fold.progress.startedAt
         else { return decision }
         if let last = lastEventAt {
@@ -144,7 +146,10 @@ public struct EstimateState: Hashable, Sendable {
         }
         lastEventAt = event.recordedAt
         if let superseded = decision.superseded { supersede(superseded, in: &fold) }
-        if execution.sequence == event.sequence { start(event, execution, in: fold) }
+        if execution.sequence == event.sequence {
+            start(event, execution, in: fold)
+            index = running.index(forKey: execution)
+        }
         switch event.body {
         case .jobCreated, .jobFinished, .executionStarted: break
         case .progress(let report):
@@ -152,7 +157,7 @@ public struct EstimateState: Hashable, Sendable {
             if report.workedDone > 0 { gaps.add(event.recordedAt, after: lastAdvance ?? startedAt) }
             if report.done ?? 0 > 0 { lastAdvance = event.recordedAt }
             if let indicator = decision.indicator {
-                add(report, on: indicator, of: execution, at: event.recordedAt, since: startedAt)
+                add(report, on: indicator, of: index, at: event.recordedAt, since: startedAt)
             }
         case .executionFinished(_, let outcome):
             finish(execution, as: outcome, after: outcomeBefore, at: event.recordedAt, in: &fold)
@@ -161,6 +166,11 @@ public struct EstimateState: Hashable, Sendable {
     }
 
     // MARK: Executions
+
+    /// The position of a running execution, valid until another one is added or removed.
+    ///
+    /// Looking it up again would take as long as the rest of a report.
+    private typealias RunningIndex = Dictionary<ExecutionID, RunningExecution>.Index
 
     private mutating func start(_ event: Event, _ id: ExecutionID, in fold: Fold) {
         guard let reference = event.body.reference, let task = fold.execution(id)?.task else { return }
@@ -173,15 +183,14 @@ public struct EstimateState: Hashable, Sendable {
     /// Records an event of a running execution, which ends its silence.
     ///
     /// Also a discarded event does.
-    private mutating func recordEvent(_ event: Event, of id: ExecutionID) {
-        guard id.sequence != event.sequence else { return }
+    private mutating func recordEvent(_ event: Event, of index: RunningIndex) {
         let isReport =
             switch event.body {
             // A declaration alone is preparation, after which the first unit takes as long as any.
             case .progress(let report): report.done ?? 0 > 0 || report.total ?? 0 == 0
             default: true
             }
-        running[id]?.recordEvent(at: event.recordedAt, isReport: isReport)
+        running.values[index].recordEvent(at: event.recordedAt, isReport: isReport)
     }
 
     /// Removes an execution that has ended or was superseded.
@@ -253,35 +262,36 @@ public struct EstimateState: Hashable, Sendable {
 
     // MARK: Reports
 
-    /// Adds the pattern of an indicator unless it exists or there are too many.
-    ///
-    /// - Returns: Whether there is one.
-    private mutating func addPattern(of indicator: IndicatorID, label: Name?) -> Bool {
-        if patterns[indicator] != nil { return true }
-        guard labelCount < Int64(Self.labelsMax) else { return false }
+    /// The position of an indicator's pattern, which is added unless there are too many.
+    private mutating func patternIndex(
+        of indicator: IndicatorID, label: Name?
+    ) -> Dictionary<IndicatorID, LabelPattern>.Index? {
+        if let index = patterns.index(forKey: indicator) { return index }
+        guard labelCount < Int64(Self.labelsMax) else { return nil }
         labelCount += 1
         patterns[indicator] = LabelPattern(indicator: indicator, key: NameKey(label))
-        return true
+        return patterns.index(forKey: indicator)
     }
 
+    /// Adds the units of a report.
+    ///
+    /// - Parameter execution: Nil if it has ended. Progress after the end counts, but takes no time.
     private mutating func add(
-        _ report: ProgressReport, on indicator: IndicatorID, of id: ExecutionID, at moment: Timestamp,
+        _ report: ProgressReport, on indicator: IndicatorID, of execution: RunningIndex?, at moment: Timestamp,
         since start: Timestamp
     ) {
         // Carried units took no time here.
         let (total, done, carried) = (report.total ?? 0, report.workedDone, report.carried ?? 0)
-        guard total > 0 || done > 0 || carried > 0, addPattern(of: indicator, label: report.label) else { return }
-        if let index = patterns.index(forKey: indicator) {
-            patterns.values[index].report(total, done, carried, at: moment, since: start)
-        }
-        // Progress after the end of its execution counts, but takes no time.
-        guard let index = running.index(forKey: id) else { return }
-        let wasOnlyDeclaring = running.values[index].isOnlyDeclaring
+        guard total > 0 || done > 0 || carried > 0,
+            let pattern = patternIndex(of: indicator, label: report.label)
+        else { return }
+        patterns.values[pattern].report(total, done, carried, at: moment, since: start)
+        guard let execution else { return }
         // In place: of a copy, the parts would be copied.
-        running.values[index].add(total: total, done: done, carried: carried, on: indicator, at: moment)
-        let execution = running.values[index]
-        if done > 0, execution.parts.contains(where: { $0.total > 0 && $0.done > 0 }) { workersDeclare = true }
-        if execution.isOnlyDeclaring != wasOnlyDeclaring { onlyDeclaring += execution.isOnlyDeclaring ? 1 : -1 }
+        let change = running.values[execution]
+            .add(total: total, done: done, carried: carried, on: indicator, at: moment)
+        if change.hasDoneDeclared { workersDeclare = true }
+        onlyDeclaring += change.onlyDeclaring
     }
 }
 

@@ -58,21 +58,38 @@ public struct RunningExecution: Hashable, Sendable {
     /// If executions of its job do not end, it will probably report nothing more.
     var hasDoneAll: Bool { !isAnnounced && advances > 0 && parts.allSatisfy { $0.done >= $0.total } }
 
+    /// What a report changes for the job as a whole.
+    struct Change {
+        /// Whether it has done units of a label for which it has declared units, too.
+        var hasDoneDeclared = false
+        /// 1 if it ``isOnlyDeclaring`` since the report, −1 if since then it is not, otherwise 0.
+        var onlyDeclaring: Int64 = 0
+    }
+
     /// Adds a report with units.
     ///
     /// - Parameters:
     ///   - done: The units that this execution did itself.
     ///   - carried: The units that an earlier one did. They are not left to do.
-    mutating func add(total: Int64, done: Int64, carried: Int64 = 0, on indicator: IndicatorID, at moment: Timestamp) {
+    @discardableResult
+    mutating func add(
+        total: Int64, done: Int64, carried: Int64 = 0, on indicator: IndicatorID, at moment: Timestamp
+    ) -> Change {
+        let wasOnlyDeclaring = isOnlyDeclaring
         let part = part(of: indicator)
         // Below 0 if the carried units are reported before the total.
         parts[part].total = parts[part].total.adding(total).adding(-carried)
-        guard done > 0 else { return }
-        attributeTime(until: moment, to: part)
-        parts[part].done = parts[part].done.adding(done)
-        if advances == 0 { firstUnits = done }
-        advances += 1
-        lastAdvance = moment
+        var change = Change()
+        if done > 0 {
+            attributeTime(until: moment, to: part)
+            parts[part].done = parts[part].done.adding(done)
+            if advances == 0 { firstUnits = done }
+            advances += 1
+            lastAdvance = moment
+            change.hasDoneDeclared = parts.contains { $0.total > 0 && $0.done > 0 }
+        }
+        if isOnlyDeclaring != wasOnlyDeclaring { change.onlyDeclaring = isOnlyDeclaring ? 1 : -1 }
+        return change
     }
 
     /// The index of the part of a label, which is added if there is none.
