@@ -105,22 +105,25 @@ struct CanonicalWriter: Sendable {
         case .progress(let progress):
             write(progress.reference)
             write(progress)
+            writeNotes(of: event)
+            if let unit = progress.unit { field(15, unit) }
+            if let reporter = event.reporter { field(16, reporter) }
+            if let part = progress.part { field(17, part) }
+            if let carried = progress.carried { field(18, carried) }
+            return
         case .executionFinished(let reference, let outcome):
             write(reference)
             field(9, Name(outcome.rawValue))
         case .jobFinished(let outcome):
             field(9, Name(outcome.rawValue))
         }
+        writeNotes(of: event)
+        if let reporter = event.reporter { field(16, reporter) }
+    }
+
+    private mutating func writeNotes(of event: Event) {
         if let message = event.message { field(13, message) }
         if let link = event.link { field(14, link) }
-        guard case .progress(let progress) = event.body else {
-            if let reporter = event.reporter { field(16, reporter) }
-            return
-        }
-        if let unit = progress.unit { field(15, unit) }
-        if let reporter = event.reporter { field(16, reporter) }
-        if let part = progress.part { field(17, part) }
-        if let carried = progress.carried { field(18, carried) }
     }
 
     private mutating func write(_ reference: ExecutionReference) {

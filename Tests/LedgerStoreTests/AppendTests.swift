@@ -34,6 +34,47 @@ struct AppendTests {
         return stored
     }
 
+    /// Fields that few events have, and in the last case only the first ones.
+    private func draft(_ number: Int, hasNotes: Bool) -> EventDraft {
+        let isRare = number < 3
+        let reference = ExecutionReference(
+            task: Name("t\(number)"), execution: isRare ? "e" : nil, attempt: isRare ? nil : 1)
+        return EventDraft(
+            .progress(
+                ProgressReport(
+                    reference: reference, report: isRare ? 7 : nil, label: isRare ? "tiles" : nil,
+                    total: isRare ? nil : 9, done: 2, carried: hasNotes && isRare ? 1 : nil,
+                    unit: hasNotes && isRare ? "bytes" : nil)),
+            at: isRare ? .now : nil, reporter: isRare ? "token:a" : nil,
+            message: hasNotes && isRare ? "first" : nil, link: hasNotes && isRare ? "https://e.example/" : nil)
+    }
+
+    /// The numbers of events and of jobs choose the statement.
+    ///
+    /// Nulls after the last value of a column are not sent, nor the same job and time for each event.
+    @Test(
+        "events are stored with the fields that they have and no others, in groups of any size",
+        arguments: [1, 2, 20, 300], [1, 2])
+    func fields(size: Int, jobs: Int) async throws {
+        try await withLedger { ledger in
+            for (hasNotes, rareFirst) in [(false, true), (true, true), (true, false)] {
+                var entries: [(job: JobID, draft: EventDraft)] = []
+                for _ in 0..<jobs {
+                    let job = try await ledger.createJob(JobDescription(name: "n")).view.id
+                    let numbers = rareFirst ? Array(0..<size) : Array((0..<size).reversed())
+                    entries += numbers.map { (job, draft($0, hasNotes: hasNotes)) }
+                }
+                _ = try await ledger.append(entries)
+                for job in Set(entries.map(\.job)) {
+                    let page = try await ledger.events(job, EventFilter(), after: 1, limit: 500)
+                    let stored = try #require(page).events.map { EventDraft($0.event) }
+                    #expect(stored == entries.filter { $0.job == job }.map(\.draft))
+                    #expect(try await ledger.verify(job, Verification.Range())?.isIntact == true)
+                }
+            }
+        }
+    }
+
     /// One, a few and many events are written by different statements.
     @Test(
         "if a connection breaks at any byte, an append happens once, or not at all, or is unknown",

@@ -57,4 +57,16 @@ struct ParameterColumnTests {
         expect(.text, ["", "é", String(repeating: "long ", count: 100)], Parameter.texts) { $0.append(text: $1) }
         expect(.bytea, [[], [0, 255], [UInt8](repeating: 7, count: 32)], Parameter.byteas) { $0.append(bytea: $1) }
     }
+
+    @Test("a column without its last nulls equals the array of the values before them")
+    func lastNulls() {
+        for (values, kept) in [([], 0), ([nil, nil], 0), ([nil, "a"], 2), (["a", nil, "b", nil, nil], 3)]
+            as [([String?], Int)]
+        {
+            var column = ParameterColumn(.text)
+            for value in values { column.append(text: value) }
+            #expect(column.parameterWithoutLastNulls.bytes == Parameter.texts(Array(values.prefix(kept))).bytes)
+            #expect(column.count == values.count)
+        }
+    }
 }

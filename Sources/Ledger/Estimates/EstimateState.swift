@@ -167,9 +167,9 @@ public struct EstimateState: Hashable, Sendable {
 
     // MARK: Executions
 
-    /// The position of a running execution, valid until another one is added or removed.
+    /// The position of a running execution.
     ///
-    /// Looking it up again would take as long as the rest of a report.
+    /// It is valid until another one is added or removed. Looking it up again takes as long as the rest of a report.
     private typealias RunningIndex = Dictionary<ExecutionID, RunningExecution>.Index
 
     private mutating func start(_ event: Event, _ id: ExecutionID, in fold: Fold) {
@@ -262,7 +262,9 @@ public struct EstimateState: Hashable, Sendable {
 
     // MARK: Reports
 
-    /// The position of an indicator's pattern, which is added unless there are too many.
+    /// The position of an indicator's pattern.
+    ///
+    /// A missing one is added unless there are too many.
     private mutating func patternIndex(
         of indicator: IndicatorID, label: Name?
     ) -> Dictionary<IndicatorID, LabelPattern>.Index? {

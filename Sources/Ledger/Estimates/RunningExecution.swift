@@ -58,11 +58,11 @@ public struct RunningExecution: Hashable, Sendable {
     /// If executions of its job do not end, it will probably report nothing more.
     var hasDoneAll: Bool { !isAnnounced && advances > 0 && parts.allSatisfy { $0.done >= $0.total } }
 
-    /// What a report changes for the job as a whole.
+    /// The effects of a report on the job as a whole.
     struct Change {
         /// Whether it has done units of a label for which it has declared units, too.
         var hasDoneDeclared = false
-        /// 1 if it ``isOnlyDeclaring`` since the report, −1 if since then it is not, otherwise 0.
+        /// The change of ``isOnlyDeclaring``: 1, −1 or 0.
         var onlyDeclaring: Int64 = 0
     }
 

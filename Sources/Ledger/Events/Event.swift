@@ -16,25 +16,34 @@ public struct Event: Hashable, Sendable {
     ///
     /// Only progress and ends have one. Neither the message nor the link belongs to the content by which reports are
     /// compared.
-    public let message: Name?
+    public var message: Name? { notes?.fields.message }
     /// The URL of more information, such as a log; nil if the caller gave none.
     ///
     /// Only events of executions have one.
-    public let link: Name?
+    public var link: Name? { notes?.fields.link }
     /// The content of the event.
     public let body: EventBody
 
+    let notes: Boxed<MessageAndLink>?
+
     public init(
         sequence: EventSequence, recordedAt: Timestamp, at: Timestamp? = nil, reporter: Name? = nil,
-        message: Name? = nil,
-        link: Name? = nil, body: EventBody
+        message: Name? = nil, link: Name? = nil, body: EventBody
+    ) {
+        self.init(
+            sequence: sequence, recordedAt: recordedAt, at: at, reporter: reporter, body: body,
+            notes: MessageAndLink.boxed(message, link))
+    }
+
+    init(
+        sequence: EventSequence, recordedAt: Timestamp, at: Timestamp?, reporter: Name?, body: EventBody,
+        notes: Boxed<MessageAndLink>?
     ) {
         self.sequence = sequence
         self.recordedAt = recordedAt
         self.at = at
         self.reporter = reporter
-        self.message = message
-        self.link = link
         self.body = body
+        self.notes = notes
     }
 }

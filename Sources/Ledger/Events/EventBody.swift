@@ -1,7 +1,8 @@
 /// The content of an event, exactly as the caller gave it.
 ///
-/// Absent fields are nil.
-public enum EventBody: Hashable, Sendable {
+/// Absent fields are nil. It is indirect because an event is copied several times between its request and its row, and
+/// each text in place would have to be retained and released each time.
+public indirect enum EventBody: Hashable, Sendable {
     /// The first event of every job, written by the ledger.
     case jobCreated(JobDescription)
     /// An execution of a task begins; all lower executions of the task are superseded.

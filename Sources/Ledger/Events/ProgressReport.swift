@@ -15,15 +15,23 @@ public struct ProgressReport: Hashable, Sendable {
     /// The units of `done` that an earlier execution did; absent means 0.
     ///
     /// An execution that resumes from a checkpoint reports them.
-    public var carried: Int64?
+    public var carried: Int64? { rare?.fields.carried }
     /// The unit of the indicator, such as `bytes`.
     ///
     /// The first event that gives one for the label fixes it.
-    public let unit: Name?
+    public var unit: Name? { rare?.fields.unit }
     /// The process within the execution that numbered the report.
     ///
     /// Nil for the execution itself.
-    public let part: Name?
+    public var part: Name? { rare?.fields.part }
+    private let rare: Boxed<RareFields>?
+
+    /// The fields that most reports lack.
+    private struct RareFields: Hashable, Sendable {
+        let carried: Int64?
+        let unit: Name?
+        let part: Name?
+    }
 
     public init(
         reference: ExecutionReference, report: Int64? = nil, label: Name? = nil, total: Int64? = nil,
@@ -34,9 +42,9 @@ public struct ProgressReport: Hashable, Sendable {
         self.label = label.flatMap { $0.text.utf8.isEmpty ? nil : $0 }
         self.total = total
         self.done = done
-        self.carried = carried
-        self.unit = unit
-        self.part = part
+        rare =
+            carried == nil && unit == nil && part == nil
+            ? nil : Boxed(RareFields(carried: carried, unit: unit, part: part))
     }
 
     /// The units of `done` that this execution did itself.

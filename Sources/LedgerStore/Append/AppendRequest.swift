@@ -46,20 +46,5 @@ extension AppendRequest {
     }
 }
 
-extension EventDraft {
-    /// The approximate memory of the draft, in bytes: its texts and a fixed part.
-    fileprivate var approximateBytes: Int {
-        let reference = body.reference
-        var bytes =
-            200 + (reporter?.text.utf8.count ?? 0) + (reference?.task.text.utf8.count ?? 0)
-            + (reference?.execution?.text.utf8.count ?? 0) + (message?.text.utf8.count ?? 0)
-            + (link?.text.utf8.count ?? 0)
-        if case .progress(let progress) = body {
-            for name in [progress.label, progress.unit, progress.part] { bytes += name?.text.utf8.count ?? 0 }
-        }
-        return bytes
-    }
-}
-
 /// The result of an append: the sequences of its events by job.
 typealias AppendResult = Result<[(job: JobID, sequences: ClosedRange<EventSequence>)], StoreError>

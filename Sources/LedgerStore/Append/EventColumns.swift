@@ -3,9 +3,8 @@ internal import PQ
 
 /// Events as columns of parameters for one inserting statement.
 struct EventColumns {
-    private var jobs = ParameterColumn(.uuid)
+    private var places = PlaceColumns()
     private var sequences = ParameterColumn(.int8)
-    private var recordedAt = ParameterColumn(.timestamptz)
     private var at = ParameterColumn(.timestamptz)
     private var reports = ParameterColumn(.int8)
     private var totals = ParameterColumn(.int8)
@@ -28,9 +27,8 @@ struct EventColumns {
     mutating func append(_ event: Event, of job: JobID, hash: EventHash) {
         if notes == nil, event.hasNotes { notes = NoteColumns(skipping: count) }
         notes?.append(event)
-        jobs.append(uuid: job.uuid)
+        places.append(job, event.recordedAt)
         sequences.append(int8: event.sequence.number)
-        recordedAt.append(microsecondsSince1970: event.recordedAt.microseconds)
         at.append(microsecondsSince1970: event.at?.microseconds)
         types.append(int2: event.body.type.rawValue)
         hashes.append(bytea: hash.bytea)
@@ -73,37 +71,51 @@ struct EventColumns {
         labels.append(text: progress?.label?.text)
     }
 
-    /// A statement that inserts events, without and with ``NoteColumns``.
+    /// A statement that inserts events, in all its shapes.
     struct Statement: Sendable {
-        private let plain: String
-        private let noted: String
+        private let texts: [Shape: String]
 
         init(_ text: (Shape) -> String) {
-            plain = text(Shape(hasNotes: false))
-            noted = text(Shape(hasNotes: true))
+            let shapes = [false, true].flatMap { hasNotes in
+                [false, true].map { Shape(hasNotes: hasNotes, hasOnePlace: $0) }
+            }
+            texts = Dictionary(uniqueKeysWithValues: shapes.map { ($0, text($0)) })
         }
 
-        /// The variant for these events.
-        func text(for columns: EventColumns) -> String { columns.notes == nil ? plain : noted }
+        /// The text for these events.
+        func text(for columns: EventColumns) -> String {
+            guard let text = texts[columns.shape] else { preconditionFailure("a statement has a text for each shape") }
+            return text
+        }
     }
 
     /// The inserted columns of the event table.
-    struct Shape {
+    struct Shape: Hashable, Sendable {
+        /// Whether there are ``NoteColumns``.
         fileprivate let hasNotes: Bool
+        /// Whether all events have the same job and time.
+        ///
+        /// Both are single values then.
+        fileprivate let hasOnePlace: Bool
 
         /// The names of the columns, in the order of ``EventColumns/parameters``.
         var names: String {
-            (EventColumns.names + (hasNotes ? NoteColumns.names : [])).joined(separator: ", ")
+            (PlaceColumns.names + EventColumns.names + (hasNotes ? NoteColumns.names : [])).joined(separator: ", ")
         }
 
-        private var types: [String] { EventColumns.types + (hasNotes ? NoteColumns.types : []) }
+        private var types: [String] {
+            PlaceColumns.types + EventColumns.types + (hasNotes ? NoteColumns.types : [])
+        }
 
         /// The select clause of all rows, with parameters from this number on.
         ///
         /// Each column is unnested in the select list, which produces the rows one by one. One `unnest` of all columns
         /// in the from clause would materialize each column first, which takes four times as long.
         func rows(from first: Int) -> String {
-            let columns = types.enumerated().map { "unnest($\(first + $0.offset)::\($0.element)[])" }
+            let columns = types.enumerated().map { index, type in
+                let isSingle = hasOnePlace && index < PlaceColumns.types.count
+                return isSingle ? "$\(first + index)::\(type)" : "unnest($\(first + index)::\(type)[])"
+            }
             return "select \(columns.joined(separator: ", "))"
         }
 
@@ -113,26 +125,30 @@ struct EventColumns {
         }
     }
 
+    private var shape: Shape { Shape(hasNotes: notes != nil, hasOnePlace: places.isOne) }
+
     private static let names = [
-        "job_id", "sequence", "recorded_at", "at", "report", "total", "done", "attempt", "type", "hash", "task",
-        "execution", "label", "outcome", "reporter",
+        "sequence", "at", "report", "total", "done", "attempt", "type", "hash", "task", "execution", "label",
+        "outcome", "reporter",
     ]
 
     private static let types = [
-        "uuid", "bigint", "timestamptz", "timestamptz", "bigint", "bigint", "bigint", "integer", "smallint", "bytea",
-        "text", "text", "text", "text", "text",
+        "bigint", "timestamptz", "bigint", "bigint", "bigint", "integer", "smallint", "bytea", "text", "text", "text",
+        "text", "text",
     ]
 
     /// The columns as parameters.
-    var parameters: [Parameter] { all.map(\.parameter) }
+    ///
+    /// The sequences have no nulls, so all rows are produced although other columns lack their last nulls.
+    var parameters: [Parameter] { places.parameters + all.map(\.parameterWithoutLastNulls) }
 
     /// The only row as parameters.
-    var singleRow: [Parameter] { all.map(\.single) }
+    var singleRow: [Parameter] { places.parameters + all.map(\.single) }
 
     private var all: [ParameterColumn] {
         [
-            jobs, sequences, recordedAt, at, reports, totals, dones, attempts, types, hashes, tasks, executions, labels,
-            outcomes, reporters,
+            sequences, at, reports, totals, dones, attempts, types, hashes, tasks, executions, labels, outcomes,
+            reporters,
         ] + (notes?.all ?? [])
     }
 

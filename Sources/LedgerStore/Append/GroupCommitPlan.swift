@@ -56,9 +56,9 @@ struct GroupCommitPlan {
         let first = head.sequence + 1
         // Times never decrease within a job, even if the clock does.
         head.recordedAt = max(head.recordedAt, plannedAt)
-        for draft in part.drafts {
+        for index in part.drafts.indices {
             head.sequence += 1
-            let event = draft.recorded(sequence: head.sequence, at: head.recordedAt)
+            let event = part.drafts[index].recorded(sequence: head.sequence, at: head.recordedAt)
             if case .jobFinished(.canceled) = event.body { head.lastCancel = event.sequence }
             head.chain.append(event, in: &workspace)
             columns.append(event, of: part.job, hash: head.chain.lastHash)

@@ -200,7 +200,7 @@ public enum EventRequest {
         }
     }
 
-    private typealias EntryHandler = (Entry, Location) -> Void
+    private typealias EntryHandler = (consuming Entry, Location) -> Void
 
     private static func read(
         _ body: [UInt8], _ format: Format, namesJob: Bool, _ handle: EntryHandler

@@ -34,6 +34,10 @@ public struct ParameterColumn: Sendable {
     private var holdsNull = false
     /// Number of values.
     public private(set) var count = 0
+    /// Number of values up to the last one that is not null.
+    ///
+    /// The nulls after it are not encoded yet.
+    private var encodedCount = 0
 
     /// The length of the header.
     ///
@@ -95,18 +99,34 @@ public struct ParameterColumn: Sendable {
         usedCount += content.count
     }
 
+    /// Appends a null, which is only counted: many columns have no other values.
     private mutating func appendNull(_ kind: Kind) {
-        holdsNull = true
-        begin(kind, length: -1)
-    }
-
-    /// Writes the length of a value and makes room for the value; -1 is null.
-    private mutating func begin(_ kind: Kind, length: Int) {
         precondition(kind == self.kind, "a column has values of one type")
         count += 1
-        let needed = usedCount + 4 + max(0, length)
-        if needed > bytes.count { bytes += repeatElement(0, count: max(needed - bytes.count, bytes.count)) }
+    }
+
+    /// Writes the length of a value, and makes room for the value.
+    ///
+    /// The nulls before it are encoded first.
+    private mutating func begin(_ kind: Kind, length: Int) {
+        precondition(kind == self.kind, "a column has values of one type")
+        encodeNulls(spare: 4 + length)
+        count += 1
+        encodedCount = count
         write(Int32(length))
+    }
+
+    /// Encodes the nulls after the last value.
+    ///
+    /// - Parameter spare: The number of further bytes to make room for.
+    private mutating func encodeNulls(spare: Int) {
+        let nulls = count - encodedCount
+        let needed = usedCount + 4 * nulls + spare
+        if needed > bytes.count { bytes += repeatElement(0, count: max(needed - bytes.count, bytes.count)) }
+        guard nulls > 0 else { return }
+        holdsNull = true
+        for _ in 0..<nulls { write(Int32(-1)) }
+        encodedCount = count
     }
 
     /// Writes an integer into the room that ``begin(_:length:)`` has made.
@@ -121,17 +141,27 @@ public struct ParameterColumn: Sendable {
     /// The only value of the column, as a parameter that is not an array.
     public var single: Parameter {
         precondition(count == 1, "a column of \(count) values is not a single one")
-        return Parameter(kind.type, holdsNull ? nil : Array(bytes[(Self.headerLength + 4)..<usedCount]))
+        return Parameter(kind.type, encodedCount == 0 ? nil : Array(bytes[(Self.headerLength + 4)..<usedCount]))
     }
 
     /// The column as an array parameter.
     public var parameter: Parameter {
+        var whole = self
+        whole.encodeNulls(spare: 0)
+        return whole.parameterWithoutLastNulls
+    }
+
+    /// The column as an array parameter without the nulls after its last value.
+    ///
+    /// Beside a longer array in the same select list, `unnest` returns nulls in their place. So a column of nulls costs
+    /// the server nothing.
+    public var parameterWithoutLastNulls: Parameter {
         var header: [UInt8] = []
-        header.appendBigEndian(Int32(count == 0 ? 0 : 1))
+        header.appendBigEndian(Int32(encodedCount == 0 ? 0 : 1))
         header.appendBigEndian(Int32(holdsNull ? 1 : 0))
         header.appendBigEndian(kind.type.rawValue)
-        guard count > 0 else { return Parameter(kind.type.array, header) }
-        header.appendBigEndian(Int32(count))
+        guard encodedCount > 0 else { return Parameter(kind.type.array, header) }
+        header.appendBigEndian(Int32(encodedCount))
         header.appendBigEndian(Int32(1))
         return Parameter(kind.type.array, header + bytes[Self.headerLength..<usedCount])
     }
