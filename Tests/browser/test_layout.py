@@ -2,6 +2,8 @@
 
 from support import SMALL_PHONE, WIDE, progress
 
+WIDTHS_WITH_TABLES = [1024, 961, 960, 768, 700]
+
 
 def test_large_numbers_fit_a_narrow_page(browser, ledger, url):
     most = 2**53 - 1
@@ -24,15 +26,17 @@ def test_tables_of_a_narrow_page_need_no_scrolling_sideways(browser, ledger, url
     ledger.append(job, {"type": "execution_finished", "task": "a task", "attempt": 1, "outcome": "failed",
                         "message": "CUDA out of memory: tried to allocate 2.00 GiB (GPU 0)", "link": "https://logs.example/" + "x" * 80})
     ledger.append(job, {"type": "execution_started", "task": "a task", "attempt": 2}, progress("a task", "tiles", attempt=2, done=1))
-    browser.resize(*SMALL_PHONE)
-    for path in [f"/jobs/{job}?indicator=tiles", f"/jobs/{job}/task?name=a%20task", "/docs"]:
+    paths = [f"/jobs/{job}?indicator=tiles", f"/jobs/{job}/task?name=a%20task", "/docs"]
+    # Wide windows have columns, narrow ones have blocks.
+    for width, path in [(width, path) for width in [*WIDTHS_WITH_TABLES, SMALL_PHONE[0]] for path in paths]:
+        browser.resize(width, SMALL_PHONE[1])
         browser.open(url + path)
         hidden = browser.run("""
             return [...document.querySelectorAll(".wide")].filter((part) => part.scrollWidth > part.clientWidth)
               .map((part) => part.getAttribute("aria-label"));
         """)
-        assert hidden == [], path
-        assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), path
+        assert hidden == [], (width, path)
+        assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), (width, path)
     # Executions are still sorted by their titles, and each number of an explanation has its name.
     browser.open(f"{url}/jobs/{job}?indicator=tiles").wait_live()
     assert browser.find("#tasks thead a").is_displayed()
@@ -84,6 +88,40 @@ def test_silent_executions_fit_the_list_of_jobs(browser, ledger, url):
 
     browser.wait(is_shown)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_more_silent_executions_than_are_counted_are_a_lower_bound(browser, ledger, url):
+    job = ledger.create("lost machines", tags={"ledger.lease": "1"})
+    ledger.append(job, *[progress(f"t{number}", "tiles", total=10, done=1) for number in range(513)])
+
+    def shown_in(path):
+        browser.open(url + path).wait_live()
+        return browser.text(f"[data-job='{job}'] .silent")
+
+    for path in ["/", "/wall"]:
+        browser.wait(lambda: shown_in(path) == "512+ silent")
+    browser.open(f"{url}/jobs/{job}").wait_live()
+    browser.wait(lambda: browser.text("#stalls .silent strong") == "512+ executions are silent")
+    # The page as it was sent, and as it is kept up to date.
+    assert browser.text("[data-count=silent] dd") == "512+"
+    ledger.append(job, progress("t0", "tiles", done=1))
+    browser.wait(lambda: browser.text("#moment .sequence") == "515")
+    browser.wait(lambda: browser.text("[data-count=silent] dd") in ("511+", "512+"))
+
+
+def test_the_numbers_of_tasks_stay_in_their_column(browser, ledger, url):
+    job = ledger.create("many tasks")
+    row = f"tr[data-job='{job}']"
+    ledger.append(job, *[progress(f"t{number}", "tiles", total=1) for number in range(3)])
+    for width in [900, 1024, 1440]:
+        browser.resize(width, 900)
+        browser.open(url + "/").wait_live()
+        over = browser.run("""
+            const cell = document.querySelector(arguments[0]).querySelector(".tasks");
+            cell.textContent = "100\u202f000\u2009/\u2009100\u202f000";
+            return cell.scrollWidth - cell.clientWidth;
+        """, row)
+        assert over <= 0, width
 
 
 def test_the_texts_of_the_chart_cover_neither_its_lines_nor_each_other(browser, ledger, url):

@@ -48,8 +48,9 @@ struct JobPage {
 
     var head: HTML {
         let tasks = snapshot.tasks
-        func count(_ name: String, _ value: Int64, _ title: String, _ link: String? = nil) -> HTML {
-            let number: HTML = "\(PageText.number(value))"
+        func count(_ name: String, _ value: Int64, _ title: String, _ link: String? = nil, text: String? = nil) -> HTML
+        {
+            let number: HTML = "\(text ?? PageText.number(value))"
             let shown = link.map { HTML("<a href=\"\($0)\">\(number)</a>") } ?? number
             return """
                 <div data-count="\(name)" data-zero="\(value == 0 ? "true" : "false")"><dd>\(shown)</dd><dt>\(title)</dt></div>
@@ -74,7 +75,7 @@ struct JobPage {
             \(count("failed", tasks.failed, "failed", inState(.failed)))\
             \(count("canceled", tasks.canceled, "canceled", inState(.canceled)))\
             \(count("abandoned", tasks.abandoned, "abandoned", inState(.abandoned)))\
-            \(count("silent", view.stalls?.silentCount ?? 0, "silent", silent))\
+            \(count("silent", view.stalls?.silentCount ?? 0, "silent", silent, text: JobParts.silentCount(view)))\
             \(count("total", tasks.total, "in total"))\(count("superseded_executions", tasks.supersededExecutions, "superseded executions"))</dl>
             </section>
             """

@@ -23,7 +23,7 @@ struct JobRow {
             <td class="status"><span class="state">\(snapshot.state.rawValue)</span>\
             \(JobParts.late(view, now: now))\(PageParts.silence("stalled", since: view.stalls?.since, now: now))\
             <small class="failures">\(JobParts.failed(snapshot.tasks.failed))</small>\
-            <small class="silent">\(JobParts.silent(view.stalls?.silentCount ?? 0))</small></td>\
+            <small class="silent">\(JobParts.silent(view))</small>\(view.isRetired ? "<small>retired</small>" : nil)</td>\
             <td class="overall">\(IndicatorRow.bar(snapshot.percent, words))<span class="percent">\(PageText.percent(snapshot.percent))</span>\
             <small class="finish">\(JobParts.remaining(view, now: now))</small>\
             <small class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</small></td>\
@@ -56,7 +56,19 @@ enum JobParts {
     static func failed(_ count: Int64) -> String { count == 0 ? "" : "\(PageText.number(count)) failed" }
 
     /// The number of silent executions in words; empty for none.
-    static func silent(_ count: Int64) -> String { count == 0 ? "" : "\(PageText.number(count)) silent" }
+    static func silent(_ view: JobView) -> String {
+        view.stalls?.silentCount ?? 0 == 0 ? "" : "\(silentCount(view)) silent"
+    }
+
+    /// The number of silent executions, such as `12`.
+    ///
+    /// Only the first 512 running executions are counted. With more, the number ends with a plus sign: `512+`.
+    /// `silentCountText` in `Files/text.js` is the same.
+    static func silentCount(_ view: JobView) -> String {
+        let count = view.stalls?.silentCount ?? 0
+        let isLowerBound = count > 0 && view.snapshot.tasks.running > Int64(EstimateState.runningMax)
+        return PageText.number(count) + (isLowerBound ? "+" : "")
+    }
 
     /// The remaining time of a running job in words; empty without a prediction.
     static func remaining(_ view: JobView, now: Timestamp) -> String {

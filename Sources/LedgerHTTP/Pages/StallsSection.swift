@@ -44,17 +44,15 @@ struct StallsSection {
             "order", TaskOrder.quietest.rawValue
         ).text
         return """
-            <p class="silent"><strong>\(Self.silentWords(count))</strong>: \(count == 1 ? "its worker" : "their workers") may be lost. \
+            <p class="silent"><strong>\(Self.silentWords(JobParts.silentCount(view)))</strong>: \(count == 1 ? "its worker" : "their workers") may be lost. \
             <a href="\(all)#tasks">Show all</a></p><ul>\(names)</ul>
             """
     }
 
-    /// The number of silent executions in words; empty for none.
-    static func silentWords(_ count: Int64) -> String {
-        switch count {
-        case 0: ""
-        case 1: "1 execution is silent"
-        default: "\(PageText.number(count)) executions are silent"
-        }
+    /// The number of silent executions in words.
+    ///
+    /// - Parameter count: As ``JobParts/silentCount(_:)`` writes it.
+    static func silentWords(_ count: String) -> String {
+        count == "1" ? "1 execution is silent" : "\(count) executions are silent"
     }
 }

@@ -64,7 +64,7 @@ struct WallPage {
             <div class="overall">\(IndicatorRow.bar(snapshot.percent, words))</div>\
             <p class="problems">\(JobParts.late(view, now: now))\(PageParts.silence("stalled", since: view.stalls?.since, now: now))\
             <span class="failures">\(JobParts.failed(snapshot.tasks.failed))</span>\
-            <span class="silent">\(JobParts.silent(view.stalls?.silentCount ?? 0))</span></p>\
+            <span class="silent">\(JobParts.silent(view))</span></p>\
             <p class="times"><span class="finish">\(JobParts.remaining(view, now: now))</span>\
             <span class="elapsed">\(PageText.duration(microseconds: snapshot.elapsed(view.createdAt, now: now)))</span></p>\
             <p class="newest">\(snapshot.message.map { PageText.visible($0.firstLine) } ?? "")</p></li>

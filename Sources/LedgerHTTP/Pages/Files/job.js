@@ -10,7 +10,7 @@ import { patch } from "./patch.js";
 import "./session.js";
 import { showSilences } from "./silence.js";
 import { StatusError } from "./stream.js";
-import { duration, firstLine, number, parse, percent, reasonText, remaining, trackRecordText, visible } from "./text.js";
+import { duration, firstLine, number, parse, percent, reasonText, remaining, silentCountText, trackRecordText, visible } from "./text.js";
 import { makeTime, setTime } from "./times.js";
 import { urgencyOf } from "./urgency.js";
 
@@ -144,7 +144,7 @@ function showFigures() {
     const count = head.querySelector(`[data-count="${CSS.escape(name)}"]`);
     if (count === null) continue;
     count.dataset.zero = String(value == 0);
-    (count.querySelector("dd a") ?? count.querySelector("dd")).textContent = number(value);
+    (count.querySelector("dd a") ?? count.querySelector("dd")).textContent = name === "silent" ? silentCountText(job.tasks) : number(value);
   }
   head.querySelector(".idle").replaceChildren(...(typeof job.idle_since !== "string" ? []
     : ["idle since ", makeTime(job.idle_since), ": all tasks have ended"]));

@@ -63,7 +63,7 @@ function showRow(job) {
     find(".late").hidden = true;
   }
   find(".silence").dataset.since = job.stalled_since ?? "";
-  setText(find(".silent"), job.state === "running" ? silentText(job.tasks.silent ?? 0) : "");
+  setText(find(".silent"), job.state === "running" ? silentText(job.tasks) : "");
 }
 
 const { jobs, isComplete } = followList(query, {

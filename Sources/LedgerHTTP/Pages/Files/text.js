@@ -98,9 +98,18 @@ export function trackRecordText(record) {
   return `of ${number(record.jobs)} earlier ${record.jobs == 1 ? "job" : "jobs"}, ${number(record.ended_inside)} ended inside the interval`;
 }
 
+/** The greatest number of running executions of which the silent ones are counted. */
+const silentCountedMax = 512;
+
 /** The number of silent executions in words; empty for none. */
-export function silentText(count) {
-  return count == 0 ? "" : `${number(count)} silent`;
+export function silentText(tasks) {
+  return (tasks.silent ?? 0) == 0 ? "" : `${silentCountText(tasks)} silent`;
+}
+
+/** The number of silent executions. With more running ones than are counted, it ends with a plus sign. */
+export function silentCountText(tasks) {
+  const count = tasks.silent ?? 0;
+  return number(count) + (count > 0 && Number(tasks.running) > silentCountedMax ? "+" : "");
 }
 
 /** An age. It has no seconds above one minute: a number that changes every second attracts attention. */

@@ -56,7 +56,7 @@ function showTile(job) {
   setText(find(".percent"), percent(job.percent));
   setBar(find(".bar"), job.percent, job.percent === null ? "no units declared" : `${job.percent} percent`);
   setText(find(".failures"), job.tasks.failed == 0 ? "" : `${number(job.tasks.failed)} failed`);
-  setText(find(".silent"), silentText(job.tasks.silent ?? 0));
+  setText(find(".silent"), silentText(job.tasks));
   setText(find(".newest"), firstLine(job.message));
   find(".late").hidden = urgency !== "late";
   find(".silence").dataset.since = job.stalled_since ?? "";
