@@ -10,7 +10,7 @@ extension Fold {
     ///   - limit: The maximum number of tasks.
     ///   - cursor: The task after which the page begins. It has no effect on an order that is not paged.
     public func taskSummaries(
-        _ filter: TaskFilter = TaskFilter(), silence: SilentExecutions = .none, now: Timestamp? = nil, limit: Int,
+        _ filter: TaskFilter = TaskFilter(), silence: JobSilence = .none, now: Timestamp? = nil, limit: Int,
         after cursor: TaskID? = nil
     ) -> (tasks: [TaskSummary], hasMore: Bool) {
         let jobState = progress.state
@@ -63,7 +63,7 @@ extension Fold {
         }.map { tasks[$0] }
     }
 
-    private func silentSince(_ task: JobTask, _ silence: SilentExecutions) -> Timestamp? {
+    private func silentSince(_ task: JobTask, _ silence: JobSilence) -> Timestamp? {
         guard progress.state == .running, let last = execution(task.last), last.outcome == nil else { return nil }
         return silence.since(last.id, lastAt: last.lastAt)
     }

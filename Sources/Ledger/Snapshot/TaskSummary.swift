@@ -25,7 +25,7 @@ public struct TaskSummary: Hashable, Sendable {
     }
 
     /// Sets since when the last execution is silent.
-    public mutating func markSilence(_ silence: SilentExecutions) {
+    public mutating func markSilence(_ silence: JobSilence) {
         guard state == .running, let last = executions.last, last.outcome == nil else { return }
         executions[executions.count - 1].silentSince = silence.since(last.id, lastAt: last.lastAt)
     }

@@ -88,10 +88,10 @@ public struct StallDetector: Sendable {
     }
 
     /// The silent executions at a moment.
-    public func silence(at now: Timestamp) -> SilentExecutions {
+    public func silence(at now: Timestamp) -> JobSilence {
         guard snapshot.state == .running, !running.isEmpty else { return .none }
         let limits = limits
-        return SilentExecutions(
+        return JobSilence(
             silent: limits.silent(at: now), tracked: running,
             limitOfOthers: state.runningCount > Int64(running.count) ? limits.ofUntracked : nil, at: now)
     }

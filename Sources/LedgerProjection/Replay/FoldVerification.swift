@@ -6,7 +6,7 @@ internal import PQ
 ///
 /// Nearly all live projections are equal, and then nothing needs to be stored for a comparison. A job that differs,
 /// cannot be read or does not fit into memory is not passed to `onMatch`; ``ReplayBuilder`` builds and stores it, and
-/// ``ProjectionComparison`` names the differences.
+/// ``ProjectionComparisonStatements`` names the differences.
 struct FoldVerification: Sendable {
     let pool: Pool
     let settings: ReplaySettings

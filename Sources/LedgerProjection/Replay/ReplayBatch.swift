@@ -251,15 +251,15 @@ struct ReplayBatch: Sendable {
             comparison in
             let pairs = try await pool.withTransaction { lockTransaction in
                 // The live snapshots stay where they are until this transaction ends.
-                _ = try await lockTransaction.query(ProjectionComparison.lockLive(jobs.map(\.id)))
+                _ = try await lockTransaction.query(ProjectionComparisonStatements.lockLive(jobs.map(\.id)))
                 // The built ones catch up with them on other connections, because they are not locked.
                 let late = try await readSequencePairs(jobs, &lockTransaction).filter { !$0.isCaughtUp }
                 if !late.isEmpty { try await builder.catchUp(late.map { ($0.job.id, $0.job.projection) }) }
-                _ = try await comparison.pipeline(ProjectionComparison.planning)
+                _ = try await comparison.pipeline(ProjectionComparisonStatements.planning)
                 return try await readSequencePairs(jobs, &comparison)
             }
             let caughtUp = pairs.filter(\.isCaughtUp).map(\.job)
-            var statements = ProjectionComparison.statements(caughtUp, of: replay.id)
+            var statements = ProjectionComparisonStatements.statements(caughtUp, of: replay.id)
             if !replay.applies {
                 statements += ReplayCheckpoints.deletionStatements(caughtUp.map { ($0.id, $0.projection) })
             }
@@ -288,7 +288,7 @@ struct ReplayBatch: Sendable {
     private func readSequencePairs(
         _ jobs: [ReplayCheckpoints.Job], _ transaction: inout Transaction
     ) async throws -> [SequencePair] {
-        let rows = try await transaction.query(ProjectionComparison.sequenceQuery(jobs))
+        let rows = try await transaction.query(ProjectionComparisonStatements.sequenceQuery(jobs))
         let byID = Dictionary(uniqueKeysWithValues: jobs.map { ($0.id, $0) })
         var pairs: [SequencePair] = []
         for row in rows {
@@ -306,8 +306,8 @@ struct ReplayBatch: Sendable {
             let replayed = try await ledger.job(
                 job.id, at: .sequence(view.snapshot.sequence), counting: replay.policy)
             guard let replayed else { throw StoreError(.incomplete, "the job no longer exists") }
-            let differences = ProjectionComparison.differences(view.snapshot, replayed.snapshot)
-            _ = try await pool.commit(ProjectionComparison.statements(job, differences, of: replay.id))
+            let differences = ProjectionComparisonStatements.differences(view.snapshot, replayed.snapshot)
+            _ = try await pool.commit(ProjectionComparisonStatements.statements(job, differences, of: replay.id))
         } catch let error as StoreError where error.code == .incomplete || error.code == .corrupt {
             try await checkpoints.skip(job, of: replay.id, because: error.message)
         }

@@ -68,7 +68,7 @@ extension SnapshotReader {
     }
 
     /// Returns the silent executions of a job now; nil if it does not exist.
-    func silence(of id: JobID) async throws(PQError) -> SilentExecutions? {
+    func silence(of id: JobID) async throws(PQError) -> JobSilence? {
         let now = Timestamp.now
         guard let found = try await estimated([id])[id] else { return nil }
         return try await stalls.silence(Self.question(found, at: now))

@@ -19,7 +19,7 @@ struct StallReader: Sendable {
     }
 
     /// Returns the silent executions of a job.
-    func silence(_ question: EstimateReader.Question) async throws(PQError) -> SilentExecutions {
+    func silence(_ question: EstimateReader.Question) async throws(PQError) -> JobSilence {
         try await detectors([question])[0].map { $0.silence(at: question.moment) } ?? .none
     }
 

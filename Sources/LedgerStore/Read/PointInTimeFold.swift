@@ -50,7 +50,7 @@ final class PointInTimeFold: Sendable {
         ///
         /// Its arguments are the filter, the silent executions, the time until which running executions have taken, the
         /// maximum number, and the task after which the page begins.
-        let taskPage: @Sendable (TaskFilter, SilentExecutions, Timestamp, Int, TaskID?) -> TaskPage
+        let taskPage: @Sendable (TaskFilter, JobSilence, Timestamp, Int, TaskID?) -> TaskPage
     }
 
     /// Returns the snapshot of events 1 to `sequence` with the inputs of its estimate.

@@ -5,7 +5,7 @@ internal import PQ
 struct TaskReader: Sendable {
     let pool: Pool
     /// The silent executions.
-    let silence: SilentExecutions
+    let silence: JobSilence
     /// The tasks that are read, and their order.
     let filter: TaskFilter
 

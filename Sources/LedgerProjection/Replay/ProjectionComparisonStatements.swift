@@ -3,7 +3,7 @@ internal import LedgerStore
 internal import PQ
 
 /// The statements that compare a stored projection with the live one.
-enum ProjectionComparison {
+enum ProjectionComparisonStatements {
     /// Maximum number of stored differences of one job; all are counted.
     private static let differencesMax: Int32 = 100
 

@@ -1,5 +1,5 @@
 /// The silent executions of a job at a moment.
-public struct SilentExecutions: Sendable {
+public struct JobSilence: Sendable {
     /// The silent executions that the state contains.
     public let executions: Set<ExecutionID>
     /// All running executions that the state contains.
@@ -11,7 +11,7 @@ public struct SilentExecutions: Sendable {
     private let now: Timestamp
 
     /// No execution is silent.
-    public static let none = SilentExecutions(silent: [], tracked: [], limitOfOthers: nil, at: .earliest)
+    public static let none = JobSilence(silent: [], tracked: [], limitOfOthers: nil, at: .earliest)
 
     init(silent: [RunningExecution], tracked: [RunningExecution], limitOfOthers: Double?, at now: Timestamp) {
         executions = Set(silent.map(\.id))
