@@ -58,6 +58,10 @@ func ExampleJobs_Get() {
 	for _, indicator := range job.Progress {
 		fmt.Printf("%s: %d/%d\n", indicator.Label, indicator.Done, indicator.Total)
 	}
+	if snapshot := job.Found; snapshot != nil && snapshot.Estimate != nil && snapshot.Estimate.RemainingSeconds != nil {
+		left := snapshot.Estimate.RemainingSeconds
+		fmt.Printf("%.0f s left; with a probability of 80 %%, %.0f to %.0f s\n", left.P50, left.P10, left.P90)
+	}
 	// The job accepts reports nevertheless.
 	fmt.Println(job.Run(ctx, "tile-17", func(ctx context.Context) error {
 		files := []string{"a", "b"}

@@ -9,6 +9,10 @@ enum Mosaic {
             try await download()
             context.progress("download").done(10)
         }
+
+        if let left = try await job.snapshot()?.estimate?.estimate.remaining {
+            print("\(left.p50) s left; with a probability of 80 %, \(left.p10) to \(left.p90) s")
+        }
     }
 
     /// A placeholder for the work of a task.

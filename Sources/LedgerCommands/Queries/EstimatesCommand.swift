@@ -8,8 +8,11 @@ struct EstimatesCommand: AsyncParsableCommand {
         commandName: "estimates",
         abstract: "Show how good the estimates of completed jobs were.",
         discussion: """
-            An error factor of 1.2 means that a typical estimate of the remaining time was wrong by 20 % in one direction \
-            or the other. Of ten jobs, nine should end before the 90 % bound and nine after the 10 % bound.
+            ENDED INSIDE is the number of jobs that ended within the interval given at half of their duration. An ERROR \
+            FACTOR of 1.2 means that a typical estimate of the remaining time was wrong by 20 % in one direction or the \
+            other. OF 9 IN 10 is the error factor that nine of ten jobs stayed below. BEFORE 90 % and AFTER 10 % are the \
+            shares of estimates after which the job ended before the 90 % bound, and after the 10 % bound. Both should \
+            be 90 %.
             """)
 
     @Argument(help: "The name of the jobs.")
