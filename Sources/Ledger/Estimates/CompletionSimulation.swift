@@ -3,14 +3,16 @@
 /// The random numbers are the same for every job and moment. Successive estimates therefore differ only by what has
 /// happened between them.
 struct CompletionSimulation {
-    /// The inputs that do not depend on the work left.
+    /// The inputs besides the classes and the running executions.
     struct Conditions {
         let now: Timestamp
         /// The seconds since the job's first execution.
         let elapsed: Double
         let pool: DurationPool
         let speed: JobSpeed
-        /// The standard deviation of a known task's logarithm from job to job.
+        /// The standard deviation of the logarithm of a known task's duration.
+        ///
+        /// It is the deviation from job to job.
         let taskSpread: Double
         /// The workers that go on when nothing runs.
         let usualWorkers: Double
@@ -69,12 +71,13 @@ struct CompletionSimulation {
     ///
     /// Values from 1 to 2.5 gave the same measured error.
     private static let outlierExponent = 1.5
-    /// The range of the positions of durations: the quantiles of 0 and 1 are infinite.
-    static let quantileRange = 1e-6...(1 - 1e-7)
-    /// The distances of two further positions from that of the first class.
+    /// The range of the positions of durations.
     ///
-    /// They are those of the job's speed, and of work of a kind not seen yet. Because of them, the three are not
-    /// extreme in the same draws.
+    /// A *position* is a number from 0 to 1 of which the quantile is taken. The quantiles of 0 and 1 are infinite.
+    static let quantileRange = 1e-6...(1 - 1e-7)
+    /// The shifts from a draw's position to that of its speed and of unseen work.
+    ///
+    /// The first class has the draw's position itself. So the three are not extreme in the same draws.
     private static let (speedPhase, unseenPhase) = (0.37, 0.71)
     /// The width of the range of the positions of the speed, and its beginning.
     ///
@@ -93,7 +96,7 @@ struct CompletionSimulation {
     private static let extrapolationMax = 20.0
     /// The waiting executions from which a class is queued.
     private static let queuedMin = 1e-6
-    /// The largest variance with which the mean of a guessed class exceeds its median.
+    /// The largest variance used to compute a guessed class's mean from its median.
     private static let meanVarianceMax = 1.0
     /// The expected number of failures from which the normal approximation is used.
     private static let poissonMax = 30.0
@@ -101,9 +104,10 @@ struct CompletionSimulation {
     private static let repeatsMax = 4
     /// The limits of the number of waiting tasks with usual durations.
     ///
-    /// They are relative to the number of a class's waiting executions. Within them, the usual durations are drawn.
+    /// These durations are drawn only if the number is plausible: at least `few` times the class's waiting executions,
+    /// and at most `many` times as many and ``tasksBeyond``.
     private static let taskShares = (few: 0.7, many: 1.5)
-    /// The tasks by which the upper limit is larger than its share.
+    /// The tasks by which the upper limit exceeds its share.
     private static let tasksBeyond = 1.0
 
     private(set) var classes: [WorkClass]
@@ -160,9 +164,10 @@ struct CompletionSimulation {
         state.weights = Array(repeating: 0, count: durations.count)
     }
 
-    /// Leaves out the oldest silent executions if fewer executions are left.
+    /// Leaves out the oldest executions of unknown class if too many of them run.
     ///
-    /// An execution that was lost never ends; the work that it had is left, or others have done it.
+    /// It does so if more of them run than executions are waiting. An execution that was lost never ends; the work that
+    /// it had is left, or others have done it.
     private mutating func dropLost() {
         let left = classes.reduce(0) { $0 + $1.waiting }.rounded(.up)
         let unknown = running.count { $0.isUnknown }
@@ -189,6 +194,7 @@ struct CompletionSimulation {
         let position = (Double(number) + 0.5) / Double(drawTotal)
         let speedPosition =
             (position + Self.speedPhase).fraction * Self.speedPositions.width + Self.speedPositions.first
+        // The deviation of this draw from the estimated speed, added to the logarithms of usual durations.
         let speedShift = speedPosition.normalQuantile * conditions.speed.variance.squareRoot()
         drawClassMeans(position)
         chooseClasses()
@@ -223,7 +229,7 @@ struct CompletionSimulation {
 
     /// Draws the seconds until the end of the job.
     ///
-    /// It may end later than its executions show: after an idle time, and because of work of a kind not seen yet.
+    /// An idle time is added. Work of a kind not seen yet makes the result longer or shorter.
     private mutating func drawEnd(_ executionSeconds: Double, _ position: Double) -> Double {
         var seconds = executionSeconds
         if let idle = conditions.idle { seconds += min(Self.extrapolationMax * idle, pareto(idle)) }
@@ -234,7 +240,7 @@ struct CompletionSimulation {
         return seconds
     }
 
-    /// Draws the rest of an outlier of this age: any multiple of the age.
+    /// Draws the rest of an outlier: age times a Pareto-distributed number less 1.
     mutating func pareto(_ age: Double) -> Double {
         age * (state.random.uniform().raised(to: -1 / Self.outlierExponent) - 1)
     }
@@ -249,6 +255,8 @@ struct CompletionSimulation {
     }
 
     /// Draws the time of further growth of totals, and adds the growth to the work.
+    ///
+    /// Growth that has lasted `span` lasts x times as long again, or longer, with probability 1 / (1 + x).
     ///
     /// - Returns: The seconds that the growth lasts.
     private mutating func drawGrowth() -> Double {
@@ -305,7 +313,9 @@ struct CompletionSimulation {
                 * (0.5 * min(Self.meanVarianceMax, durations[index].deviation.squared)).exponential
     }
 
-    /// The number of executions that fail and run again, each for a part of a duration.
+    /// Adds a random number of failed executions, each with a part of its duration.
+    ///
+    /// The parts are random as well.
     private mutating func repeatFailures(expected: Double) {
         guard !state.queue.isEmpty else { return }
         var count = 0
@@ -335,6 +345,8 @@ struct CompletionSimulation {
     }
 
     /// Runs the queue on the workers, each as soon as it is free.
+    ///
+    /// All workers are occupied longer by equal shares of `dividedSeconds`.
     private mutating func schedule(dividedSeconds: Double) -> Draw {
         let workers = max(1, state.ends.isEmpty ? Int(conditions.usualWorkers.rounded()) : state.ends.count)
         let share = dividedSeconds / Double(workers)

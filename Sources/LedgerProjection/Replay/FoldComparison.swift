@@ -33,7 +33,7 @@ struct FoldComparison {
         _ rowMatches: (inout BinaryRow, Part?, EstimateState?) throws(PQError) -> Bool
     ) async throws {
         let expected = folded.map { parts($0.changes) }
-        // A state that is still to be built differs, and that is no difference of the projection.
+        // If the live state of estimates is still to be built, it is not compared.
         let estimates = zip(candidates, folded).map { $0.estimate == nil ? nil : $1.estimate }
         var isEqual = isEqual
         var rowCounts = Array(repeating: 0, count: expected.count)

@@ -41,8 +41,9 @@ struct FoldVerification: Sendable {
     /// Jobs that do not fit into memory together are verified in parts.
     ///
     /// - Parameters:
-    ///   - onMatch: Receives the jobs with equal live projections, with their complete states. It is called for each
-    ///     part with such jobs, and for a large job before the next one is folded. Its errors end the verification.
+    ///   - onMatch: Receives the jobs with equal live projections, with their complete states. It is called once for
+    ///     each group of jobs that were folded together. For a job that takes the ``LargeJobLock``, the lock is held
+    ///     during the call. Its errors end the verification.
     ///   - onProgress: Called with the sequence up to which a job that is folded alone has been read.
     func verify(
         _ jobs: [ReplayCheckpoints.Job], onMatch: ([StateChanges.JobChanges]) async throws -> Void,
@@ -54,8 +55,8 @@ struct FoldVerification: Sendable {
         } catch is MemoryLimitExceeded where jobs.count == 1 {
             return try await largeJobLock.withLargeJob { try await verifyAlone(jobs, onMatch, onProgress) }
         } catch  where Self.isCausedByJobs(error) {
-            // The halves are verified separately, until a job that is too large or that fails is alone. The builder
-            // gets a job that fails.
+            // Verify the halves separately, until the job that causes the failure is alone. If it is too large, it is
+            // caught above; otherwise the builder gets it.
             guard jobs.count > 1 else { return }
             let half = jobs.count / 2
             for part in [jobs[..<half], jobs[half...]] {
@@ -101,8 +102,8 @@ struct FoldVerification: Sendable {
 
     /// Returns those of the jobs that have equal live projections.
     ///
-    /// It folds and compares them in one view of the database. In this view, a live projection and the events that it
-    /// was folded from match. Nothing needs to be locked, and later events are not visible.
+    /// It reads the events and the live projections in one view of the database, and folds up to the sequence of each
+    /// live projection. So both sides match, and nothing needs to be locked.
     private func matches(
         among jobs: [ReplayCheckpoints.Job], bytesMax: Int,
         _ onProgress: (ReplayCheckpoints.Job, EventSequence) async throws -> Void
@@ -124,7 +125,7 @@ struct FoldVerification: Sendable {
             try await comparison.compare(&transaction)
             return candidates.indices.compactMap { index in
                 let (candidate, folded) = (candidates[index], folded[index])
-                // Nil: the live state is not built yet, which is no difference.
+                // Nil if the live projection has no state of estimates yet; that is no difference.
                 guard comparison.isEqual[index],
                     candidate.estimate == nil || candidate.estimate == folded.estimate.encoded
                 else { return nil }
@@ -136,9 +137,9 @@ struct FoldVerification: Sendable {
         }
     }
 
-    /// Reads the jobs that can be verified, without those that were partly built.
+    /// Reads the live projections of the jobs that can be verified.
     ///
-    /// An interrupted attempt may have built such parts.
+    /// A job that an interrupted attempt has begun to store is left out; the builder continues it.
     private func candidates(
         of jobs: [ReplayCheckpoints.Job], _ transaction: inout Transaction
     ) async throws(PQError) -> [Candidate] {
@@ -180,7 +181,7 @@ struct FoldVerification: Sendable {
                 let part = EventCursor.Part(candidate.job.id, after: position, through: partEnd)
                 try await EventCursor.read([part], in: &transaction, fold.apply)
                 position = partEnd
-                // `finish` reports the rest of the job.
+                // ``ReplayReporter/finish(_:)`` reports the end of the job.
                 if position < candidate.progress.sequence { try await onProgress(candidate.job, position) }
             }
         } else {

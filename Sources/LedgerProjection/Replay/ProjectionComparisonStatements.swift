@@ -2,7 +2,7 @@ internal import Ledger
 internal import LedgerStore
 internal import PQ
 
-/// The statements that compare a stored projection with the live one.
+/// The statements that compare projections built by a replay with the live ones.
 enum ProjectionComparisonStatements {
     /// Maximum number of stored differences of one job; all are counted.
     private static let differencesMax: Int32 = 100
@@ -53,6 +53,7 @@ enum ProjectionComparisonStatements {
     }
 
     // Every part of both sides becomes a key and a value. A key that does not have two equal values is a difference.
+    // The states of estimates are not compared.
     private static let comparison = """
         with side as (
             select live.job_id, live.projection, true as is_live
@@ -162,6 +163,7 @@ enum ProjectionComparisonStatements {
         let after = Dictionary(uniqueKeysWithValues: replayed.indicators.map { ($0.label, text($0)) })
         let labels = live.indicators.map(\.label) + replayed.indicators.map(\.label).filter { before[$0] == nil }
         return labels.filter { before[$0] != after[$0] }.map { label in
+            // The job's id is a placeholder: `statements(_:_:of:)` stores the id of its own argument.
             Replay.Finding(
                 job: JobID(high: 0, low: 0), part: .indicator, key: label ?? "", live: before[label],
                 replayed: after[label])

@@ -3,7 +3,9 @@ internal import LedgerStore
 internal import Logging
 internal import PQ
 
-/// Builds the projections of a batch of jobs and compares them with the live ones.
+/// Replays a batch of jobs.
+///
+/// It folds their events again, and compares the results with the live projections.
 struct ReplayBatch: Sendable {
     let ledger: PostgresLedger
     let checkpoints: ReplayCheckpoints
@@ -16,7 +18,7 @@ struct ReplayBatch: Sendable {
 
     /// Replays the jobs of a batch in these steps.
     ///
-    /// 1. Fold live projections that were missing.
+    /// 1. Fold the live projections that had been dropped.
     /// 2. Fold each job in memory, and record those that match their live projections.
     /// 3. Build and store the projections of the others, and compare both sides in the database.
     ///
@@ -52,9 +54,10 @@ struct ReplayBatch: Sendable {
     /// Projections that another worker still holds then are compared as they are.
     private static let idleAttemptsMax = 100
 
-    /// Folds the missing live projections up to the sequences of the replay's start.
+    /// Folds the live projections that had been dropped before the replay.
     ///
-    /// Projection workers do the same and may be ahead.
+    /// They are folded up to the sequences that their jobs had at its start. Projection workers do the same and may be
+    /// ahead.
     private func foldMissingProjections(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record)
         async throws
     {
@@ -79,7 +82,8 @@ struct ReplayBatch: Sendable {
 
     /// Folds the jobs in memory and compares them with the live projections.
     ///
-    /// Jobs that match are done; they are stored if the replay applies its result.
+    /// A job that matches is recorded as compared. If the replay applies its result, the folded state is stored with
+    /// it.
     ///
     /// - Returns: The jobs that must be built and compared in the database.
     private func verifyInMemory(
@@ -108,7 +112,9 @@ struct ReplayBatch: Sendable {
         return rest
     }
 
-    /// Divides jobs into groups that are folded together; a large job is its own group.
+    /// Divides jobs into groups that are folded together.
+    ///
+    /// A job with more than `eventsPerCheckMax` events is alone in its group.
     private func groups(_ jobs: [ReplayCheckpoints.Job]) -> [[ReplayCheckpoints.Job]] {
         var groups: [[ReplayCheckpoints.Job]] = []
         var group: [ReplayCheckpoints.Job] = []
@@ -133,7 +139,8 @@ struct ReplayBatch: Sendable {
         guard !matching.isEmpty else { return }
         let matchStatement = ReplayCheckpoints.matchStatement(matching.map(\.job), of: replay.id)
         guard replay.applies else {
-            // Nothing was stored, unless an interrupted attempt had to store parts.
+            // This attempt has stored nothing, but an interrupted one may have. Everything that it stored is
+            // deleted.
             let stale = try await checkpoints.stale(among: matching.map { ($0.job, $0.projection) })
             _ = try await pool.commit(
                 (stale.isEmpty ? [] : ReplayCheckpoints.deletionStatements(stale)) + [matchStatement])
@@ -141,7 +148,8 @@ struct ReplayBatch: Sendable {
         }
         try await pool.withTransaction { transaction in
             var statements = StateChanges.snapshotStatements(matching)
-            // Each pass sends the previous portion and makes the next; the last is sent with the commit.
+            // Each pass sends the statements at hand, the snapshots first, and then makes those of the next portion.
+            // The last are sent with the commit.
             for portion in portions(of: matching) {
                 _ = try await transaction.pipeline(statements)
                 // They are freed before the next ones are made.
@@ -152,10 +160,10 @@ struct ReplayBatch: Sendable {
         }
     }
 
-    /// Divides changes into statements of at most `partsPerStatementMax` parts.
+    /// Divides the changes into portions of at most `partsPerStatementMax` parts.
     ///
-    /// One job may be in several. The next portion is made when it is needed, because the statements need more memory
-    /// than the folded states.
+    /// A job may be in several. The sequence is lazy, so that the statements of only one portion are in memory: they
+    /// need more of it than the folded states.
     private func portions(of jobs: [StateChanges.JobChanges]) -> some Sequence<[StateChanges.JobChanges]> {
         let partsMax = settings.partsPerStatementMax
         var slices = jobs.lazy.flatMap { job in
@@ -178,7 +186,9 @@ struct ReplayBatch: Sendable {
 
     // MARK: In the database
 
-    /// The maximum memory per event, in bytes: each event begins an execution.
+    /// The maximum memory per event of a job, in bytes.
+    ///
+    /// It is that of a job in which each event begins an execution.
     private static let bytesPerEventMax = 1_400
 
     /// Builds and stores the projections of these jobs, and compares them.
@@ -240,11 +250,13 @@ struct ReplayBatch: Sendable {
 
     /// Compares the built projections with the live ones at the same sequences.
     ///
-    /// The live snapshots are locked only until the comparison has its own view of the database, in which both sides
-    /// have the same sequence. The comparison may then take long, while the live snapshots advance.
+    /// 1. Begin the transaction of the comparison. It has no view of the database yet.
+    /// 2. Lock the live snapshots in a second transaction, so that workers skip them.
+    /// 3. Let the built projections catch up.
+    /// 4. Read the sequences in the first transaction. This fixes its view, in which both sides have the same sequence.
+    /// 5. Release the locks and compare. The workers go on while it compares.
     private func compareStored(_ jobs: [ReplayCheckpoints.Job], of replay: ReplayCheckpoints.Record) async throws {
-        // The transaction of the comparison outlives the locks, so it begins first. Its view begins with its first
-        // query, below.
+        // The transaction of the comparison outlives the locks, so it begins first.
         let behind = try await pool.withTransaction(
             isolation: .repeatableRead, deadline: FoldVerification.comparisonDeadline
         ) {

@@ -6,7 +6,7 @@ struct GroupCommitFailure: Error {
     let error: PQError
     /// The plan that may have been recorded; nil if nothing was recorded.
     let plan: GroupCommitPlan?
-    /// The database time from which the statement refuses to write.
+    /// The last database time at which the statement may write.
     ///
     /// Nil for a write that held the locks.
     var expiry: Timestamp?

@@ -34,13 +34,13 @@ struct GroupCommitPlan {
         guard retired.isEmpty else { return .failure(.retired(retired)) }
         for part in request.parts {
             guard let after = part.unlessCanceledAfter else { continue }
-            // The caller has read the cancellations after each condition, or has a head that knows them.
+            // The caller knows all cancellations after each condition: it has just read them, or it uses a cached head
+            // only if that knows them.
             guard let isCanceled = heads[part.job]?.isCanceled(after: after) else {
                 return .failure(StoreError(.corrupt, "the cancellations of job \(part.job) were not read"))
             }
             if isCanceled { return .failure(.canceled(part.job)) }
         }
-        // Later appends of the group see the events of earlier ones, also a cancellation.
         var sequences: [(job: JobID, sequences: ClosedRange<EventSequence>)] = []
         for part in request.parts {
             if let planned = plan(part) { sequences.append((part.job, planned)) }
@@ -63,6 +63,7 @@ struct GroupCommitPlan {
             head.chain.append(event, in: &workspace)
             columns.append(event, of: part.job, hash: head.chain.lastHash)
         }
+        // Later appends of the group continue from this head, and see a cancellation in it.
         heads[part.job] = head
         changed.insert(part.job)
         return first...head.sequence
@@ -104,8 +105,9 @@ struct GroupCommitPlan {
 
     /// The conditional queries for many events, for one transaction.
     ///
-    /// The first returns the clock; the number of rows that the second inserts is the number of events. A single
-    /// statement would have to return every event to count them, which takes a tenth of the time of inserting.
+    /// The first moves the heads and returns the clock. The second inserts all events or none, and PostgreSQL reports
+    /// how many. A single statement would have to count its rows by itself, which takes a tenth of the time of
+    /// inserting.
     var conditionalTransaction: [Query] {
         [
             Query(ConditionalAppendStatements.moveHeadsIfUnchanged, conditionalParameters),
@@ -122,14 +124,14 @@ struct GroupCommitPlan {
         ]
     }
 
-    /// The database time from which the conditional queries refuse to write.
+    /// The last database time at which the conditional queries may write.
     var expiry: Timestamp {
         Timestamp(microseconds: plannedAt.microseconds + ConditionalAppendStatements.planValidityMicroseconds)
     }
 
-    /// The jobs that another server has moved.
+    /// The jobs with a head that has changed.
     ///
-    /// Their heads, before this group, differ from the cached ones.
+    /// The plan with locked heads began from another head than the cached one.
     func jobsMoved(since cached: [JobID: JobHead]) -> [JobID] {
         cached.filter { job, head in before[job]?.chain.lastHash != head.chain.lastHash }.map(\.key)
     }

@@ -25,7 +25,8 @@ struct GroupCommitQueue {
         var groupsInFlightMax = 2
         /// The number of waiting events that starts another group.
         ///
-        /// One statement writes this many. With 16, each event of 64 connections costs PostgreSQL a third more.
+        /// It is the largest group written in one statement (``GroupCommitWriter/oneStatementEventsMax``). With 16
+        /// instead, and 64 connections, each event costs PostgreSQL a third more.
         var fullGroupEvents = 256
         /// The time in flight after which a group counts as stalled.
         var stallTimeout: Duration = .milliseconds(50)
@@ -54,9 +55,9 @@ struct GroupCommitQueue {
     private var writers = 0
     /// The jobs of the groups in flight.
     private var busyJobs: Set<JobID> = []
-    /// The jobs of waiting appends that wait for a busy job.
+    /// The jobs of blocked appends.
     ///
-    /// Later appends to these jobs wait as well, so that they do not overtake.
+    /// An append is blocked if one of its jobs is busy or blocked, so that it does not overtake.
     private var blockedJobs: Set<JobID> = []
     /// The waiting events of appends that are not blocked.
     ///
@@ -91,7 +92,7 @@ struct GroupCommitQueue {
                 && pendingBytes + request.byteCount <= limits.pendingBytesMax)
     }
 
-    /// Reserves a further writer if there is a group for it.
+    /// Reserves a writer if a group can start now.
     ///
     /// - Returns: Whether the caller must start it.
     mutating func reserveWriter(now: ContinuousClock.Instant) -> Bool {
@@ -145,6 +146,7 @@ struct GroupCommitQueue {
         }
         var group: [PendingAppend] = []
         var rest: [PendingAppend] = []
+        // Only earlier appends block: `blockedJobs` also contains the jobs of later ones.
         var blockedSoFar: Set<JobID> = []
         var events = 0
         var isFull = false
@@ -155,8 +157,12 @@ struct GroupCommitQueue {
                 events += append.request.eventCount
                 continue
             }
-            // A full group takes no further append, so that small appends do not overtake a large one.
-            if isBlocked { for part in append.request.parts { blockedSoFar.insert(part.job) } } else { isFull = true }
+            if isBlocked {
+                for part in append.request.parts { blockedSoFar.insert(part.job) }
+            } else {
+                // The group is full from the first append that does not fit, so that small ones do not overtake it.
+                isFull = true
+            }
             rest.append(append)
         }
         waiting = rest
@@ -201,7 +207,7 @@ struct GroupCommitQueue {
 
     // MARK: Closing
 
-    /// Refuses further appends.
+    /// Refuses further appends, and keeps the waiter until the queue has ended.
     ///
     /// - Returns: Whether nothing is pending, so that the caller need not wait.
     mutating func close(_ waiter: CheckedContinuation<Void, Never>) -> Bool {

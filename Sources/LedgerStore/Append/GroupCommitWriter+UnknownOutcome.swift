@@ -19,15 +19,15 @@ extension GroupCommitWriter {
     /// - A write that held the locks of the heads keeps them until its transaction ends, so this lock waits for that
     ///   end.
     /// - A conditional write may start after this lock was released. But it compares the clock once it holds the lock,
-    ///   and refuses to write from `expiry` on. Once that time has passed while this transaction holds the lock,
-    ///   the write can no longer succeed.
+    ///   and refuses to write after `expiry`. Once that time has passed while this transaction holds the lock, the
+    ///   write can no longer succeed.
     /// - No other event can have the planned hash, so the hash at the planned sequence decides.
     ///
     /// A visible event need not be durable, because the wait for a standby may have been interrupted. But the row lock
     /// is a later record of the log, and its commit is acknowledged only after the standbys have confirmed the log up
     /// to it. Therefore, if this transaction commits, the event is durable.
     ///
-    /// - Parameter expiry: The database time from which a conditional write refuses; nil for one that held locks.
+    /// - Parameter expiry: The last database time at which a conditional write may happen; nil for one that held locks.
     func lookUpOutcome(of plan: GroupCommitPlan, expiry: Timestamp?) async throws(PQError) -> ObservedOutcome {
         guard let (job, head) = plan.newHeads.first else { return .recorded }
         return try await pool.withTransaction { transaction throws(PQError) in

@@ -15,7 +15,7 @@ extension ReportBuffer {
         var isHeartbeat = false
     }
 
-    /// The numbers of the last generations of each state.
+    /// The number of the last generation in each state.
     struct Generations: Sendable {
         /// Increased by `makeBatch` if it leaves nothing over.
         var batched = 0

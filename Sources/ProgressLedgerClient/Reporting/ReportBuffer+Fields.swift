@@ -3,22 +3,24 @@ import Ledger
 // Parts of executions, and ledgers that do not know all fields of events.
 
 extension ReportBuffer {
-    /// Whether the next events may be the first ones of the execution.
+    /// Whether the batch to send may be the first recorded one of the execution.
     ///
-    /// They must not reopen a canceled job.
+    /// It is then sent on condition that the job is not canceled (`unlessCanceled`), so as not to reopen it.
     var mayStart: Bool {
         isAttached ? !hasRecordedReport : startSequence == nil && batches.first?.events.startExecution ?? false
     }
 
     /// Removes refused optional fields from the batches.
     ///
-    /// The units of an event must not be lost by its message.
+    /// An invalid message must not cost the units of its event.
     ///
-    /// A field that the ledger has never recorded is unknown to it if it refuses the field in every event of the batch
-    /// that has it, and is left out from now on. Otherwise its content is invalid: it is dropped and counted.
+    /// A field is unknown to the ledger if it has never recorded it and refuses it in every event of the batch that has
+    /// it. It is left out from now on. Any other refused field has invalid content: it is dropped, and counted unless
+    /// it is a part.
     ///
-    /// Without its part, a report needs another number. If an earlier try may have been recorded with the part, as
-    /// during an upgrade with servers of both versions, the batch is repeated until a newer server responds.
+    /// A report that loses its part needs a new number. If an earlier try may have been recorded with the part, as
+    /// during an upgrade with servers of both versions, a new number could make the report count twice. Then the batch
+    /// is repeated unchanged.
     mutating func strip(
         _ refused: [Int: EventField], _ error: LedgerClientError, _ now: ContinuousClock.Instant, _ chance: Double
     ) -> FailureResult {
@@ -47,7 +49,8 @@ extension ReportBuffer {
     ///
     /// It is for a ledger that does not number parts separately.
     ///
-    /// It is the next one after a random one of the upper half, below which there is room for 2^33 others.
+    /// The first is a random number of the upper half, at least 2^33 below its end. Each further one is the next
+    /// number.
     mutating func numberWithoutPart() -> Int64 {
         if part != nil {
             part = nil

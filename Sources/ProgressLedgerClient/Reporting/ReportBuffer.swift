@@ -7,9 +7,9 @@ import Ledger
 /// frozen with its report numbers and repeated unchanged until it has a response, so a lost response makes nothing
 /// count twice.
 ///
-/// Each flush waits for a *generation*: all reports accepted before it and in no batch yet. Reports in no batch belong
-/// to number `batched + 1`. `batched` is the last generation that is completely in batches; `settled` the last one that
-/// is completely delivered or abandoned.
+/// The reports in no batch form a *generation*, with the number `batched + 1`. A flush waits until that is settled, or
+/// number `batched` if there are no such reports. `batched` is the last generation that is completely in batches;
+/// `settled` the last one that is completely delivered or abandoned.
 struct ReportBuffer: Sendable {
     /// The next action.
     enum Step: Sendable {
@@ -29,7 +29,7 @@ struct ReportBuffer: Sendable {
     enum FailureResult: Hashable, Sendable {
         /// It is sent again after a pause.
         case retried
-        /// Its parts are sent.
+        /// Its halves are sent, one after the other.
         case divided
         /// The ledger refused events permanently, which are dropped.
         case dropped
@@ -99,7 +99,7 @@ struct ReportBuffer: Sendable {
     var nextReport: Int64 = 1
     /// The frozen batches, of which only the first is in flight.
     ///
-    /// There is one, or the parts of one that was refused.
+    /// At most one, or the pieces of one that was divided.
     var batches: [Batch] = []
     /// The most events in a batch.
     ///
@@ -112,7 +112,9 @@ struct ReportBuffer: Sendable {
     private var requestedRetryAt: ContinuousClock.Instant?
     /// Whether the next batch is sent at once, as at the start and at the end.
     private var isUrgent = true
+    /// The time of the next request for verdicts; nil before the first response to one.
     private var nextVerdictAt: ContinuousClock.Instant?
+    /// The new end of the job, until the task is notified of it; nil if there is none.
     private var newJobEnd: JobState?
     /// The time at which the start is repeated if there is nothing else to send.
     private var heartbeatAt: ContinuousClock.Instant?
@@ -344,7 +346,8 @@ struct ReportBuffer: Sendable {
             switch verdict {
             case .superseded: recordSuperseded()
             case .conflict, .overLimit: discarded += 1
-            // Another reporter uses the same execution name, unless an earlier try was recorded.
+            // If the batch was sent before, that try was recorded. Otherwise another reporter uses the same execution
+            // name, and the report is discarded.
             case .duplicate: discarded += sent.isResent ? 0 : 1
             case .counted: break
             }
@@ -364,7 +367,7 @@ struct ReportBuffer: Sendable {
     ) -> FailureResult {
         counts.failures &+= 1
         counts.lastError = error.message
-        // ``giveUp()`` has removed the batch during its request.
+        // No batch is left if ``giveUp()`` was called during the request.
         guard let sent = batches.first else { return .retried }
         let refused = error.refusedFields(of: sent.events)
         if !refused.isEmpty, [400, 422].contains(error.status) { return strip(refused, error, now, chance) }
