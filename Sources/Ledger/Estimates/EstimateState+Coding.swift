@@ -2,7 +2,7 @@ extension EstimateState {
     /// The version of the encodings and of the fold that produces them.
     ///
     /// States of an older version are built again from the events.
-    public static let version: Int64 = 3
+    public static let version: Int64 = 4
 
     /// The encoding of the part that concerns the job as a whole, for storage.
     ///
@@ -21,6 +21,7 @@ extension EstimateState {
         writer.write(concurrency.seconds)
         writer.write(lastEventAt)
         writer.write(lastAdvance)
+        writer.write(reopenedAt)
         gaps.encode(to: &writer)
         return writer.bytes
     }
@@ -52,6 +53,7 @@ extension EstimateState {
         concurrency.seconds = try reader.readDouble()
         lastEventAt = try reader.readTimestamp()
         lastAdvance = try reader.readTimestamp()
+        reopenedAt = try reader.readTimestamp()
         gaps = try AdvanceGaps(from: &reader)
         guard reader.isAtEnd else { throw FoldStateError("has extra bytes after its end") }
     }
@@ -122,6 +124,8 @@ extension LabelPattern {
         writer.write(samples)
         writer.write(microseconds)
         writer.write(units)
+        writer.write(unsuccessfulMicroseconds)
+        writer.write(unsuccessfulUnits)
         writer.write(meanLogarithm)
         writer.write(squaredDeviations)
         writer.write(recent)
@@ -148,6 +152,8 @@ extension LabelPattern {
         samples = try reader.readInt64()
         microseconds = try reader.readInt64()
         units = try reader.readInt64()
+        unsuccessfulMicroseconds = try reader.readInt64()
+        unsuccessfulUnits = try reader.readInt64()
         meanLogarithm = try reader.readDouble()
         squaredDeviations = try reader.readDouble()
         recent = try reader.readDurations(max: EstimateState.recentSamplesMax(labels: 1))
@@ -173,7 +179,7 @@ extension RunningExecution {
         writer.write(task.sequence)
         writer.write(bits: taskKey)
         writer.write(bits: startedAt.microseconds)
-        writer.write(Int64(isAnnounced ? 1 : 0))
+        writer.write(Int64((isAnnounced ? 1 : 0) | (beginsBeforeFirstUnit ? 2 : 0)))
         writer.write(max(0, lastEventAt.microseconds - startedAt.microseconds))
         writer.write(longestQuiet)
         writer.write(reports)
@@ -196,7 +202,9 @@ extension RunningExecution {
         taskKey = try reader.readBits()
         let start: Int64 = try reader.readBits()
         startedAt = Timestamp(microseconds: start)
-        isAnnounced = try reader.readInt64() == 1
+        let flags = try reader.readInt64()
+        isAnnounced = flags & 1 != 0
+        beginsBeforeFirstUnit = flags & 2 != 0
         lastEventAt = Timestamp(microseconds: start.adding(try reader.readInt64()))
         longestQuiet = try reader.readInt64()
         reports = try reader.readInt64()

@@ -39,6 +39,8 @@ public struct EstimateState: Hashable, Sendable {
     var lastEventAt: Timestamp?
     /// The time of the last counted `done` of any label.
     var lastAdvance: Timestamp?
+    /// The time at which the job was last reopened, after it had ended; nil for never.
+    var reopenedAt: Timestamp?
     /// The gaps between such times.
     ///
     /// The first one begins with the first execution.
@@ -133,7 +135,9 @@ public struct EstimateState: Hashable, Sendable {
     public mutating func apply(_ event: Event, to fold: inout Fold) throws(FoldStateError) -> Fold.Decision {
         let outcomeBefore: ExecutionOutcome? =
             if case .executionFinished(let reference, _) = event.body { fold.outcome(of: reference) } else { nil }
+        let hadEnded = fold.progress.finishedAt != nil
         let decision = try fold.apply(event)
+        if hadEnded, fold.progress.finishedAt == nil { reopenedAt = event.recordedAt }
         // An execution that this event begins is added below.
         var index = decision.execution.flatMap { $0.sequence == event.sequence ? nil : running.index(forKey: $0) }
         if let index { recordEvent(event, of: index) }
@@ -154,7 +158,9 @@ public struct EstimateState: Hashable, Sendable {
         case .jobCreated, .jobFinished, .executionStarted: break
         case .progress(let report):
             // Carried units advance the job, but no pause of its work ends with them.
-            if report.workedDone > 0 { gaps.add(event.recordedAt, after: lastAdvance ?? startedAt) }
+            if report.workedDone > 0 {
+                gaps.add(event.recordedAt, after: max(lastAdvance ?? startedAt, reopenedAt ?? startedAt))
+            }
             if report.done ?? 0 > 0 { lastAdvance = event.recordedAt }
             if let indicator = decision.indicator {
                 add(report, on: indicator, of: index, at: event.recordedAt, since: startedAt)
@@ -177,7 +183,12 @@ public struct EstimateState: Hashable, Sendable {
         runningCount += 1
         running[id] = RunningExecution(
             id, of: task, taskKey: NameKey(reference.task).half, startedAt: event.recordedAt,
-            isAnnounced: event.body.type == .executionStarted)
+            isAnnounced: event.body.type == .executionStarted, beginsBeforeFirstUnit: !Self.reportsUnits(event))
+    }
+
+    /// Whether an event reports units that its execution did.
+    private static func reportsUnits(_ event: Event) -> Bool {
+        if case .progress(let report) = event.body { report.workedDone > 0 } else { false }
     }
 
     /// Records an event of a running execution, which ends its silence.
@@ -205,7 +216,10 @@ public struct EstimateState: Hashable, Sendable {
         guard let execution = fold.execution(id) else { return }
         switch execution.outcome {
         case nil:
-            if let removed = remove(id), !isPlanner(removed) { failed += 1 }
+            if let removed = remove(id), !isPlanner(removed) {
+                failed += 1
+                addUnsuccessful(removed, in: &fold)
+            }
         case .failed:
             repeatsFailures = true
             addProvisional(of: execution, sign: -1, in: &fold)
@@ -228,8 +242,10 @@ public struct EstimateState: Hashable, Sendable {
         // A repeated end changes the outcome, but the execution is over.
         guard before == nil, var ended = remove(id), !isPlanner(ended) else { return }
         switch outcome {
-        case .canceled: break
-        case .failed: failed += 1
+        case .canceled: addUnsuccessful(ended, in: &fold)
+        case .failed:
+            failed += 1
+            addUnsuccessful(ended, in: &fold)
         case .succeeded:
             succeeded += 1
             sumOfLogarithms += max(moment.seconds(since: ended.startedAt), LogDuration.secondsMin).naturalLogarithm
@@ -247,6 +263,14 @@ public struct EstimateState: Hashable, Sendable {
                 .addSample(
                     microseconds: part.microseconds, units: part.done, quiet: execution.longestQuiet,
                     recentMax: recentMax)
+            fold.touchIndicator(part.indicator)
+        }
+    }
+
+    /// Adds the work of an execution that did not succeed to the patterns.
+    private mutating func addUnsuccessful(_ execution: RunningExecution, in fold: inout Fold) {
+        for part in execution.parts where part.done > 0 {
+            patterns[part.indicator]?.addUnsuccessful(microseconds: part.microseconds, units: part.done)
             fold.touchIndicator(part.indicator)
         }
     }
@@ -287,7 +311,7 @@ public struct EstimateState: Hashable, Sendable {
         guard total > 0 || done > 0 || carried > 0,
             let pattern = patternIndex(of: indicator, label: report.label)
         else { return }
-        patterns.values[pattern].report(total, done, carried, at: moment, since: start)
+        patterns.values[pattern].report(total, done, carried, at: moment, since: start, reopened: reopenedAt)
         guard let execution else { return }
         // In place: of a copy, the parts would be copied.
         let change = running.values[execution]

@@ -69,7 +69,10 @@ public struct Estimator: Sendable {
         let pool = DurationPool(labels, oldest: oldest)
         let speed = history.map { JobSpeed(state, labels, $0, startedTasks: startedTasks) } ?? .unknown
         var builder = RunningWorkBuilder(workers, labels, history, speed, at: now, startedAt: startedAt)
-        var classes = WorkClassBuilder(labels, pool, speed, builder.typicalPart).classes(of: &labels)
+        var classes = WorkClassBuilder(
+            labels, pool, speed, builder.typicalPart,
+            sharing: sharing
+        ).classes(of: &labels)
         let running = builder.running(in: &classes, of: labels)
         if speed.tasksAreKnown { addWaitingTasks(to: &classes, labels) }
         let conditions = CompletionSimulation.Conditions(
@@ -91,6 +94,11 @@ public struct Estimator: Sendable {
             waitingFor: waitingFor(draws, in: simulation), reason: nil)
         return Prediction(estimate: estimate, uncalibrated: uncalibrated)
     }
+
+    /// The number of executions that share the rest of a label.
+    ///
+    /// They are the running ones, or else as many as usual.
+    var sharing: Double { max(1, workers.isEmpty ? state.concurrency.mean : Double(workers.count)) }
 
     func labelWork(elapsed: Double) -> [LabelWork] {
         let byKey = Dictionary(patterns.indices.map { (patterns[$0].key, $0) }) { first, _ in first }

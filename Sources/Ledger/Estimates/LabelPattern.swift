@@ -12,6 +12,12 @@ public struct LabelPattern: Hashable, Sendable {
     var microseconds: Int64 = 0
     /// The units of all samples.
     var units: Int64 = 0
+    /// The time of executions that did not succeed, in microseconds.
+    ///
+    /// They have failed, or were canceled or superseded. They are no samples, but show how long a unit takes.
+    var unsuccessfulMicroseconds: Int64 = 0
+    /// The units of such executions.
+    var unsuccessfulUnits: Int64 = 0
     /// The mean of the samples' logarithms.
     var meanLogarithm = 0.0
     /// The sum of squared deviations from the mean (Welford, 1962).
@@ -63,24 +69,37 @@ public struct LabelPattern: Hashable, Sendable {
         recent.append(sample)
     }
 
+    /// Adds the work of an execution that did not succeed.
+    mutating func addUnsuccessful(microseconds: Int64, units: Int64) {
+        unsuccessfulMicroseconds = unsuccessfulMicroseconds.adding(microseconds)
+        unsuccessfulUnits = unsuccessfulUnits.adding(units)
+    }
+
     /// Adds the units of a report.
     ///
-    /// - Parameter start: The time of the job's first execution.
-    mutating func report(_ total: Int64, _ done: Int64, _ carried: Int64, at moment: Timestamp, since start: Timestamp)
-    {
+    /// - Parameters:
+    ///   - start: The time of the job's first execution.
+    ///   - reopened: The time at which the job was last reopened; nil for never.
+    mutating func report(
+        _ total: Int64, _ done: Int64, _ carried: Int64, at moment: Timestamp, since start: Timestamp,
+        reopened: Timestamp?
+    ) {
         if total > 0 { declare(total, at: moment) }
-        if done > 0 { advance(done, at: moment, since: start) } else if carried > 0 { lastAdvance = moment }
+        if done > 0 {
+            advance(done, at: moment, since: start, reopened: reopened)
+        } else if carried > 0 {
+            lastAdvance = moment
+        }
     }
 
     /// Adds units done.
-    ///
-    /// - Parameter start: The time of the job's first execution.
-    mutating func advance(_ done: Int64, at moment: Timestamp, since start: Timestamp) {
+    private mutating func advance(_ done: Int64, at moment: Timestamp, since start: Timestamp, reopened: Timestamp?) {
+        // No time passes for a job that has ended.
+        let last = max(lastAdvance ?? start, reopened ?? start)
         throughput.add(
-            Double(done), after: moment.seconds(since: lastAdvance ?? start),
-            jobSeconds: moment.seconds(since: start))
+            Double(done), after: moment.seconds(since: last), jobSeconds: moment.seconds(since: start))
         // The time before the first advance may have been spent on other labels.
-        if let lastAdvance { gaps.add(moment, after: lastAdvance) }
+        if lastAdvance != nil { gaps.add(moment, after: last) }
         lastAdvance = moment
     }
 
@@ -95,6 +114,12 @@ public struct LabelPattern: Hashable, Sendable {
 
     /// The mean seconds of a sample.
     var meanSeconds: Double { Double(secondsOf: microseconds) / Double(max(1, samples)) }
+
+    /// The seconds per unit of executions that did not succeed; nil if they did none.
+    var unsuccessfulSecondsPerUnit: Double? {
+        guard unsuccessfulUnits > 0, unsuccessfulMicroseconds > 0 else { return nil }
+        return Double(secondsOf: unsuccessfulMicroseconds) / Double(unsuccessfulUnits)
+    }
 
     /// The mean units of a sample.
     var meanUnits: Double { Double(units) / Double(max(1, samples)) }

@@ -6,9 +6,11 @@ public struct RunningExecution: Hashable, Sendable {
     let taskKey: UInt32
     let startedAt: Timestamp
     /// Whether it began with `execution_started`.
+    let isAnnounced: Bool
+    /// Whether it began before it had done a unit.
     ///
     /// Then the duration of its first report is known.
-    let isAnnounced: Bool
+    let beginsBeforeFirstUnit: Bool
     /// The time of its last event.
     var lastEventAt: Timestamp
     /// The longest time in microseconds between two of its events.
@@ -34,13 +36,17 @@ public struct RunningExecution: Hashable, Sendable {
         var microseconds: Int64 = 0
     }
 
-    init(_ id: ExecutionID, of task: TaskID, taskKey: UInt32, startedAt: Timestamp, isAnnounced: Bool) {
+    init(
+        _ id: ExecutionID, of task: TaskID, taskKey: UInt32, startedAt: Timestamp, isAnnounced: Bool,
+        beginsBeforeFirstUnit: Bool
+    ) {
         self.id = id
         self.task = task
         self.taskKey = taskKey
         self.startedAt = startedAt
         lastEventAt = startedAt
         self.isAnnounced = isAnnounced
+        self.beginsBeforeFirstUnit = beginsBeforeFirstUnit
     }
 
     /// Whether it has declared units and done none.

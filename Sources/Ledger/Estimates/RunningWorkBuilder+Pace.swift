@@ -18,7 +18,7 @@ extension RunningWorkBuilder {
         let seconds = secondsWithoutPause(execution, part)
         // A number that is too large for its type is smaller than the sum of the snapshot.
         let done = part.done < .max ? Double(part.done) : labels[label].done / max(1, reporters[label])
-        guard execution.isAnnounced else {
+        guard execution.beginsBeforeFirstUnit else {
             // Its time before the first report is unknown.
             let isFirst = execution.parts.first { $0.done > 0 }?.indicator == part.indicator
             let later = done - (isFirst ? Double(execution.firstUnits) : 0)
@@ -57,8 +57,9 @@ extension RunningWorkBuilder {
     ) -> (secondsPerUnit: Double, isHistory: Bool) {
         var pool = (seconds: paces[label].seconds - own.seconds, units: paces[label].units - own.units)
         if let pattern = labels[label].pattern {
-            pool.seconds += Double(secondsOf: pattern.microseconds)
-            pool.units += Double(pattern.units)
+            pool.seconds +=
+                Double(secondsOf: pattern.microseconds) + Double(secondsOf: pattern.unsuccessfulMicroseconds)
+            pool.units += Double(pattern.units) + Double(pattern.unsuccessfulUnits)
         }
         if pool.units > 0, pool.seconds > 0 { return (pool.seconds / pool.units, false) }
         guard let earlier = labels[label].inHistory, !earlier.quantiles.isEmpty, earlier.units > 0 else {

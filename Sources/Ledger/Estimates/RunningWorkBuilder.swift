@@ -47,7 +47,7 @@ struct RunningWorkBuilder {
             for part in execution.parts.suffix(partsMax) where part.done > 0 {
                 guard let label = labelIndices[part.indicator] else { continue }
                 reporters[label] += 1
-                guard execution.isAnnounced else { continue }
+                guard execution.beginsBeforeFirstUnit else { continue }
                 paces[label].seconds += Double(secondsOf: part.microseconds)
                 paces[label].units += Double(part.done)
             }

@@ -6,11 +6,17 @@ struct WorkClassBuilder {
     static let classesMax = 64
     /// The standard deviation of the mean of that one.
     private static let restMeanDeviation = 0.5
+    /// The standard deviation of the mean of a label without any success.
+    ///
+    /// Executions that failed have shown the duration of a unit.
+    private static let retryMeanDeviation = 0.35
 
     private let pool: DurationPool
     private let speed: JobSpeed
     /// The work of an execution on a label, before the first execution has ended.
     private let typical: TypicalPart?
+    /// The number of executions that share the rest of a label.
+    private let sharing: Double
     private var stems: [NameKey: Group] = [:]
     private var segments: [NameKey: Group] = [:]
 
@@ -40,10 +46,11 @@ struct WorkClassBuilder {
         }
     }
 
-    init(_ labels: [LabelWork], _ pool: DurationPool, _ speed: JobSpeed, _ typical: TypicalPart?) {
+    init(_ labels: [LabelWork], _ pool: DurationPool, _ speed: JobSpeed, _ typical: TypicalPart?, sharing: Double) {
         self.pool = pool
         self.speed = speed
         self.typical = typical
+        self.sharing = sharing
         for label in labels {
             guard let pattern = label.pattern, pattern.samples > 0 else { continue }
             stems[label.stems.whole, default: Group()].add(pattern.meanLogarithm)
@@ -79,6 +86,15 @@ struct WorkClassBuilder {
     private func guess(for label: LabelWork) -> WorkClass {
         var units = max(1, min(pool.units, label.left))
         var mean = pool.mean
+        if typical == nil, let secondsPerUnit = label.pattern?.unsuccessfulSecondsPerUnit {
+            // Executions that failed or were superseded have shown how long a unit takes.
+            units = max(min(1, label.left), label.left / sharing)
+            mean = max(units * secondsPerUnit, LogDuration.secondsMin).naturalLogarithm
+            return WorkClass(
+                label: label.label, left: label.left, units: units,
+                durations: .guessed(
+                    mean: mean, meanDeviation: Self.retryMeanDeviation, deviation: pool.withinLabels, isFree: false))
+        }
         if let typical {
             // The executions that run will share the label. It takes as long as others, or its units do.
             units = max(min(1, label.left), label.left / typical.executions)

@@ -39,7 +39,8 @@ struct AdvanceModel {
         let speed = history.map { JobSpeed(state, labels, $0, startedTasks: []) } ?? .unknown
         let some = Array(estimator.workers.suffix(Self.worksMax))
         var builder = RunningWorkBuilder(some, labels, history, speed, at: now, startedAt: startedAt)
-        var classes = WorkClassBuilder(labels, pool, speed, builder.typicalPart).classes(of: &labels)
+        var classes = WorkClassBuilder(labels, pool, speed, builder.typicalPart, sharing: estimator.sharing)
+            .classes(of: &labels)
         works = builder.running(in: &classes, of: labels)
         self.classes = classes
         self.labels = labels

@@ -70,7 +70,7 @@ public struct StallDetector: Sendable {
         guard isJobLate || !late.isEmpty else { return stalls }
         let estimator = Estimator(state, snapshot, history: history, startedTasks: [])
         let model = AdvanceModel(estimator, at: now, startedAt: startedAt)
-        if isJobLate, let last = state.lastAdvance, model.isWorkLeft,
+        if isJobLate, let last = state.lastAdvanceSinceReopening, model.isWorkLeft,
             isImplausible(state.gaps, since: last, on: nil, model, at: now)
                 || factor < Self.gapFactor.withUnseenWork
                     && now.seconds(since: last) >= Self.elapsedFactor * last.seconds(since: startedAt)
@@ -79,7 +79,7 @@ public struct StallDetector: Sendable {
         }
         guard !late.isEmpty else { return stalls }
         for (label, pattern) in late {
-            guard let last = pattern.lastAdvance else { continue }
+            guard let last = state.lastAdvance(of: pattern) else { continue }
             if isImplausible(pattern.gaps, since: last, on: .some(label), model, at: now) {
                 stalls.indicators[label] = last
             }
@@ -119,8 +119,8 @@ public struct StallDetector: Sendable {
         func isQuiet(_ advance: Timestamp?) -> Bool {
             advance.map { now.seconds(since: $0) >= Self.secondsMin } ?? false
         }
-        return mayBeSilent(at: now) || isQuiet(state.lastAdvance)
-            || patterns.contains { isQuiet($0.lastAdvance) }
+        return mayBeSilent(at: now) || isQuiet(state.lastAdvanceSinceReopening)
+            || patterns.contains { isQuiet(state.lastAdvance(of: $0)) }
     }
 
     /// Whether the job with this state may be stalled.
@@ -128,7 +128,8 @@ public struct StallDetector: Sendable {
     /// Decides by the part of the state that concerns the job as a whole. If it is false, ``stalls(at:)`` finds no
     /// stall of the job, whatever else is known.
     public static func mayBeStalled(_ state: EstimateState, at now: Timestamp) -> Bool {
-        state.workers > 0 && isLong(state.gaps, gapFactor.withHistory, since: state.lastAdvance, 0, at: now)
+        state.workers > 0
+            && isLong(state.gaps, gapFactor.withHistory, since: state.lastAdvanceSinceReopening, 0, at: now)
     }
 
     /// Whether the gaps of earlier jobs are known.
@@ -146,11 +147,12 @@ public struct StallDetector: Sendable {
     }
 
     private func isJobLate(_ factor: Double, at now: Timestamp) -> Bool {
-        Self.isLong(state.gaps, factor, since: state.lastAdvance, history?.longestGap ?? 0, at: now)
+        Self.isLong(
+            state.gaps, factor, since: state.lastAdvanceSinceReopening, history?.longestGap ?? 0, at: now)
     }
 
     private func isLate(_ label: LabelPattern, _ factor: Double, at now: Timestamp) -> Bool {
-        Self.isLong(label.gaps, factor, since: label.lastAdvance, 0, at: now)
+        Self.isLong(label.gaps, factor, since: state.lastAdvance(of: label), 0, at: now)
     }
 
     /// Whether the time since the last advance is long against the gaps before.
@@ -189,4 +191,16 @@ public struct StallDetector: Sendable {
         guard label == nil, gaps.count >= Self.advancesMinAlone else { return false }
         return now.seconds(since: last) >= Self.gapFactorAlone * Double(secondsOf: gaps.longest)
     }
+}
+
+extension EstimateState {
+    /// The later of the last advance and the reopening of the job.
+    ///
+    /// No time passes for a job that has ended. Nil before the first advance.
+    fileprivate var lastAdvanceSinceReopening: Timestamp? { later(of: lastAdvance) }
+
+    /// The same of a label.
+    fileprivate func lastAdvance(of label: LabelPattern) -> Timestamp? { later(of: label.lastAdvance) }
+
+    private func later(of advance: Timestamp?) -> Timestamp? { advance.map { max($0, reopenedAt ?? $0) } }
 }

@@ -49,7 +49,8 @@ struct EstimateStateTests {
     func carriedFirst() {
         func left(_ reports: [(total: Int64, carried: Int64)]) -> Int64? {
             var execution = RunningExecution(
-                ExecutionID(2), of: TaskID(2), taskKey: 0, startedAt: Timestamp(microseconds: 0), isAnnounced: true)
+                ExecutionID(2), of: TaskID(2), taskKey: 0, startedAt: Timestamp(microseconds: 0), isAnnounced: true,
+                beginsBeforeFirstUnit: true)
             for report in reports {
                 execution.add(
                     total: report.total, done: 0, carried: report.carried, on: IndicatorID(3),

@@ -77,6 +77,40 @@ struct SingleExecutionTests {
         try expect(job, at: [60.5, 150.5, 240.5], end: 300.3, within: 1.5)
     }
 
+    /// The ends of the first attempt.
+    enum End: CaseIterable {
+        case superseded, failed, canceled
+    }
+
+    @Test("a retry is as fast as the attempt before it", arguments: End.allCases, [1.0, 3_600])
+    func retry(end: End, unit: Double) throws {
+        var job = EstimateScenario()
+        job.begin("t", at: 0)
+        job.report("t", total: 100, at: 0)
+        for number in 1...10 { job.report("t", done: 1, at: unit * Double(number)) }
+        let start = 12 * unit
+        switch end {
+        case .superseded: break
+        case .failed: job.end("t", .failed, at: 11 * unit)
+        case .canceled: job.end("t", .canceled, at: 11 * unit)
+        }
+        // Before the second attempt begins, nobody knows that it will.
+        if end == .failed { try expect(job, at: [11.5 * unit], end: start + 100 * unit, within: 1.6) }
+        job.begin("t", attempt: 2, at: start)
+        job.report("t", attempt: 2, total: 100, at: start)
+        for number in 1...100 { job.report("t", attempt: 2, done: 1, at: start + unit * Double(number)) }
+        let moments = [0.1, 0.9, 1.1, 10.2, 50.2, 90.2].map { start + $0 * unit }
+        try expect(job, at: moments, end: start + 100 * unit, within: 1.65)
+    }
+
+    @Test("the first unit shows the pace of an execution that began with its declaration")
+    func declaredFirst() throws {
+        var job = EstimateScenario()
+        job.report("t", total: 100, at: 0)
+        for number in 1...100 { job.report("t", done: 1, at: 10 * Double(number)) }
+        try expect(job, at: [10.1, 12, 20.1, 105, 505, 905], end: 1_000, within: 1.5)
+    }
+
     @Test("units of any size have a pace", arguments: [1, 1 << 30, (1 << 53) - 1])
     func sizes(unit: Int64) throws {
         var job = EstimateScenario()

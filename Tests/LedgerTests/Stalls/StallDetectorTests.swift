@@ -35,6 +35,26 @@ struct StallDetectorTests {
         #expect(found < last + 12 * seconds, "found after \((found - last) / seconds) units")
     }
 
+    @Test("the time for which a job had ended is no stall, and does not slow it down")
+    func reopened() throws {
+        var job = EstimateScenario()
+        job.begin("t", at: 0)
+        job.report("t", total: 20, at: 0)
+        for second in 1...20 { job.report("t", done: 1, at: Double(second)) }
+        job.end("t", at: 20)
+        job.finish(at: 20)
+        let start = 50_000.0
+        job.begin("u", at: start)
+        job.report("u", total: 20, at: start)
+        for second in [1.0, 5, 9] { #expect(try job.stalls(at: start + second).since == nil) }
+        // It may be stalled again, but not since before it was reopened.
+        #expect(try job.stalls(at: start + 1e6).since == EstimateScenario.moment(start))
+        for second in 1...10 { job.report("u", done: 1, at: start + Double(second)) }
+        let remaining = try #require(try job.estimate(at: start + 10.5).remaining)
+        #expect((5...20).contains(remaining.p50), "\(remaining)")
+        #expect(try job.stalls(at: start + 15).since == nil)
+    }
+
     @Test("it is stalled since its last advance, and a further advance ends the stall")
     func since() throws {
         var job = Self.job(stopAfter: 30, seconds: 10)
