@@ -330,6 +330,34 @@ struct StatusTests {
         }
     }
 
+    @Test("the fault of commits that wait for a standby has their number and the longest wait")
+    func waitingCommits() {
+        let remedy = ": bring the standby back, or change synchronous_standby_names"
+        #expect(
+            PostgresLedger.waitingFault(1, longest: 7) == "1 commit waits for a synchronous standby, for 7 s" + remedy)
+        #expect(
+            PostgresLedger.waitingFault(2, longest: 7)
+                == "2 commits wait for a synchronous standby, one for 7 s" + remedy)
+    }
+
+    @Test("settings with which a crash loses events are named, and a warning of readiness")
+    func unsafeSettings() async throws {
+        try await withLedgerDatabase { target in
+            try await withRunningLedger(on: target, projection: nil) { ledger in
+                let row = try await ledger.pool.query(
+                    Query("select current_setting('fsync')::boolean, current_setting('full_page_writes')::boolean"))[0]
+                var off: [String] = []
+                if try !row.decode(0, as: Bool.self) { off.append("fsync is off") }
+                if try !row.decode(1, as: Bool.self) { off.append("full_page_writes is off") }
+                let remarks = try await ledger.status().durabilityRemarks
+                #expect(remarks.count == off.count && zip(remarks, off).allSatisfy { $0.hasPrefix($1) }, "\(remarks)")
+                let check = try #require(await ledger.readiness().checks.first { $0.name == "writing" })
+                #expect(check.isPassed && check.isWarning == !off.isEmpty, "\(check)")
+                #expect(off.allSatisfy { check.detail.contains($0) }, "\(check)")
+            }
+        }
+    }
+
     @Test("readiness fails if the partition of this month or the next is missing")
     func missingPartition() async throws {
         try await withLedgerDatabase { target in

@@ -9,8 +9,8 @@ struct StatusCommand: AsyncParsableCommand {
         abstract: "Show the health of the ledger: lag, workers, stuck jobs and blocked transactions.",
         discussion: """
             Lag is measured against the events themselves. Exits with code 1 if something needs attention, such as a \
-            job that cannot be folded, a lost worker, no worker while events wait, or events that have waited for more \
-            than 30 s.
+            job that cannot be folded, a lost worker, no worker while events wait, events that have waited for more \
+            than 30 s, or settings of PostgreSQL with which a crash loses events.
             """)
 
     @Flag(help: "Print the server's JSON.")
@@ -118,11 +118,17 @@ enum StatusText {
         return "PostgreSQL \(VisibleText.escape(database.version)): \(crash); \(failover)"
     }
 
+    /// The problem of a database with settings that do not protect commits.
+    static let crashLosesEvents = "A crash of the database may lose acknowledged events."
+
     /// The problems that need attention, as sentences.
     static func problems(_ status: LedgerStatus) -> [String] {
         var problems: [String] = []
         for shard in status.shards where shard.fault != nil { problems.append("Shard \(shard.number) is away.") }
         if !status.durabilityFaults.isEmpty { problems.append("Commits are not as durable as they should be.") }
+        if !status.durabilityRemarks.isEmpty || status.database?.survivesCrash == false {
+            problems.append(crashLosesEvents)
+        }
         if !status.guaranteeFaults.isEmpty { problems.append("The database does not enforce the append-only ledger.") }
         if !status.missingPartitions.isEmpty { problems.append("A partition is not attached.") }
         if status.appendFailure != nil { problems.append("Appends fail.") }

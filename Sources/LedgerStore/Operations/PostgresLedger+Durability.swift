@@ -46,15 +46,23 @@ extension PostgresLedger {
         if try !row.decode(2, as: Bool.self) {
             remarks.append("fsync is off: a crash of PostgreSQL's machine loses acknowledged events. Turn it on")
         }
+        if try !row.decode(5, as: Bool.self) {
+            remarks.append(
+                "full_page_writes is off: a crash of PostgreSQL's machine may damage pages of the ledger. Turn it on")
+        }
         let waiting = try row.decode(3, as: Int64.self)
         if waiting > 0 {
-            faults.append(
-                """
-                \(waiting) commits wait for a synchronous standby, one for \(try row.decode(4, as: Int64.self)) s: bring \
-                the standby back, or change synchronous_standby_names
-                """)
+            faults.append(Self.waitingFault(waiting, longest: try row.decode(4)))
         }
         return (faults, remarks)
+    }
+
+    /// The fault of commits that wait for a standby, the longest for some seconds.
+    static func waitingFault(_ count: Int64, longest seconds: Int64) -> String {
+        let commits = count == 1 ? "1 commit waits" : "\(count) commits wait"
+        return
+            "\(commits) for a synchronous standby\(count == 1 ? ", " : ", one ")for \(seconds) s: bring the standby back, or "
+            + "change synchronous_standby_names"
     }
 
     /// Reads the settings of new sessions and the commits that wait for a standby.
@@ -75,20 +83,21 @@ extension PostgresLedger {
                 ), false)
                 or current_setting('default_transaction_read_only')::boolean,
             current_setting('fsync')::boolean, count(waiting.pid),
-            coalesce(max(extract(epoch from clock_timestamp() - waiting.state_change))::bigint, 0)
+            coalesce(max(extract(epoch from clock_timestamp() - waiting.state_change))::bigint, 0),
+            current_setting('full_page_writes')::boolean
         from (select 1) as one
         left join pg_stat_activity as waiting
             on waiting.datname = current_database() and waiting.wait_event = 'SyncRep'
                 and waiting.state_change < clock_timestamp() - interval '1 second'
         """)
 
-    /// Whether the database accepts writes and keeps them.
+    /// Whether the database accepts writes, with a warning if a crash may lose them.
     func writingCheck() async -> Readiness.Check {
         do throws(PQError) {
             let (faults, remarks) = try await durability()
             let all = faults + remarks
             return Readiness.Check(
-                name: "writing", isPassed: faults.isEmpty,
+                name: "writing", isPassed: faults.isEmpty, isWarning: faults.isEmpty && !remarks.isEmpty,
                 detail: all.isEmpty ? "the database accepts writes" : all.joined(separator: "; "))
         } catch {
             return Readiness.Check(name: "writing", isPassed: false, detail: error.description)

@@ -2,11 +2,21 @@ import Foundation
 import LedgerTestSupport
 import PQ
 
+@testable import LedgerCommands
+
 /// The output and the exit code of a program.
 struct CommandRun: Sendable {
     let output: String
     let errors: String
     let status: Int32
+
+    /// Whether this run of `status` reports no problem of the ledger.
+    ///
+    /// The tests' PostgreSQL does not wait for the disk, which is a problem only of its own.
+    var hasNoProblem: Bool {
+        status == 0
+            || status == ExitStatus.failed.rawValue && errors == "progress-ledger: \(StatusText.crashLosesEvents)\n"
+    }
 
     var lines: [String] { output.split(separator: "\n").map(String.init) }
 
