@@ -79,10 +79,12 @@ struct SchemaTests {
             let status = try await migrator(target, edited).check()
             #expect(status == .edited(file: edited[0].file))
             await #expect(throws: MigrationError.self) { try await migrator(target, edited).migrate() }
-            let more = Migration(version: Migration.all.count + 1, file: "9999_more.sql", sql: "select 1")
-            _ = try await migrator(target, Migration.all + [more]).migrate()
+            let more = (1...2).map {
+                Migration(version: Migration.all.count + $0, file: "999\($0)_more.sql", sql: "select 1")
+            }
+            _ = try await migrator(target, Migration.all + more).migrate()
             let older = try await migrator(target).check()
-            #expect(older == .newer(version: Migration.all.count + 1))
+            #expect(older == .newer(version: Migration.all.count + 2))
             await #expect(throws: MigrationError.self) { try await migrator(target).migrate() }
         }
         try await withTestDatabase { target in

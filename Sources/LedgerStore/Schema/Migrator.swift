@@ -329,9 +329,10 @@ public struct Migrator: Sendable {
         let rows = try await lease.query(
             Query("select version, sha256 from ledger.schema_migration order by version"))
         guard !rows.isEmpty else { return .foreign }
+        let newest = try rows[rows.count - 1].decode(0, as: Int.self)
         for row in rows {
             let version = try row.decode(0, as: Int.self)
-            guard version <= migrations.count else { return .newer(version: version) }
+            guard version <= migrations.count else { return .newer(version: newest) }
             let migration = migrations[version - 1]
             guard try row.decode(1, as: String.self) == migration.sha256 else { return .edited(file: migration.file) }
         }

@@ -4,7 +4,9 @@ public enum SchemaStatus: Sendable, Equatable {
     case current(version: Int)
     /// These files have not been applied yet.
     case behind(files: [String])
-    /// A newer build has migrated the database. This build must not use it.
+    /// A newer build has migrated the database to this version.
+    ///
+    /// This build must not use it.
     case newer(version: Int)
     /// A migration was applied with other content than this build has.
     case edited(file: String)
