@@ -66,6 +66,9 @@ public struct JobView: Sendable {
         self.now = now
         self.version = version
     }
+
+    /// The state that lists show: `retired`, or else that of the snapshot.
+    public var listedState: String { isRetired ? "retired" : snapshot.state.rawValue }
 }
 
 extension JobView: Hashable {

@@ -79,7 +79,7 @@ enum JobSelector {
         for job in found.prefix(listedMax) {
             let key = job.description.key
             table.add([
-                job.id.description, job.snapshot.state.rawValue, job.createdAt.textToTheSecond,
+                job.id.description, job.listedState, job.createdAt.textToTheSecond,
                 job.description.name.text, key.map { "key \($0.text)" } ?? "",
             ])
         }

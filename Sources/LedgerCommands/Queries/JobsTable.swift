@@ -68,13 +68,15 @@ enum JobsTable {
     }
 
     /// The state, or since when a running job is stalled or idle.
+    ///
+    /// A retired job is `retired`.
     private static func state(_ job: JobView, now: Timestamp?) -> (text: String, color: TerminalColor) {
         let state = job.snapshot.state
         if state == .running, let now {
             if let since = job.snapshot.idleSince { return ("idle \(age(since, now))", .dim) }
             if let since = job.stalls?.since { return ("stalled \(age(since, now))", .yellow) }
         }
-        return (state.rawValue, state.color)
+        return (job.listedState, state.color)
     }
 
     /// The rate of the indicator that the job waits for.

@@ -108,6 +108,9 @@ struct JobsTableTests {
         let lines = Self.lines([stalled, idle], 100)
         #expect(lines[1].contains("  stalled 1m 15s  "), "\(lines)")
         #expect(lines[2].contains(idle.snapshot.idleSince == nil ? "  running  " : "  idle 1m 15s  "), "\(lines)")
+        var retired = Self.job("c", number: 3, state: .failed)
+        retired.isRetired = true
+        #expect([100, nil].allSatisfy { Self.lines([retired], $0)[1].contains("  retired  ") })
         // The median is 12 minutes.
         for (minutes, isLate) in [(11, true), (13, false)] as [(Int64, Bool)] {
             let deadline = Timestamp(microseconds: Self.now.microseconds + minutes * 60_000_000)
