@@ -30,11 +30,15 @@ struct Retirer {
     /// Retires a job: exports it, records it, and deletes its events.
     ///
     /// - Returns: Nil if it was retired before.
+    /// - Throws: ``CommandFailure`` if the job has not ended. Unless only an export is wanted, no file is written then.
     func retire(_ job: JobID, exportsOnly: Bool) async throws -> Result? {
         guard let head = try await store.head(of: job) else {
             throw CommandFailure(.notFound, "There is no job \(job).")
         }
         guard try await store.retirement(of: job) == nil else { return nil }
+        if !exportsOnly, let unfinished = try await store.obstacle(to: job) {
+            throw CommandFailure(.refused, "Nothing was retired: job \(job) \(unfinished.reason).")
+        }
         try await willStep(.export)
         let file = try await export("progress-ledger-\(job)", [head]) { $0 == nil ? [head] : [] }
         guard !exportsOnly else { return Result(jobs: 0, files: [file]) }

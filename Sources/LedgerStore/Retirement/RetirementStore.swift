@@ -128,6 +128,39 @@ public struct RetirementStore: Sendable {
         public let reason: String
     }
 
+    /// Computes as `checked.reason` why a job cannot be retired yet.
+    ///
+    /// Null if it can.
+    private static let obstacle = """
+        cross join lateral (
+            select case
+                when head.job_id is null then 'has no head: verify it'
+                when snapshot.sequence is distinct from head.sequence
+                    then 'has events that are not folded yet: check that a worker is running'
+                when snapshot.state = 'running' then 'is running'
+            end as reason
+        ) as checked
+        """
+
+    /// Returns the reason why a job cannot be retired yet.
+    ///
+    /// Nil if it can be retired, or does not exist.
+    public func obstacle(to job: JobID) async throws(StoreError) -> Unfinished? {
+        try await attempting("looking at the state of a job") { () throws(PQError) in
+            let rows = try await pool.query(
+                Query(
+                    """
+                    select checked.reason
+                    from ledger.job
+                    left join ledger.job_head as head on head.job_id = job.job_id
+                    \(LiveSnapshot.join(of: "job.job_id"))
+                    \(Self.obstacle)
+                    where job.job_id = $1 and checked.reason is not null
+                    """, [.uuid(job.uuid)]))
+            return try rows.first.map { row throws(PQError) in Unfinished(job: job, reason: try row.decode(0)) }
+        }
+    }
+
     /// Returns the first unfinished jobs of a month, and the number of all of them.
     public func unfinishedJobs(of month: Month) async throws(StoreError) -> (first: [Unfinished], count: Int64) {
         try await attempting("looking for unfinished jobs") { () throws(PQError) in
@@ -138,14 +171,7 @@ public struct RetirementStore: Sendable {
                     from ledger.job
                     left join ledger.job_head as head on head.job_id = job.job_id
                     \(LiveSnapshot.join(of: "job.job_id"))
-                    cross join lateral (
-                        select case
-                            when head.job_id is null then 'has no head: verify it'
-                            when snapshot.sequence is distinct from head.sequence
-                                then 'has events that are not folded yet: check that a worker is running'
-                            when snapshot.state = 'running' then 'is running'
-                        end as reason
-                    ) as checked
+                    \(Self.obstacle)
                     where \(Self.isInMonth) and head.retired_hash is null and checked.reason is not null
                     order by job.job_id
                     limit $3

@@ -318,6 +318,14 @@ struct RetirerTests {
         try await Self.withFixture { fixture in
             let job = try await PastJob.add(to: fixture.ledger)
             let other = try await PastJob.add(number: 2, to: fixture.ledger)
+            let running = try await PastJob.add(
+                number: 3, createdAt: Timestamp(microseconds: PastJob.march.microseconds + 31 * 86_400_000_000),
+                Array(PastJob.finished.prefix(1)), to: fixture.ledger)
+            let refused = await #expect(throws: CommandFailure.self) {
+                _ = try await fixture.retirer().retire(running, exportsOnly: false)
+            }
+            #expect(refused == CommandFailure(.refused, "Nothing was retired: job \(running) is running."))
+            #expect(fixture.files.isEmpty)
             await #expect(throws: Crash.self) {
                 _ = try await fixture.retirer { if $0 == .record { throw Crash() } }.retire(job, exportsOnly: false)
             }
