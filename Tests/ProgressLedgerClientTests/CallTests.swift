@@ -179,6 +179,21 @@ struct CallTests {
         #expect(error.description.contains("/2/done: must be an integer"))
     }
 
+    @Test(
+        "an unavailable ledger says once that nothing was recorded",
+        arguments: [
+            "The ledger's database is not available; nothing was recorded. Try again later.", "The server stops.",
+        ])
+    func unavailable(detail: String) async throws {
+        let problem = #"{"title":"Unavailable","status":503,"detail":"\#(detail)"}"#
+        let error = try await failure(.respond(503, problem)) {
+            _ = try await $0.append([EventDraft(.jobFinished(.completed))], to: job)
+        }
+        #expect(error.code == .unavailable)
+        #expect(error.description.lowercased().ranges(of: "nothing was recorded").count == 1, "\(error.description)")
+        #expect(error.description.hasSuffix("Try again later."), "\(error.description)")
+    }
+
     @Test("a failed read is a server failure, and a snapshot that lags has its own code")
     func readsFail() async throws {
         let problem = #"{"title":"T","status":500,"detail":"D"}"#

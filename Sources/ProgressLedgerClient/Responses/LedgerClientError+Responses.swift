@@ -34,8 +34,11 @@ extension LedgerClientError {
             ? .jobCanceled
             : Self.code(for: response.status, problem.title, isSuperseded: superseded != nil, isWrite: request.isWrite)
         let reason = problem.detail.isEmpty ? problem.title : "\(problem.title): \(problem.detail)"
+        // The detail may contain the remedy already.
+        let hasRemedy = code == .unavailable && problem.detail.hasSuffix("Try again later.")
         self.init(
-            code, "Cannot \(request.purpose). \(reason)", remedy: code.remedy, status: response.status,
+            code, "Cannot \(request.purpose). \(reason)", remedy: hasRemedy ? nil : code.remedy,
+            status: response.status,
             fieldErrors: problem.errors, superseded: superseded, retryAfter: response.retryAfter, isProblem: true)
     }
 
