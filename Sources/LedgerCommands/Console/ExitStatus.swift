@@ -16,7 +16,7 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
     case unavailable = 5
     /// The response was lost; the request may or may not have been recorded.
     case outcomeUnknown = 6
-    /// The schema of the database does not match this version.
+    /// The schema, a pooler or the login does not permit the work.
     case schema = 7
     /// A ledger, an export or an anchor is not as it was recorded.
     case verificationFailed = 8
@@ -43,7 +43,9 @@ enum ExitStatus: Int32, CaseIterable, Sendable {
         case .superseded: "the execution was superseded by a newer one: stop it"
         case .unavailable: "the server or the database is unavailable: nothing was recorded, try again"
         case .outcomeUnknown: "the response was lost: the request may or may not have been recorded"
-        case .schema: "the database schema does not match this version"
+        case .schema:
+            "the database was refused: its schema does not match this version, a pooler changes sessions, or the login "
+                + "is not the owner of the ledger"
         case .verificationFailed: "a ledger, an export or an anchor is not as it was recorded"
         case .differs: "the projections differ from the events"
         case .jobFailed: "the watched job failed"
