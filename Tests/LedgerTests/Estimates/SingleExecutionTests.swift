@@ -94,7 +94,7 @@ struct SingleExecutionTests {
         case .failed: job.end("t", .failed, at: 11 * unit)
         case .canceled: job.end("t", .canceled, at: 11 * unit)
         }
-        // Before the second attempt begins, nobody knows that it will.
+        // A failed task is expected to be repeated.
         if end == .failed { try expect(job, at: [11.5 * unit], end: start + 100 * unit, within: 1.6) }
         job.begin("t", attempt: 2, at: start)
         job.report("t", attempt: 2, total: 100, at: start)
